@@ -1,0 +1,46 @@
+"""Metadata: haproxy in a router's or DHCP namespace → unix socket → one nginx per node → a static tree per instance.
+
+The instance is found by (network id, source address), never by a header from the guest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class ServedNetwork:
+    """A network whose guests come through this proxy: requests from ``cidr`` belong to network ``network_id``."""
+
+    network_id: str
+    cidr: str
+
+
+@dataclass(frozen=True)
+class MetadataProxy:
+    """haproxy on 169.254.169.254:80 inside namespace ``name`` (the address itself is put there by ``l3.py``)."""
+
+    name: str
+    networks: tuple[ServedNetwork, ...] = ()
+    nested: ClassVar = {"networks": ServedNetwork}
+
+
+@dataclass(frozen=True)
+class InstanceMetadata:
+    """What one instance may read at one of its addresses.
+
+    ``files`` maps a path without leading slash (``latest/meta-data/hostname``) to its content; directory listings are
+    made from it. ``name`` is ``<network id>/<address>``.
+    """
+
+    network_id: str
+    address: str
+    instance_id: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """``<network id>/<address>``: where the tree is served."""
+        return f"{self.network_id}/{self.address}"

@@ -1,0 +1,43 @@
+"""Open vSwitch bridges and ports: rows of OVSDB, changed in one transaction. Flows live in ``flows.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class OvsBridge:
+    """A row of table Bridge. Only the named columns are compared; other keys of maps are left alone.
+
+    ``mac`` fixes the bridge's own MAC (other_config:hwaddr), "" = leave. ``fail_mode`` "" = leave.
+    """
+
+    name: str
+    datapath_type: str = "system"
+    fail_mode: str = "secure"
+    mac: str = ""
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    other_config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OvsPort:
+    """A Port row with its one Interface.
+
+    ``type``: "" (a system device that exists), ``internal``, ``patch``, ``vxlan``, ``gre``, ``geneve``. ``tag`` is the
+    access VLAN (None: none), ``trunks`` the VLANs of a trunk. ``options`` are the Interface's (peer, local_ip,
+    remote_ip, in_key, out_key, df_default). ``external_ids`` go to the *Interface* (iface-id, attached-mac, vm-uuid), as
+    Neutron and libvirt write them. ``mac``: of an internal port ("" = leave).
+    """
+
+    name: str
+    bridge: str
+    type: str = ""
+    tag: int | None = None
+    vlan_mode: str = ""
+    trunks: tuple[int, ...] = ()
+    mac: str = ""
+    mtu: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    external_ids: Mapping[str, str] = field(default_factory=dict)
