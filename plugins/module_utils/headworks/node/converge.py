@@ -66,8 +66,8 @@ def converge(
         if verify:
             for step in steps:
                 _verify(step, result)
-    for step in steps:
-        result.notes += getattr(step.subsystem, "notes", [])
+    notes = (note for step in steps for note in getattr(step.subsystem, "notes", ()))
+    result.notes += dict.fromkeys(notes)
     return result
 
 

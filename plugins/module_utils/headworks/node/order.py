@@ -1,4 +1,62 @@
 """Which subsystems there are, and the order in which things are made on a node (and unmade, backwards).
 
-A section of the node state (``{"sections": {"netns": […], …}}``) bears the name used here.
+A section of the node state (``{"sections": {"netns": […], …}}``) bears the name used here. What a section's items look
+like is the record at the top of the subsystem's file.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .dhcp import DhcpSubsystem
+from .disks import DiskSubsystem
+from .domains import DomainSubsystem
+from .flows import FlowSubsystem
+from .images import ImageSubsystem
+from .l3 import L3Subsystem
+from .links import LinkSubsystem
+from .metadata import MetadataSubsystem
+from .metadata_proxy import MetadataProxySubsystem
+from .netns import NetnsSubsystem
+from .nft import NftSubsystem
+from .ovs import OvsBridgeSubsystem, OvsPortSubsystem
+from .subsystem import Subsystem
+from .underlay import UnderlaySubsystem
+
+ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
+    ("netns", NetnsSubsystem),  # namespaces first: devices are born in them
+    ("links", LinkSubsystem),
+    ("ovs_bridges", OvsBridgeSubsystem),
+    ("ovs_ports", OvsPortSubsystem),
+    ("underlay", UnderlaySubsystem),  # NICs go in once their bridge is there
+    ("flows", FlowSubsystem),  # bridges are fail-secure: nothing passes before this
+    ("nft", NftSubsystem),  # the filter is in before the addresses it guards
+    ("l3", L3Subsystem),
+    ("dhcp", DhcpSubsystem),
+    ("metadata", MetadataSubsystem),
+    ("metadata_proxies", MetadataProxySubsystem),
+    ("images", ImageSubsystem),
+    ("disks", DiskSubsystem),
+    ("domains", DomainSubsystem),  # guests last: their network is in place
+)
+
+
+def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, Any]]]:
+    """The (subsystem, desired objects) pairs of a whole node state, for ``converge``.
+
+    :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
+    """
+    if state.get("version") != 1:
+        raise ValueError(f"state.version: {state.get('version')!r}: this engine understands version 1")
+    sections = state.get("sections", {})
+    unknown = set(sections) - {name for name, _ in ORDER}
+    if unknown:
+        raise ValueError(f"state.sections: {', '.join(sorted(unknown))}: no such section")
+    built = []
+    for name, kind in ORDER:
+        try:
+            built.append((kind(owner=str(state["cloud"])), kind.load(sections.get(name, ()))))
+        except ValueError as error:
+            raise ValueError(f"state.sections.{name}: {error}") from error
+    return built

@@ -1,0 +1,68 @@
+#!/usr/bin/python
+# The facts that the plan needs of a node, in one call; read-only. What is read: module_utils/headworks/node/facts.py.
+"""Ansible module: facts of a node for the plan."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_facts
+short_description: Facts of a node that a headworks plan needs
+description:
+  - Reads processors, memory, disk, KVM, network cards and missing packages of a node in one call of a few milliseconds.
+  - What headworks itself made (taps, veth pairs, bridges) is left out; a card that was moved into a bridge is reported
+    with its addresses still its own.
+options:
+  packages:
+    description: Names of Debian packages; those that are not installed are returned in RV(facts.packages_missing).
+    type: list
+    elements: str
+    default: []
+author: headworks
+attributes:
+  check_mode: {support: full, description: The module only reads.}
+"""
+
+EXAMPLES = r"""
+- name: Read what the plan must know
+  node_facts:
+    packages: [openvswitch-switch, nftables]
+  register: facts
+"""
+
+RETURN = r"""
+facts:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    hostname: {description: The node's own name., type: str, sample: compute1}
+    distribution: {description: Distribution and version., type: str, sample: debian-12}
+    vcpus: {description: Processors., type: int, sample: 8}
+    ram_mb: {description: Memory in MiB., type: int, sample: 24000}
+    disk_gb: {description: Size in GiB of the filesystem that holds the instances., type: int, sample: 250}
+    kvm: {description: Whether KVM can be used., type: bool}
+    nics:
+      description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
+      type: dict
+    packages_missing: {description: Which of O(packages) are not installed., type: list, elements: str}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.headworks.node.facts import gather
+from ansible.module_utils.headworks.node.process import ToolError
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True
+    )
+    try:
+        facts = gather(module.params["packages"])
+    except ToolError as error:
+        module.fail_json(msg=f"node_facts: {error}")
+    module.exit_json(changed=False, facts=facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# Converges a whole node in one call. The work is done in module_utils/headworks/node/node_state.py.
+"""Ansible module: converge a node to its state document."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_state
+short_description: Converge a whole node to its headworks state
+description:
+  - Reads what is on the node, computes the difference to O(state) and applies it in one batch per subsystem (links,
+    OVSDB, OpenFlow, nftables, DHCP, metadata, images, disks, domains); then reads again what it changed.
+  - What headworks made and O(state) no longer has is removed. What headworks did not make is never touched.
+  - The document is kept on the node (mode 0600) and restored at boot by C(headworks-restore.service).
+options:
+  state:
+    description: The node state, as the C(cloud_plan) action makes it. It may hold user data, so it is never logged.
+    type: dict
+    required: true
+attributes:
+  check_mode: {support: full, description: Lists exactly the changes that a real run makes.}
+  diff_mode: {support: full, description: Shows every object before and after; never user data.}
+author: headworks
+"""
+
+EXAMPLES = r"""
+- name: Converge the node
+  node_state:
+    state: "{{ plan.node_states[inventory_hostname] }}"
+"""
+
+RETURN = r"""
+changes:
+  description: Every change in the order it is, or in check mode would be, made.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"kind": "link", "name": "tap0d1c2b3a-44", "verb": "add"}]
+notes:
+  description: What a person should know, for example a guest whose new memory size waits for its next start.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.headworks.node.converge import ConvergeError, Result
+from ansible.module_utils.headworks.node.node_state import converge_node
+from ansible.module_utils.headworks.node import command  # noqa: F401  (goes along for the boot unit)
+
+
+def main() -> None:
+    """Entry point."""
+    # no_log on the whole module: the arguments (user data among them) are not written to the node's log.
+    module = AnsibleModule(
+        argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True, no_log=True
+    )
+    try:
+        result = converge_node(module.params["state"], check=module.check_mode)
+    except ConvergeError as error:
+        module.fail_json(msg=str(error), invocation={}, **_report(error.result))
+    except (OSError, ValueError) as error:
+        module.fail_json(msg=f"node_state: {error}", invocation={})
+    module.exit_json(changed=result.changed, invocation={}, **_report(result))
+
+
+def _report(result: Result) -> dict[str, object]:
+    changes = [{key: one[key] for key in ("kind", "name", "verb")} for one in result.changes]
+    diff = [
+        {
+            "before_header": f"{one['kind']} {one['name']}",
+            "after_header": f"{one['kind']} {one['name']}",
+            "before": _text(one["before"]),
+            "after": _text(one["after"]),
+        }
+        for one in result.changes
+    ]
+    return {"changes": changes, "diff": diff, "notes": result.notes}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    import json
+
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    main()
