@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: node_facts
 short_description: Facts of a node that a headworks plan needs
 description:
-  - Reads processors, memory, disk, KVM, network cards and missing packages of a node in one call of a few milliseconds.
+  - Reads processors, memory, disk, KVM and network cards of a node in one call of a few milliseconds, and what it lacks of
+    the software that is asked for, so that a play calls only the roles that have something to do.
   - What headworks itself made (taps, veth pairs, bridges) is left out; a card that was moved into a bridge is reported
     with its addresses still its own.
 options:
@@ -16,6 +17,21 @@ options:
     description: Names of Debian packages; those that are not installed are returned in RV(facts.packages_missing).
     type: list
     elements: str
+    default: []
+  services:
+    description: systemd units; those that are not active and enabled are returned in RV(facts.services_down).
+    type: list
+    elements: str
+    default: []
+  libvirt_networks:
+    description: Networks that libvirt should not have; those it has are returned in RV(facts.libvirt_networks_present).
+    type: list
+    elements: str
+    default: []
+  files:
+    description: Paths whose SHA-256 is returned in RV(facts.files).
+    type: list
+    elements: path
     default: []
 author: headworks
 attributes:
@@ -26,6 +42,7 @@ EXAMPLES = r"""
 - name: Read what the plan must know
   node_facts:
     packages: [openvswitch-switch, nftables]
+    services: [openvswitch-switch.service]
   register: facts
 """
 
@@ -45,20 +62,25 @@ facts:
       description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
       type: dict
     packages_missing: {description: Which of O(packages) are not installed., type: list, elements: str}
+    services_down: {description: Which of O(services) are not active and enabled., type: list, elements: str}
+    libvirt_networks_present: {description: Which of O(libvirt_networks) exist., type: list, elements: str}
+    files: {description: SHA-256 in hex by path; empty for a file that does not exist., type: dict}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.headworks.node.facts import gather
 from ansible.module_utils.headworks.node.process import ToolError
+from ansible.module_utils.headworks.node.software import survey
 
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(
-        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True
-    )
+    options = {name: {"type": "list", "elements": "str", "default": []} for name in ("packages", "services")}
+    options["libvirt_networks"] = {"type": "list", "elements": "str", "default": []}
+    options["files"] = {"type": "list", "elements": "path", "default": []}
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        facts = gather(module.params["packages"])
+        facts = gather() | survey(**module.params)
     except ToolError as error:
         module.fail_json(msg=f"node_facts: {error}")
     module.exit_json(changed=False, facts=facts)

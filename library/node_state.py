@@ -44,46 +44,26 @@ notes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.converge import ConvergeError, Result
+from ansible.module_utils.headworks.module import fail, succeed
+from ansible.module_utils.headworks.node import command  # noqa: F401  (goes along, for the boot unit)
+from ansible.module_utils.headworks.node.converge import ConvergeError
 from ansible.module_utils.headworks.node.node_state import converge_node
-from ansible.module_utils.headworks.node import command  # noqa: F401  (goes along for the boot unit)
 
 
 def main() -> None:
     """Entry point."""
-    # no_log on the whole module: the arguments (user data among them) are not written to the node's log.
+    # no_log on the whole module: its arguments (user data among them) are not written to the node's log. An empty
+    # "invocation" keeps them out of the answer as well.
     module = AnsibleModule(
         argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True, no_log=True
     )
     try:
         result = converge_node(module.params["state"], check=module.check_mode)
     except ConvergeError as error:
-        module.fail_json(msg=str(error), invocation={}, **_report(error.result))
+        fail(module, error, invocation={})
     except (OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
-    module.exit_json(changed=result.changed, invocation={}, **_report(result))
-
-
-def _report(result: Result) -> dict[str, object]:
-    changes = [{key: one[key] for key in ("kind", "name", "verb")} for one in result.changes]
-    diff = [
-        {
-            "before_header": f"{one['kind']} {one['name']}",
-            "after_header": f"{one['kind']} {one['name']}",
-            "before": _text(one["before"]),
-            "after": _text(one["after"]),
-        }
-        for one in result.changes
-    ]
-    return {"changes": changes, "diff": diff, "notes": result.notes}
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    import json
-
-    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+    succeed(module, result, invocation={})
 
 
 if __name__ == "__main__":

@@ -84,9 +84,9 @@ def succeed(module: AnsibleModule, result: Result, **extra: Any) -> NoReturn:
     module.exit_json(changed=result.changed, changes=_brief(result), notes=result.notes, **extra)
 
 
-def fail(module: AnsibleModule, error: ConvergeError) -> NoReturn:
-    """End the module badly: the message, and what had been found to do."""
-    module.fail_json(msg=str(error), changes=_brief(error.result), notes=error.result.notes)
+def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> NoReturn:
+    """End the module badly: the message, what had been found to do, and ``extra``."""
+    module.fail_json(msg=str(error), changes=_brief(error.result), notes=error.result.notes, **extra)
 
 
 class Selected(Subsystem[Any]):

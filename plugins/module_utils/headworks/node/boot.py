@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from .files import write_atomically
+from .files import write_file
 from .process import has_tool, run
 from .subsystem import Change, Reading, Subsystem
 
@@ -81,8 +81,9 @@ class BootSubsystem(Subsystem[BootEngine]):
                 UNIT.unlink(missing_ok=True)
                 ENGINE.unlink(missing_ok=True)
                 continue
-            write_atomically(ENGINE, self.archive, mode=0o644)
-            write_atomically(UNIT, UNIT_TEXT, mode=0o644)
+            ENGINE.parent.mkdir(parents=True, exist_ok=True)
+            write_file(ENGINE, self.archive)
+            write_file(UNIT, UNIT_TEXT)
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
                 run(["systemctl", "enable", UNIT_NAME])

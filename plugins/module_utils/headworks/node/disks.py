@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import write_atomically
+from .files import write_file
 from .images import BASE_DIR
 from .process import run
 from .subsystem import Change, Reading, Subsystem
@@ -96,13 +96,13 @@ class DiskSubsystem(Subsystem[Disk]):
         directory = self.instances_dir / disk.name
         directory.mkdir(parents=True, exist_ok=True)
         mark = {"cloud": self.owner, "title": disk.title}
-        write_atomically(directory / OWNER_FILE, json.dumps(mark, sort_keys=True) + "\n")
+        write_file(directory / OWNER_FILE, json.dumps(mark, sort_keys=True) + "\n")
         target, partial = directory / "disk", directory / "disk.part"
         backing = str(self.base_dir / disk.base)
         size = [str(disk.size_gb * GIB)] if disk.size_gb else []
         run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk.base_format, "-b", backing, str(partial), *size])
         partial.rename(target)
-        write_atomically(directory / "disk.info", json.dumps({str(target): "qcow2"}) + "\n")
+        write_file(directory / "disk.info", json.dumps({str(target): "qcow2"}) + "\n")
 
 
 def _mark(directory: Path) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""What a node has: processors, memory, disk, virtualization, NICs, missing packages. Read-only, a few milliseconds.
+"""What a node has: processors, memory, disk, virtualization, NICs. Read-only, a few milliseconds.
 
 The plan schedules with it and refuses a mapping to a NIC that is not there. What headworks itself made (its taps, veth
 pairs and bridges) is not a fact about the node and is left out.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .links import OWNED_GROUP
+from .links import GROUP
 from .process import ToolError, has_tool, run
 
 INSTANCES_PARENTS = ("/var/lib/headworks/instances", "/var/lib/headworks", "/var/lib")
@@ -21,12 +20,11 @@ KVM_GET_API_VERSION = 0xAE00
 KVM_API_VERSION = 12
 
 
-def gather(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """All facts of this node, as plain data.
+def gather() -> dict[str, Any]:
+    """All facts of this node, as plain data; what software it lacks is told by ``software.survey``.
 
     ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
-    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``packages_missing`` (of ``packages``),
-    ``distribution`` (``debian-12``), ``hostname``.
+    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``.
     """
     return {
         "hostname": os.uname().nodename,
@@ -36,7 +34,6 @@ def gather(packages: Sequence[str] = ()) -> dict[str, Any]:
         "disk_gb": disk_gb(),
         "kvm": kvm_usable(),
         "nics": nics(),
-        "packages_missing": missing_packages(packages),
     }
 
 
@@ -96,7 +93,7 @@ def nics() -> dict[str, dict[str, Any]]:
 
 def _is_nic(link: dict[str, Any]) -> bool:
     """Neither loopback, nor ours, nor one of Open vSwitch's or libvirt's own devices."""
-    if link.get("link_type") != "ether" or str(link.get("group", "")) == str(OWNED_GROUP):
+    if link.get("link_type") != "ether" or str(link.get("group", "")) == str(GROUP):
         return False
     return link.get("linkinfo", {}).get("info_kind", "") not in {"tun", "openvswitch", "bridge", "ifb"}
 
@@ -133,13 +130,3 @@ def _plain(value: Any) -> Any:
             return [_plain(item) if value[0] == "set" else item for item in value[1]]
     return value
 
-
-def missing_packages(names: Sequence[str]) -> list[str]:
-    """Those of ``names`` that dpkg does not have installed; all of them on a node without dpkg."""
-    if not names:
-        return []
-    if not has_tool("dpkg-query"):
-        return sorted(names)
-    text = run(["dpkg-query", "-W", "-f", "${binary:Package} ${db:Status-Status}\n", *names], ok=(0, 1))
-    installed = {line.split()[0].split(":")[0] for line in text.splitlines() if line.endswith(" installed")}
-    return sorted(set(names) - installed)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .boot import BootSubsystem
 from .converge import Result, converge
-from .files import write_atomically
+from .files import write_file
 from .order import pipeline
 
 STATE_DIR = Path("/var/lib/headworks")
@@ -41,8 +41,8 @@ def converge_node(state: Mapping[str, Any], *, check: bool = False) -> Result:
 def keep(state: Mapping[str, Any]) -> None:
     """Write the document for the next boot; 0600, for it holds user data."""
     text = json.dumps(state, sort_keys=True, separators=(",", ":"))
-    if not STATE_FILE.exists() or STATE_FILE.read_text() != text:
-        write_atomically(STATE_FILE, text, mode=0o600)
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    write_file(STATE_FILE, text, mode=0o600)
 
 
 def kept() -> dict[str, Any] | None:

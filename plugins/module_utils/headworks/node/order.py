@@ -29,8 +29,8 @@ ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
     ("links", LinkSubsystem),
     ("ovs_bridges", OvsBridgeSubsystem),
     ("ovs_ports", OvsPortSubsystem),
-    ("underlay", UnderlaySubsystem),  # NICs go in once their bridge is there
     ("flows", FlowSubsystem),  # bridges are fail-secure: nothing passes before this
+    ("underlay", UnderlaySubsystem),  # so a NIC goes in only now, or the node would be cut off for a moment
     ("nft", NftSubsystem),  # the filter is in before the addresses it guards
     ("l3", L3Subsystem),
     ("dhcp", DhcpSubsystem),
@@ -43,7 +43,8 @@ ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
 
 
 def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, Any]]]:
-    """The (subsystem, desired objects) pairs of a whole node state, for ``converge``.
+    """The (subsystem, desired objects) pairs of a node state, for ``converge``. A section that is missing leaves its
+    subsystem alone; an empty one removes all that is ours.
 
     :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
     """
@@ -55,8 +56,10 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
         raise ValueError(f"state.sections: {', '.join(sorted(unknown))}: no such section")
     built = []
     for name, kind in ORDER:
+        if name not in sections:
+            continue
         try:
-            built.append((kind(owner=str(state["cloud"])), kind.load(sections.get(name, ()))))
+            built.append((kind(owner=str(state["cloud"])), kind.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
     return built

@@ -1,0 +1,48 @@
+"""Disks: what a header says, and that an existing disk is never made anew."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from headworks.node.disks import GIB, Disk, DiskSubsystem, qcow2_header
+from headworks.node.subsystem import Reading
+
+BASE = "a" * 64
+
+
+def header(backing: str, size: int) -> bytes:
+    head = b"QFI\xfb" + struct.pack(">IQIIQ", 3, 104, len(backing), 16, size)
+    return head.ljust(104, b"\0") + backing.encode()
+
+
+def test_header_gives_backing_file_and_virtual_size(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(header(f"/base/{BASE}", 3 * GIB))
+    assert qcow2_header(tmp_path / "disk") == (f"/base/{BASE}", 3 * GIB)
+
+
+def test_a_missing_or_broken_disk_has_no_header(tmp_path: Path) -> None:
+    (tmp_path / "broken").write_bytes(b"QFI")
+    assert qcow2_header(tmp_path / "none") == ("", 0)
+    assert qcow2_header(tmp_path / "broken") == ("", 0)
+
+
+def test_another_base_image_is_noted_and_not_applied() -> None:
+    disks = DiskSubsystem(owner="lab")
+    wanted = Disk("u1", "vm1", base="b" * 64, size_gb=1)
+    assert disks.diff({"u1": wanted}, Reading({"u1": Disk("u1", "vm1", BASE, "", GIB)}, frozenset({"u1"}))) == []
+    assert "vm1" in disks.notes[0] and "kept" in disks.notes[0]
+
+
+def test_a_directory_whose_disk_is_missing_gets_its_disk() -> None:
+    disks = DiskSubsystem(owner="lab")
+    (change,) = disks.diff({"u1": Disk("u1", "vm1", BASE)}, Reading({"u1": Disk("u1", "vm1", "", "", 0)}))
+    assert change.verb == "change"
+
+
+def test_directories_of_another_cloud_or_by_hand_are_not_owned(tmp_path: Path) -> None:
+    for name, mark in (("mine", '{"cloud": "lab"}'), ("other", '{"cloud": "test"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "headworks.json").write_text(mark)
+    (tmp_path / "hand").mkdir()
+    assert DiskSubsystem("lab", tmp_path).read({}).owned == {"mine"}

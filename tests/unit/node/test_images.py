@@ -1,0 +1,48 @@
+"""The image cache: only a file whose checksum is right gets its name."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from headworks.node.images import BaseImage, ImageError, ImageSubsystem, fetch
+
+CONTENT = b"image content"
+DIGEST = sha256(CONTENT).hexdigest()
+
+
+def image(tmp_path: Path, digest: str = DIGEST) -> BaseImage:
+    source = tmp_path / "store"
+    source.write_bytes(CONTENT)
+    return BaseImage(digest, "nano", source.as_uri(), f"sha256:{digest}")
+
+
+def test_a_right_image_is_fetched_under_its_digest(tmp_path: Path) -> None:
+    target = tmp_path / "_base" / DIGEST
+    fetch(image(tmp_path), target)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == [DIGEST]
+
+
+def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    wrong = "0" * 64
+    with pytest.raises(ImageError, match=rf"cloud_images.nano.checksum: sha256:{wrong}.*{DIGEST}"):
+        fetch(image(tmp_path, wrong), tmp_path / "_base" / wrong)
+    assert list((tmp_path / "_base").iterdir()) == []
+
+
+def test_a_store_that_does_not_have_it_is_named(tmp_path: Path) -> None:
+    gone = BaseImage(DIGEST, "nano", (tmp_path / "gone").as_uri(), f"sha256:{DIGEST}")
+    with pytest.raises(ImageError, match="cloud_images.nano: file://"):
+        fetch(gone, tmp_path / "_base" / DIGEST)
+
+
+def test_images_no_longer_wanted_are_removed_and_partial_files_ignored(tmp_path: Path) -> None:
+    (tmp_path / DIGEST).write_bytes(CONTENT)
+    (tmp_path / "x.part").write_bytes(b"")
+    cache = ImageSubsystem("lab", tmp_path)
+    changes = cache.diff({}, cache.read({}))
+    assert [(one.verb, one.name) for one in changes] == [("remove", DIGEST)]
+    cache.apply(changes)
+    assert not (tmp_path / DIGEST).exists()
