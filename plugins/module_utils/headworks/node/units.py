@@ -1,0 +1,168 @@
+"""systemd units of ours, in batches: one call reads the state of all, one starts (stops, reloads) all.
+
+What does not belong here: the text of any unit; that lives in the subsystem whose daemon it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import read_text, write_file
+from .process import NETNS_DIR, ToolError, has_tool, run
+
+UNIT_DIR = Path("/etc/systemd/system")
+BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
+
+_PROPERTIES = ("Id", "ActiveState", "SubState", "MainPID")
+_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd says of a unit: ``active`` and ``sub`` in its own words, ``pid`` of the main process (0 = none)."""
+
+    active: str
+    sub: str = ""
+    pid: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it is up (not starting, not waiting to be started again)."""
+        return self.active == "active"
+
+    @property
+    def text(self) -> str:
+        """For people: ``failed``, ``activating (auto-restart)``."""
+        return self.active if self.sub in ("", self.active) else f"{self.active} ({self.sub})"
+
+
+ABSENT = UnitState("inactive", "dead")
+
+
+def available() -> bool:
+    """Whether systemd runs on this node (not so in a build chroot)."""
+    return BOOTED.is_dir() and has_tool("systemctl")
+
+
+def unit_name(template: str, instance: str) -> str:
+    """The unit of ``instance`` of a template: ``unit_name("headworks-dhcp", "x")`` = ``headworks-dhcp@x.service``.
+
+    :raises ValueError: the instance is more than a plain name (it ends up in paths and on command lines).
+    """
+    if not _INSTANCE.fullmatch(instance):
+        raise ValueError(f"{template}: {instance!r} is no name: letters, digits and _ . - only, and at most 128")
+    return f"{template}@{instance}.service"
+
+
+def instance_name(unit: str) -> str:
+    """The instance of a template unit's name."""
+    return unit.partition("@")[2].removesuffix(".service")
+
+
+def read_states(pattern: str) -> dict[str, UnitState]:
+    """State of every unit that systemd has in memory and whose name matches the glob ``pattern``, keyed by name.
+
+    A unit that was never started, or was stopped, may be missing: take ``ABSENT`` for it.
+    """
+    if not available():
+        return {}
+    return parse_states(run(["systemctl", "show", pattern, f"--property={','.join(_PROPERTIES)}"]))
+
+
+def parse_states(text: str) -> dict[str, UnitState]:
+    """What ``systemctl show`` prints: one block of ``key=value`` lines per unit, blocks parted by empty lines."""
+    states = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in values:
+            pid = int(values.get("MainPID") or 0)
+            states[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("SubState", ""), pid)
+    return states
+
+
+def in_namespace(state: UnitState, netns: str) -> bool:
+    """Whether the unit's main process runs in the network namespace of that name *as it is now* ("" = the root's).
+
+    A namespace that was removed and made again has the old name, and a daemon still sits in the old one, talking to
+    nobody.
+    """
+    try:
+        target = NETNS_DIR / netns if netns else Path("/proc/1/ns/net")
+        return os.stat(f"/proc/{state.pid}/ns/net").st_ino == target.stat().st_ino
+    except OSError:
+        return False
+
+
+def installed(units: Mapping[str, str]) -> bool:
+    """Whether the unit files (name → text) are there with just that text."""
+    return all(read_text(UNIT_DIR / name) == text for name, text in units.items())
+
+
+def install(units: Mapping[str, str]) -> None:
+    """Write unit files (name → text); systemd is told only when one changed."""
+    UNIT_DIR.mkdir(parents=True, exist_ok=True)
+    if any([write_file(UNIT_DIR / name, text) for name, text in units.items()]):
+        run(["systemctl", "daemon-reload"])
+
+
+def uninstall(names: Collection[str]) -> None:
+    """Remove unit files; systemd is told only when one was there."""
+    there = [UNIT_DIR / name for name in names if (UNIT_DIR / name).exists()]
+    for path in there:
+        path.unlink()
+    if there:
+        run(["systemctl", "daemon-reload"])
+
+
+def start(names: Collection[str]) -> None:
+    """Start all at once and wait until they serve. See ``_act``."""
+    _act("start", names)
+
+
+def restart(names: Collection[str]) -> None:
+    """Restart all at once. See ``_act``."""
+    _act("restart", names)
+
+
+def reload(names: Collection[str]) -> None:
+    """Have all read their files again, without a restart. See ``_act``."""
+    _act("reload", names)
+
+
+def stop(names: Collection[str]) -> None:
+    """Stop all at once, and forget that any of them failed, so that nothing of them stays."""
+    if not names:
+        return
+    run(["systemctl", "stop", *sorted(names)])
+    # Exit 1: all of them are unloaded already, which is what is wanted.
+    run(["systemctl", "reset-failed", *sorted(names)], ok=(0, 1))
+
+
+def _act(verb: str, names: Collection[str]) -> None:
+    """One ``systemctl`` call for all of ``names``.
+
+    :raises ToolError: some failed; the message has the last lines that each of them logged.
+    """
+    if not names:
+        return
+    try:
+        run(["systemctl", verb, *sorted(names)])
+    except ToolError as error:
+        raise ToolError(_reasons(verb, names) or str(error)) from error
+
+
+def _reasons(verb: str, names: Collection[str]) -> str:
+    """Why units do not run, in their own words; at most three of them."""
+    states = read_states("headworks-*")
+    failed = [name for name in sorted(names) if not states.get(name, ABSENT).running]
+    said = []
+    for name in failed[:3]:
+        log = run(["journalctl", "--unit", name, "--lines=5", "--output=cat", "--no-pager"], ok=(0, 1))
+        said.append(f"{name} is {states.get(name, ABSENT).text}: " + " / ".join(log.split("\n")).strip(" /"))
+    if len(failed) > 3:
+        said.append(f"and {len(failed) - 3} more")
+    return f"systemctl {verb}: " + "; ".join(said) if said else ""
