@@ -1,43 +1,367 @@
-"""Open vSwitch bridges and ports: rows of OVSDB, changed in one transaction. Flows live in ``flows.py``."""
+"""Open vSwitch bridges and ports: rows of OVSDB, changed in one transaction. Flows live in ``flows.py``.
+
+What the rows look like is in ``ovs_rows.py``, how the database is spoken to in ``ovsdb.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, ClassVar
+
+from .ovs_rows import (
+    BRIDGE_COLUMNS,
+    INTERFACE_COLUMNS,
+    MARK,
+    NIC_MARK,
+    PORT_COLUMNS,
+    OvsBridge,
+    OvsPort,
+    Row,
+    bridge_columns,
+    bridge_config,
+    bridge_of,
+    changed_columns,
+    interface_columns,
+    map_mutations,
+    port_columns,
+    port_of,
+)
+from .ovsdb import (
+    DATABASE,
+    ENDPOINT,
+    Operation,
+    Ovsdb,
+    OvsdbError,
+    by_uuid,
+    from_map,
+    from_set,
+    present,
+    select,
+    select_named,
+    to_map,
+    to_set,
+)
+from .subsystem import Change, Reading, Subsystem
+
+__all__ = ["OvsBridge", "OvsBridgeSubsystem", "OvsPort", "OvsPortSubsystem"]
+
+# Up to so many names are asked for one by one; above, reading the whole table is quicker.
+FEW = 20
 
 
-@dataclass(frozen=True)
-class OvsBridge:
-    """A row of table Bridge. Only the named columns are compared; other keys of maps are left alone.
+class _OvsSubsystem(Subsystem[Any]):
+    """What bridges and ports share.
 
-    ``mac`` fixes the bridge's own MAC (other_config:hwaddr), "" = leave. ``fail_mode`` "" = leave.
+    :param owner: see ``Subsystem``. Maps (external_ids, other_config) are then compared by the wanted keys only.
+    :param exact: maps are compared whole: for desired objects that were made from the actual ones (see
+        ``ovs_options.py``), so that a key can also be taken away.
+    :param seconds: how long ovs-vswitchd may take to act on a change; None: as long as its size warrants.
     """
 
-    name: str
-    datapath_type: str = "system"
-    fail_mode: str = "secure"
-    mac: str = ""
-    external_ids: Mapping[str, str] = field(default_factory=dict)
-    other_config: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        owner: str | None = None,
+        *,
+        endpoint: str = ENDPOINT,
+        exact: bool = False,
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(owner)
+        self.endpoint = endpoint
+        self.exact = exact
+        self.seconds = seconds
+        self.notes: list[str] = []
+
+    def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
+        """The changes; ``before`` shows only what ``desired`` speaks of, so that foreign keys are never in a diff."""
+        if self.exact:
+            return super().diff(desired, actual)
+        objects = {
+            name: self.comparable(one, desired[name]) if name in desired else one
+            for name, one in actual.objects.items()
+        }
+        return super().diff(desired, Reading(objects, actual.owned))
+
+    def comparable(self, actual: Any, wanted: Any) -> Any:
+        """``actual`` without what ``wanted`` leaves open."""
+        raise NotImplementedError
+
+    def _mark(self) -> dict[str, str]:
+        return {MARK: self.owner} if self.owner is not None else {}
+
+    def _is_ours(self, external_ids: Mapping[str, str]) -> bool:
+        return self.owner is not None and external_ids.get(MARK) == self.owner
 
 
-@dataclass(frozen=True)
-class OvsPort:
-    """A Port row with its one Interface.
+class OvsBridgeSubsystem(_OvsSubsystem):
+    """Bridges. One that somebody else made and the plan names (an operator's br-ex) is used and set, not owned."""
 
-    ``type``: "" (a system device that exists), ``internal``, ``patch``, ``vxlan``, ``gre``, ``geneve``. ``tag`` is the
-    access VLAN (None: none), ``trunks`` the VLANs of a trunk. ``options`` are the Interface's (peer, local_ip,
-    remote_ip, in_key, out_key, df_default). ``external_ids`` go to the *Interface* (iface-id, attached-mac, vm-uuid), as
-    Neutron and libvirt write them. ``mac``: of an internal port ("" = leave).
-    """
+    kind: ClassVar[str] = "ovs_bridge"
+    record: ClassVar[type] = OvsBridge
 
-    name: str
-    bridge: str
-    type: str = ""
-    tag: int | None = None
-    vlan_mode: str = ""
-    trunks: tuple[int, ...] = ()
-    mac: str = ""
-    mtu: int | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    external_ids: Mapping[str, str] = field(default_factory=dict)
+    def read(self, desired: Mapping[str, OvsBridge], scope: frozenset[str] | None = None) -> Reading[OvsBridge]:
+        """All bridges. Ours that are not wanted but carry foreign ports are not reported as ours: they stay, and a
+        note says so."""
+        if not present(self.endpoint):
+            return Reading()
+        with Ovsdb(self.endpoint) as database:
+            rows, internals = database.select(
+                [
+                    select("Bridge", BRIDGE_COLUMNS),
+                    select("Interface", ["name", "error", "ofport"], [["type", "==", "internal"]]),
+                ]
+            )
+            local = {row["name"]: row for row in internals}
+            # The local port has number 65534 and no entry here until ovs-vsctl or we make one.
+            objects = {row["name"]: bridge_of(row, local.get(row["name"])) for row in rows}
+            ours = {name for name, one in objects.items() if self._is_ours(one.external_ids)}
+            unwanted = [row for row in rows if row["name"] in ours - set(desired)]
+            if scope is None:
+                self.notes = []
+                ours -= self._in_use(database, unwanted)
+        return Reading(objects, frozenset(ours))
+
+    def _in_use(self, database: Ovsdb, unwanted: Sequence[Row]) -> set[str]:
+        if not unwanted:
+            return set()
+        (ports,) = database.select([select("Port", ["_uuid", "name", "external_ids"])])
+        by_id = {row["_uuid"][1]: row for row in ports}
+        kept = set()
+        for bridge in unwanted:
+            on_it = [by_id[uuid] for uuid in from_set(bridge["ports"])]
+            foreign = sorted(row["name"] for row in on_it if self._is_foreign(row, bridge["name"]))
+            if foreign:
+                kept.add(bridge["name"])
+                self.notes.append(
+                    f"ovs_bridge {bridge['name']} is no longer wanted but stays: "
+                    f"it has ports that are not ours ({', '.join(foreign)})"
+                )
+        return kept
+
+    def _is_foreign(self, port: Row, bridge: str) -> bool:
+        external_ids = from_map(port["external_ids"])
+        return port["name"] != bridge and NIC_MARK not in external_ids and not self._is_ours(external_ids)
+
+    def comparable(self, actual: OvsBridge, wanted: OvsBridge) -> OvsBridge:
+        """Only the wanted keys, and only the columns that ``wanted`` decides."""
+        return replace(
+            actual,
+            datapath_type=actual.datapath_type if wanted.datapath_type else "",
+            fail_mode=actual.fail_mode if wanted.fail_mode else "",
+            mac=actual.mac if wanted.mac else "",
+            external_ids=_only(actual.external_ids, wanted.external_ids),
+            other_config=_only(actual.other_config, wanted.other_config),
+        )
+
+    def apply(self, changes: Sequence[Change[OvsBridge]]) -> None:
+        """All in one transaction, then wait for ovs-vswitchd."""
+        with Ovsdb(self.endpoint) as database:
+            (rows,) = database.select([select("Bridge", ["_uuid", "name"])])
+            uuids = {row["name"]: row["_uuid"][1] for row in rows}
+            operations: list[Operation] = []
+            added, removed = [], []
+            for number, change in enumerate(changes):
+                if change.after is None:
+                    removed += [["uuid", uuids[change.name]]] if change.name in uuids else []
+                elif change.name in uuids:
+                    before = change.before or OvsBridge(change.name, "", "")
+                    operations += _update_bridge(uuids[change.name], before, change.after)
+                else:
+                    added.append(["named-uuid", f"b{number}"])
+                    operations += self._insert(number, change.after)
+            mutations = [["bridges", "insert", to_set(added)]] if added else []
+            mutations += [["bridges", "delete", to_set(removed)]] if removed else []
+            if mutations:
+                operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": mutations})
+            database.commit(operations, self.seconds)
+
+    def _insert(self, number: int, bridge: OvsBridge) -> list[Operation]:
+        row = {
+            "name": bridge.name,
+            **bridge_columns(bridge),
+            "ports": ["named-uuid", f"p{number}"],
+            "external_ids": to_map({**bridge.external_ids, **self._mark()}),
+            "other_config": to_map(bridge_config(bridge)),
+        }
+        port = {"name": bridge.name, "interfaces": ["named-uuid", f"i{number}"]}
+        return [
+            _insert("Interface", f"i{number}", {"name": bridge.name, "type": "internal"}),
+            _insert("Port", f"p{number}", port),
+            _insert("Bridge", f"b{number}", row),
+        ]
+
+
+class OvsPortSubsystem(_OvsSubsystem):
+    """Ports. All changes of a node are one transaction; a changed port is changed in place, never made anew."""
+
+    kind: ClassVar[str] = "ovs_port"
+    record: ClassVar[type] = OvsPort
+
+    def read(self, desired: Mapping[str, OvsPort], scope: frozenset[str] | None = None) -> Reading[OvsPort]:
+        """All ports, or only the named ones when nothing can be ours (no owner) or only ``scope`` matters."""
+        if not present(self.endpoint):
+            return Reading()
+        names = scope if scope is not None else frozenset(desired) if self.owner is None else None
+        with Ovsdb(self.endpoint) as database:
+            bridges, ports, interfaces = _read_ports(database, names)
+        home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
+        by_name = {row["name"]: row for row in interfaces}
+        objects, owned = {}, set()
+        for row in ports:
+            name, bridge = row["name"], home.get(row["_uuid"][1])
+            if bridge is None:
+                continue
+            one = port_of(row, bridge, by_name.get(name))
+            objects[name] = one
+            nic = NIC_MARK in one.port_external_ids or NIC_MARK in one.external_ids
+            if self._is_ours(one.port_external_ids) and not nic:
+                owned.add(name)
+        return Reading(objects, frozenset(owned))
+
+    def comparable(self, actual: OvsPort, wanted: OvsPort) -> OvsPort:
+        """Only the wanted keys of the external_ids; ``mac`` only when it is wanted."""
+        return replace(
+            actual,
+            mac=actual.mac if wanted.mac else "",
+            external_ids=_only(actual.external_ids, wanted.external_ids),
+            port_external_ids=_only(actual.port_external_ids, wanted.port_external_ids),
+        )
+
+    def same(self, desired: OvsPort, actual: OvsPort) -> bool:
+        """Equal, whatever the order of trunks and the case of the MAC; a port in error is never what is desired."""
+        return desired == actual or _plain(desired) == _plain(actual)
+
+    def apply(self, changes: Sequence[Change[OvsPort]]) -> None:
+        """All in one transaction, then wait for ovs-vswitchd.
+
+        A port that was only in error leads to an empty transaction: it makes ovs-vswitchd try again, for the device
+        may be there by now.
+
+        :raises OvsdbError: a bridge does not exist.
+        """
+        with Ovsdb(self.endpoint) as database:
+            names = frozenset(change.name for change in changes)
+            bridges, ports, interfaces = _read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
+            batch = _PortBatch(bridges, ports, interfaces, self._mark())
+            for number, change in enumerate(changes):
+                if change.after is None:
+                    batch.remove(change.name)
+                else:
+                    batch.put(number, change.before, change.after)
+            database.commit(batch.all(), self.seconds)
+
+
+class _PortBatch:
+    """Collects the operations of one transaction on ports."""
+
+    def __init__(
+        self, bridges: Sequence[Row], ports: Sequence[Row], interfaces: Sequence[Row], mark: dict[str, str]
+    ) -> None:
+        self.bridges = {row["name"]: row["_uuid"][1] for row in bridges}
+        self.home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
+        self.ports = {row["name"]: row["_uuid"][1] for row in ports}
+        self.interfaces = {row["name"]: row["_uuid"][1] for row in interfaces}
+        self.mark = mark
+        self.operations: list[Operation] = []
+        self.joined: dict[str, list[Any]] = {}
+        self.left: dict[str, list[Any]] = {}
+
+    def remove(self, name: str) -> None:
+        uuid = self.ports.get(name)
+        if uuid in self.home:
+            self.left.setdefault(self.home[uuid], []).append(["uuid", uuid])
+
+    def put(self, number: int, before: OvsPort | None, after: OvsPort) -> None:
+        if after.bridge not in self.bridges:
+            raise OvsdbError(f"port {after.name}: there is no bridge {after.bridge}")
+        uuid = self.ports.get(after.name)
+        if uuid is None:
+            self._insert(number, after)
+            return
+        if self.home.get(uuid) != after.bridge:
+            self.remove(after.name)
+            self.joined.setdefault(after.bridge, []).append(["uuid", uuid])
+        self._update(uuid, before or OvsPort(after.name, after.bridge), after)
+
+    def all(self) -> list[Operation]:
+        rest: list[Operation] = []
+        for function, what in (("delete", self.left), ("insert", self.joined)):
+            for bridge, uuids in what.items():
+                rest.append(_mutate("Bridge", self.bridges[bridge], [["ports", function, to_set(uuids)]]))
+        return self.operations + rest
+
+    def _insert(self, number: int, port: OvsPort) -> None:
+        interface = {"name": port.name, **interface_columns(port), "external_ids": to_map(port.external_ids)}
+        row = {
+            "name": port.name,
+            "interfaces": ["named-uuid", f"i{number}"],
+            **port_columns(port),
+            "external_ids": to_map({**port.port_external_ids, **self.mark}),
+        }
+        self.operations += [_insert("Interface", f"i{number}", interface), _insert("Port", f"p{number}", row)]
+        self.joined.setdefault(port.bridge, []).append(["named-uuid", f"p{number}"])
+
+    def _update(self, uuid: str, before: OvsPort, after: OvsPort) -> None:
+        self.operations += _update(
+            "Port",
+            uuid,
+            changed_columns(port_columns(before), port_columns(after)),
+            map_mutations("external_ids", before.port_external_ids, after.port_external_ids),
+        )
+        columns = changed_columns(interface_columns(before), interface_columns(after))
+        mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
+        if (columns or mutations) and after.name not in self.interfaces:
+            raise OvsdbError(f"port {after.name} has several interfaces: change those with ovs-vsctl")
+        if columns or mutations:
+            self.operations += _update("Interface", self.interfaces[after.name], columns, mutations)
+
+
+def _read_ports(
+    database: Ovsdb,
+    names: frozenset[str] | None,
+    port_columns: Sequence[str] = PORT_COLUMNS,
+    interface_columns: Sequence[str] = INTERFACE_COLUMNS,
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Rows of Bridge, Port and Interface, in one transaction; only those of ``names`` when they are few."""
+    bridges = select("Bridge", ["_uuid", "name", "ports"])
+    if names is None or len(names) > FEW:
+        found = database.select([bridges, select("Port", port_columns), select("Interface", interface_columns)])
+        return found[0], found[1], found[2]
+    wanted = sorted(names)
+    queries = [*select_named("Port", port_columns, wanted), *select_named("Interface", interface_columns, wanted)]
+    found = database.select([bridges, *queries])
+    middle = 1 + len(wanted)
+    return found[0], list(chain(*found[1:middle])), list(chain(*found[middle:]))
+
+
+def _update_bridge(uuid: str, before: OvsBridge, after: OvsBridge) -> list[Operation]:
+    mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
+    mutations += map_mutations("other_config", bridge_config(before), bridge_config(after))
+    return _update("Bridge", uuid, changed_columns(bridge_columns(before), bridge_columns(after)), mutations)
+
+
+def _update(table: str, uuid: str, columns: Mapping[str, Any], mutations: list[Any]) -> list[Operation]:
+    operations: list[Operation] = []
+    if columns:
+        operations.append({"op": "update", "table": table, "where": by_uuid(uuid), "row": dict(columns)})
+    if mutations:
+        operations.append(_mutate(table, uuid, mutations))
+    return operations
+
+
+def _mutate(table: str, uuid: str, mutations: list[Any]) -> Operation:
+    return {"op": "mutate", "table": table, "where": by_uuid(uuid), "mutations": mutations}
+
+
+def _insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:
+    return {"op": "insert", "table": table, "uuid-name": name, "row": dict(row)}
+
+
+def _only(actual: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in actual.items() if key in wanted}
+
+
+def _plain(port: OvsPort) -> OvsPort:
+    return replace(port, trunks=tuple(sorted(port.trunks)), mac=port.mac.lower())
