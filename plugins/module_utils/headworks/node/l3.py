@@ -1,19 +1,49 @@
 """What is inside a namespace besides the firewall: devices' addresses and MTU, routes, sysctls, gratuitous ARP.
 
-The namespace itself is made by ``netns.py``, the devices by ``links.py``, NAT and filters by ``nft.py``.
+The namespace itself is made by ``netns.py``, the devices by ``links.py``, NAT and filters by ``nft.py``. How the
+difference becomes ``ip`` commands is in ``l3_commands.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
+
+from . import rtnl
+from .garp import announce
+from .ip_batch import ip_batch
+from .l3_commands import commands
+from .netns import is_namespace
+from .offload import set_tx_checksum, tx_checksum
+from .process import in_netns
+from .subsystem import Change, Reading, Subsystem
+
+SYSCTL_DIR = Path("/proc/sys/net")
+_IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
+_LOOPBACK = ("127.0.0.1/8", "::1/128")  # the kernel's own on lo
+_SYSCTL = re.compile(r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.@:-]+)*")
+
+
+def canonical(address: str) -> str:
+    """An address, interface address or CIDR as the kernel would print it ("" and "default" stay).
+
+    :raises ValueError: it is none.
+    """
+    if address in ("", "default") or _IPV4.fullmatch(address):
+        return address
+    return str(ipaddress.ip_interface(address)) if "/" in address else str(ipaddress.ip_address(address))
 
 
 @dataclass(frozen=True)
 class Device:
     """A device inside the namespace. ``addresses`` are ``ip/prefix``, sorted. ``announce``: send gratuitous ARP for
-    addresses that are new. ``tx_checksum`` False switches transmit checksum offload off."""
+    addresses that are new. ``tx_checksum`` False switches transmit checksum offload off. ``mtu`` 0 and ``mac`` "":
+    leave as it is. Every device is kept ``up``."""
 
     name: str
     mac: str = ""
@@ -21,15 +51,27 @@ class Device:
     addresses: tuple[str, ...] = ()
     tx_checksum: bool = True
     announce: bool = False
+    up: bool = True
+
+    def __post_init__(self) -> None:
+        """Addresses sorted, and written as the kernel writes them."""
+        object.__setattr__(self, "addresses", tuple(sorted(canonical(one) for one in self.addresses)))
 
 
 @dataclass(frozen=True)
 class Route:
-    """``destination`` is a CIDR or ``default``; ``via`` a next hop or "" for an on-link route over ``device``."""
+    """``destination`` is a CIDR or ``default``; ``via`` a next hop or "" for an on-link route over ``device``. Routes
+    with the same destination are one route with several next hops."""
 
     destination: str
     via: str = ""
     device: str = ""
+
+    def __post_init__(self) -> None:
+        """Addresses written as the kernel writes them; ``0.0.0.0/0`` is ``default``, and ``::/0`` too if ``via`` tells."""
+        whole = self.destination == "0.0.0.0/0" or (self.destination == "::/0" and self.via)
+        object.__setattr__(self, "destination", "default" if whole else canonical(self.destination))
+        object.__setattr__(self, "via", canonical(self.via))
 
 
 @dataclass(frozen=True)
@@ -41,4 +83,141 @@ class NamespaceConfig:
     devices: tuple[Device, ...] = ()
     routes: tuple[Route, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    lo_up: bool = True
     nested: ClassVar[Mapping[str, type]] = {"devices": Device, "routes": Route}
+
+
+class L3Subsystem(Subsystem[NamespaceConfig]):
+    """Configuration of namespaces. It is removed with the namespace, so there is never a removal of its own."""
+
+    kind = "l3"
+    record = NamespaceConfig
+
+    def read(
+        self, desired: Mapping[str, NamespaceConfig], scope: frozenset[str] | None = None
+    ) -> Reading[NamespaceConfig]:
+        """What the desired devices, sysctls and routes of each namespace are now; other devices are not looked at."""
+        chosen = [one for name, one in desired.items() if scope is None or name in scope]
+        return Reading({one.name: read_namespace(one) for one in chosen if is_namespace(one.name)})
+
+    def same(self, desired: NamespaceConfig, actual: NamespaceConfig) -> bool:
+        """What the plan leaves open is not compared."""
+        return not (commands(desired, actual) or _sysctls(desired, actual) or _offloads(desired, actual))
+
+    def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> None:
+        """One ``ip -batch`` a namespace, then one round of announcements for all."""
+        news: dict[str, Mapping[str, Sequence[str]]] = {}
+        for change in changes:
+            if change.after is not None:
+                news[change.name] = _apply(change.after)
+        announce(news)
+
+
+def read_namespace(desired: NamespaceConfig) -> NamespaceConfig:
+    """The present state of what ``desired`` speaks of.
+
+    :raises FileNotFoundError: no such namespace.
+    """
+    with in_netns(desired.name):
+        links = rtnl.links()
+        names = {one.index: one.name for one in links.values()}
+        found: dict[str, list[str]] = {}
+        for index, address in rtnl.addresses():
+            found.setdefault(names.get(index, ""), []).append(address)
+        routes = [_route(one, names.get(one.index, "")) for one in rtnl.routes()]
+        sysctls = {key: _read_sysctl(key) for key in desired.sysctls}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+            devices = tuple(
+                _device(one, links[one.name], found.get(one.name, ()), query)
+                for one in desired.devices
+                if one.name in links
+            )
+    return NamespaceConfig(
+        desired.name,
+        devices,
+        tuple(sorted(routes, key=lambda one: (one.destination, one.via, one.device))),
+        {key: value for key, value in sysctls.items() if value is not None},
+        lo_up=links["lo"].up,
+    )
+
+
+def _device(desired: Device, info: rtnl.LinkInfo, addresses: Sequence[str], query: socket.socket) -> Device:
+    wanted = set(desired.addresses)
+    kept = [one for one in addresses if one in wanted or not (one.startswith("fe80:") or one in _LOOPBACK)]
+    return Device(
+        info.name,
+        info.mac,
+        info.mtu,
+        tuple(kept),
+        desired.tx_checksum if info.name == "lo" else tx_checksum(query, info.name),
+        desired.announce,
+        info.up,
+    )
+
+
+def _route(info: rtnl.RouteInfo, device: str) -> Route:
+    bare = info.destination == "default" and info.family == socket.AF_INET6 and not info.via
+    return Route("::/0" if bare else info.destination, info.via, device)
+
+
+def _apply(desired: NamespaceConfig) -> Mapping[str, Sequence[str]]:
+    """Bring one namespace to its desired state; returns the new IPv4 addresses to announce, by device.
+
+    The state is read afresh: removing links, earlier in the run, took addresses and routes along.
+    """
+    actual = read_namespace(desired)
+    before = {one.name: set(one.addresses) for one in actual.devices}
+    missing = [one.name for one in desired.devices if one.name not in before]
+    if missing:
+        raise ValueError(f"{desired.name}: no device {', '.join(missing)} in this namespace")
+    with in_netns(desired.name):
+        for key, value in _sysctls(desired, actual):
+            _write_sysctl(key, value)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+            for device in _offloads(desired, actual):
+                set_tx_checksum(query, device.name, device.tx_checksum)
+        lines = commands(desired, actual)
+        if any(line.startswith("address delete") for line in lines):
+            _write_sysctl("ipv4.conf.all.promote_secondaries", "1")  # or other addresses would go with the first
+        ip_batch(lines)
+    return {one.name: _news(one, actual) for one in desired.devices if one.announce}
+
+
+def _news(device: Device, actual: NamespaceConfig) -> list[str]:
+    """IPv4 addresses that are new at this MAC."""
+    (before,) = [one for one in actual.devices if one.name == device.name]
+    moved = device.mac and device.mac.lower() != before.mac
+    known = () if moved or not before.up else before.addresses
+    return [one.split("/")[0] for one in device.addresses if one not in known and ":" not in one]
+
+
+def _offloads(desired: NamespaceConfig, actual: NamespaceConfig) -> list[Device]:
+    """Devices whose offload must be switched."""
+    now = {one.name: one.tx_checksum for one in actual.devices}
+    return [one for one in desired.devices if one.name in now and now[one.name] != one.tx_checksum]
+
+
+def _sysctls(desired: NamespaceConfig, actual: NamespaceConfig) -> list[tuple[str, str]]:
+    """Keys and values to write; switching forwarding comes first, because it resets others."""
+    wrong = [(key, value) for key, value in desired.sysctls.items() if actual.sysctls.get(key) != value]
+    return sorted(wrong, key=lambda one: (not one[0].endswith("forward"), one[0]))
+
+
+def _sysctl_path(key: str) -> Path:
+    if not _SYSCTL.fullmatch(key) or ".." in key:
+        raise ValueError(f"sysctl {key!r}: is no key below {SYSCTL_DIR}")
+    return SYSCTL_DIR / (key if "/" in key else key.replace(".", "/"))
+
+
+def _read_sysctl(key: str) -> str | None:
+    try:
+        return " ".join(_sysctl_path(key).read_text().split())
+    except FileNotFoundError:
+        return None
+
+
+def _write_sysctl(key: str, value: str) -> None:
+    try:
+        _sysctl_path(key).write_text(value)
+    except OSError as error:
+        raise OSError(error.errno, f"sysctl {key} = {value}: {error.strerror}") from error
