@@ -32,13 +32,15 @@ class InstanceMetadata:
     """What one instance may read at one of its addresses.
 
     ``files`` maps a path without leading slash (``latest/meta-data/hostname``) to its content; directory listings are
-    made from it. ``name`` is ``<network id>/<address>``.
+    made from it, except that a path which ends in ``/`` is the listing of that directory. ``links`` maps a directory
+    to the one that it equals (``latest`` → ``2009-04-04``). ``name`` is ``<network id>/<address>``.
     """
 
     network_id: str
     address: str
     instance_id: str
     files: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
