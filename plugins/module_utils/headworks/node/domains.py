@@ -6,7 +6,7 @@ The XML is ``domain_xml.py``; the taps are ``links.py`` and ``ovs.py``, the disk
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +23,7 @@ __all__ = ["Domain", "DomainError", "DomainSubsystem", "Nic"]
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
 SHUTDOWN_SECONDS = 30
+STARTS_AT_ONCE = 4
 
 
 class DomainError(RuntimeError):
@@ -70,19 +71,24 @@ class DomainSubsystem(Subsystem[Domain]):
 
         :raises DomainError: naming every guest that failed, with libvirt's words.
         """
-        failures: list[str] = []
+        failures: dict[str, str] = {}
         with self._connection() as connection:
             for change in changes:
-                work = _remove if change.after is None else self._settle
-                _collect(failures, change, lambda w=work, c=change: w(connection, c))
-            starting = [change for change in changes if change.after is not None]
-            with ThreadPoolExecutor(max_workers=4) as pool:
-                for _ in pool.map(
-                    lambda c: _collect(failures, c, lambda: _bring_to_state(connection, c.after)), starting
-                ):
-                    pass
+                with _told(failures, change):
+                    if change.after is None:
+                        _remove(connection, change)
+                    else:
+                        self._settle(connection, change)
+
+            def bring(change: Change[Domain]) -> None:
+                with _told(failures, change):
+                    _bring_to_state(connection, change.after)
+
+            defined = [change for change in changes if change.after is not None and change.name not in failures]
+            with ThreadPoolExecutor(max_workers=STARTS_AT_ONCE) as pool:
+                list(pool.map(bring, defined))
         if failures:
-            raise DomainError("; ".join(failures))
+            raise DomainError("; ".join(failures.values()))
 
     def _settle(self, connection: Any, change: Change[Domain]) -> None:
         """Define a new guest, or change the definition of an existing one, live as far as libvirt can."""
@@ -134,6 +140,15 @@ class DomainSubsystem(Subsystem[Domain]):
             connection.close()
 
 
+def list_domains() -> list[Domain]:
+    """All guests of this node, whoever made them, sorted by title; none where there is no libvirt."""
+    if not _available():
+        return []
+    with DomainSubsystem()._connection() as connection:
+        found = [_read_one(handle) for handle in connection.listAllDomains()]
+    return sorted((one for one in found if one is not None), key=lambda one: (one.title, one.name))
+
+
 def _available() -> bool:
     """Whether this node has libvirt (a bare node in check mode does not)."""
     try:
@@ -143,15 +158,14 @@ def _available() -> bool:
     return SOCKET.exists()
 
 
-def _collect(failures: list[str], change: Change[Domain], work: Callable[[], None]) -> None:
+@contextmanager
+def _told(failures: dict[str, str], change: Change[Domain]) -> Iterator[None]:
+    """One guest's failure is kept by its uuid, with its inventory name, and does not stop the others."""
     one = change.after or change.before
-    title = one.title if one else change.name
-    if any(failure.startswith(f"instance {title}:") for failure in failures):
-        return
     try:
-        work()
+        yield
     except Exception as error:
-        failures.append(f"instance {title}: {error}")
+        failures[change.name] = f"instance {one.title if one else change.name}: {error}"
 
 
 def _by_tap(domain: Domain) -> Domain:
@@ -192,8 +206,9 @@ def _state(handle: Any) -> str:
     return "suspended" if handle.hasManagedSaveImage() else "stopped"
 
 
-def _bring_to_state(connection: Any, wanted: Domain) -> None:
+def _bring_to_state(connection: Any, wanted: Domain | None) -> None:
     """From whatever the guest's state is to the wanted one (create() also restores a managed save)."""
+    assert wanted is not None
     handle = connection.lookupByUUIDString(wanted.name)
     current = _state(handle)
     if current == wanted.state:

@@ -46,10 +46,9 @@ def run(args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0
     try:
         done = subprocess.run(
             [path, *args[1:]],
-            input=stdin if stdin is not None else None,
+            input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=timeout,
             env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"},

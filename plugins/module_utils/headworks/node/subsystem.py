@@ -68,7 +68,7 @@ class Subsystem(Generic[T]):
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, T]:
         """Desired objects from a section of the node state (a list of plain dicts), keyed by name."""
-        objects = (decode(cls.record, item) for item in items)
+        objects: list[T] = [decode(cls.record, item) for item in items]
         return {cls.key(one): one for one in objects}
 
     @classmethod
