@@ -1,28 +1,43 @@
 """The nftables table ``headworks`` of a namespace: NAT, floating IPs as map elements, filters; one ``nft -f`` each.
 
-Which rules a router has is the plan's business (``plan/router.py``); this file loads, compares and swaps them.
+Which rules a router has is the plan's business; this file loads, compares and swaps them. nft's own language is read
+and written in ``nft_text.py``; connections that outlive a floating IP are ended in ``conntrack.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
+
+from .conntrack import delete_translations
+from .netlink import NETFILTER, Netlink, attribute
+from .netns import is_namespace, owned_namespaces
+from .nft_text import parse_table, same_hook, transaction
+from .process import has_tool, in_netns, run
+from .subsystem import Change, Reading, Subsystem
+
+TABLE = "headworks"
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+_GET_TABLE = 10 << 8 | 1
 
 
 @dataclass(frozen=True)
 class NftMap:
-    """A named map, for example ``name=dnat, type="ipv4_addr : ipv4_addr"``; ``elements`` key → value."""
+    """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``; ``elements`` key → value. A type
+    without a colon makes it a set; its elements' values are "". ``flags`` as nft lists them (``interval``)."""
 
     name: str
     type: str
     elements: Mapping[str, str] = field(default_factory=dict)
+    flags: str = ""
 
 
 @dataclass(frozen=True)
 class NftChain:
-    """A base chain. ``hook`` is nft's own words (``type nat hook prerouting priority dstnat; policy accept;``);
-    ``rules`` are written exactly as ``nft list`` prints them."""
+    """A chain. ``hook`` is nft's own words (``type nat hook prerouting priority dstnat; policy accept;``), "" for a
+    chain that others jump to; ``rules`` are written exactly as ``nft -n -s list`` prints them."""
 
     name: str
     hook: str = ""
@@ -31,8 +46,8 @@ class NftChain:
 
 @dataclass(frozen=True)
 class NftTable:
-    """Table ``<family> headworks`` in namespace ``name``. ``floating_maps`` names the maps whose removed or changed
-    elements have their conntrack entries deleted (by external and by fixed address)."""
+    """Table ``<family> headworks`` in namespace ``name`` ("" = root). ``floating_maps`` names the maps whose removed or
+    changed elements have their conntrack entries deleted, in both directions."""
 
     name: str
     family: str = "ip"
@@ -40,3 +55,106 @@ class NftTable:
     chains: tuple[NftChain, ...] = ()
     floating_maps: tuple[str, ...] = ()
     nested: ClassVar[Mapping[str, type]] = {"maps": NftMap, "chains": NftChain}
+
+    def __post_init__(self) -> None:
+        """The family goes on a command line.
+
+        :raises ValueError: nftables has no such family.
+        """
+        if self.family not in FAMILIES:
+            raise ValueError(f"table of namespace {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
+
+
+class NftSubsystem(Subsystem[NftTable]):
+    """Tables named ``headworks``, in the root namespace and in those that are ours. The name is the mark."""
+
+    kind = "nft"
+    record = NftTable
+    atomic = True
+
+    @classmethod
+    def key(cls, one: NftTable) -> str:
+        """The namespace's name; with the family where that is not ``ip``."""
+        return one.name if one.family == "ip" else f"{one.name}/{one.family}"
+
+    def read(self, desired: Mapping[str, NftTable], scope: frozenset[str] | None = None) -> Reading[NftTable]:
+        """Only where the kernel says that there is such a table does ``nft`` have to list it."""
+        known = {name: (one.name, one.family) for name, one in desired.items()}
+        owned = set()
+        if self.owner:
+            for one in _ours(self.owner):
+                known.setdefault(self.key(one), (one.name, one.family))
+                owned.add(self.key(one))
+        objects = {}
+        for name, (netns, family) in known.items():
+            if (scope is None or name in scope) and _exists(netns, family):
+                listed = name in desired or not netns  # what goes with its namespace needs no listing
+                objects[name] = read_table(netns, family) if listed else NftTable(netns, family)
+        return Reading(objects, frozenset(owned & set(objects)))
+
+    def same(self, desired: NftTable, actual: NftTable) -> bool:
+        """Maps and chains are compared by name; priorities by number."""
+        if {one.name: one for one in desired.maps} != {one.name: one for one in actual.maps}:
+            return False
+        there = {one.name: one for one in actual.chains}
+        return set(there) == {one.name for one in desired.chains} and all(
+            one.rules == there[one.name].rules and same_hook(one.hook, there[one.name].hook) for one in desired.chains
+        )
+
+    def apply(self, changes: Sequence[Change[NftTable]]) -> None:
+        """One transaction a namespace, then connections that were translated by what is gone are forgotten."""
+        for change in changes:
+            table = change.after or change.before
+            assert table is not None
+            if table.name and not is_namespace(table.name):
+                continue  # it went with its namespace
+            with in_netns(table.name):
+                run(["nft", "-f", "-"], stdin=transaction(change.before, change.after))
+                delete_translations(_gone(change.before, change.after))
+
+
+def _ours(owner: str) -> Iterator[NftTable]:
+    """Where tables of ours may be."""
+    for netns in ("", *owned_namespaces(owner)):
+        for family in ("ip", "ip6", "inet"):
+            yield NftTable(netns, family)
+
+
+def read_table(netns: str, family: str) -> NftTable:
+    """The table as it is, in a namespace that has one."""
+    with in_netns(netns):
+        listing = run(["nft", "-n", "-s", "list", "table", family, TABLE])
+    maps, chains = parse_table(listing)
+    return NftTable(
+        netns,
+        family,
+        tuple(NftMap(one.name, one.type, one.elements, one.flags) for one in maps),
+        tuple(NftChain(one.name, one.hook, one.rules) for one in chains),
+    )
+
+
+def _exists(netns: str, family: str) -> bool:
+    """Whether the namespace has our table: asked of the kernel, which takes microseconds."""
+    if (netns and not is_namespace(netns)) or not has_tool("nft"):
+        return False
+    body = struct.pack("=BBH", FAMILIES[family], 0, 0) + attribute(1, TABLE.encode() + b"\0")
+    try:
+        with in_netns(netns), Netlink(NETFILTER) as netlink:
+            return bool(netlink.ask(_GET_TABLE, body))
+    except OSError:
+        return False  # no table, or no nftables in this kernel
+
+
+def _gone(before: NftTable | None, after: NftTable | None) -> list[tuple[str, str]]:
+    """(key, value) of the floating maps' elements that are no longer, or no longer so."""
+    if before is None:
+        return []
+    names = after.floating_maps if after else tuple(one.name for one in before.maps)
+    now = {one.name: one.elements for one in after.maps} if after else {}
+    return [
+        (key, value)
+        for one in before.maps
+        if one.name in names
+        for key, value in one.elements.items()
+        if now.get(one.name, {}).get(key) != value
+    ]
