@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: node_facts
 short_description: Facts of a node that a headworks plan needs
 description:
-  - Reads processors, memory, disk, KVM and network cards of a node in one call of a few milliseconds, and what it lacks of
-    the software that is asked for, so that a play calls only the roles that have something to do.
+  - Reads processors, memory, disk, KVM and network cards of a node in one call of a few milliseconds.
+  - Tells what the node lacks of the software that is asked for, so that a play can skip what is done.
   - What headworks itself made (taps, veth pairs, bridges) is left out; a card that was moved into a bridge is reported
     with its addresses still its own.
 options:

@@ -7,9 +7,9 @@ DOCUMENTATION = r"""
 module: node_software
 short_description: Packages and services of a node, in one call
 description:
-  - Installs missing Debian packages in one transaction, starts and enables services, removes networks that libvirt comes with.
-  - Unlike M(ansible.builtin.apt) it needs nothing but Python on the node, also in check mode, and costs a few milliseconds when
-    there is nothing to do.
+  - Installs missing Debian packages in one transaction, starts and enables services, removes libvirt's own networks.
+  - Unlike M(ansible.builtin.apt) it needs nothing but Python on the node, also in check mode, and costs a few
+    milliseconds when there is nothing to do.
 options:
   packages:
     description: Names of Debian packages that are installed. Recommended packages are not installed with them.
