@@ -1,0 +1,353 @@
+"""Making a lab so, and taking it away: what there is in podman and on the machine against the definition.
+
+An earlier lab may have died with whatever started it. So nothing that podman says is believed without a look at the
+container itself, and what is dead is cleared before anything is started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import host
+from .definition import Lab, Network, Node
+from .podman import Podman, PodmanError
+from .seed import seed
+
+RUN_DIRECTORY = Path(os.environ.get("HEADWORKS_LAB_RUN", "/run/headworks-lab"))
+SETTINGS_BEFORE = RUN_DIRECTORY / "machine-before.json"
+LABEL_LAB = "headworks.lab"
+LABEL_DIGEST = "headworks.definition"
+READY_TIMEOUT = 90.0
+WORKERS = 4
+
+
+class LabError(RuntimeError):
+    """The lab could not be made so; the message says which part and why."""
+
+
+class BrokenStore(LabError):
+    """podman cannot read its own state; only a new store helps."""
+
+
+@dataclass
+class Report:
+    """What was done: container and network names by verb."""
+
+    created: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.created or self.removed or self.restarted or self.stopped)
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one gets into the nodes: the directory with key and ssh sockets, and the public key that may log in."""
+
+    directory: Path
+    public_key: str
+
+
+def ensure_key(directory: Path) -> Access:
+    """The lab's ssh key below ``directory``, made if need be."""
+    private = directory / "id_ed25519"
+    public = directory / "id_ed25519.pub"
+    if not (private.exists() and public.exists()):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        text = _new_key("headworks-lab")
+        for path, content, mode in ((private, text[0], 0o600), (public, text[1], 0o644)):
+            temporary = path.with_suffix(".new")
+            temporary.write_text(content)
+            temporary.chmod(mode)
+            temporary.rename(path)
+    return Access(directory, public.read_text())
+
+
+def start(lab: Lab, podman: Podman, access: Access, *, check: bool = False) -> Report:
+    """Make the lab run as defined: clear what is dead or outdated, create what is missing, wait until all is ready.
+
+    :raises LabError: a subnet is taken on this machine, an image is missing, or a node does not come up.
+    """
+    report = Report()
+    extra = [access.public_key, str(host.uplink_mtu())]
+    wanted = {lab.container(node.name): (node, lab.digest(node, extra)) for node in lab.nodes}
+    present = _containers(podman, lab)
+    stale = [
+        name for name, found in present.items() if name not in wanted or not _is_current(podman, found, wanted[name][1])
+    ]
+    missing = [node for name, (node, _) in wanted.items() if name not in present or name in stale]
+    report.removed = stale
+    report.created = [lab.container(node.name) for node in missing]
+    if check or not report.changed:
+        return report
+    _check_subnets(lab)
+    _check_images(podman, missing)
+    close_connections(access.directory, (lab.management(node) for node in missing))
+    _remove_containers(podman, stale)
+    if len(stale) == len(present):
+        _remove_networks(lab, podman)
+    host.remember(SETTINGS_BEFORE)
+    _ensure_networks(lab, podman)
+    _for_each(missing, lambda node: _create(lab, podman, node, access, wanted[lab.container(node.name)][1]))
+    _for_each(missing, lambda node: wait_ready(lab, podman, node))
+    return report
+
+
+def restart(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, orderly: bool) -> Report:
+    """Reboot nodes: their kernel objects are gone, their disks stay. Not orderly means that the power is cut."""
+    nodes = [node for node in lab.nodes if node.name in names]
+    grace = "30" if orderly else "0"
+    close_connections(directory, (lab.management(node) for node in nodes))
+    _for_each(nodes, lambda node: podman.run("restart", "--time", grace, lab.container(node.name)))
+    _for_each(nodes, lambda node: wait_ready(lab, podman, node))
+    return Report(restarted=[lab.container(node.name) for node in nodes])
+
+
+def stop(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, orderly: bool) -> Report:
+    """Switch nodes off; :func:`start` makes them anew, :func:`restart` switches them on again."""
+    running = {name for name, found in _containers(podman, lab).items() if found["State"] == "running"}
+    nodes = [node for node in lab.nodes if node.name in names and lab.container(node.name) in running]
+    chosen = [lab.container(node.name) for node in nodes]
+    close_connections(directory, (lab.management(node) for node in nodes))
+    _for_each(chosen, lambda name: podman.run("stop", "--time", "30" if orderly else "0", name))
+    return Report(stopped=chosen)
+
+
+def close_connections(directory: Path, addresses: Iterable[str]) -> None:
+    """End the ssh connections that are kept open to these nodes (sockets ``ssh-<address>``).
+
+    They would keep the next command waiting for a machine that is gone.
+    """
+    for address in addresses:
+        path = directory / f"ssh-{address}"
+        if path.exists():
+            args = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", address]
+            subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20)
+            path.unlink(missing_ok=True)
+
+
+def remove(lab: Lab, podman: Podman, state_directory: Path, *, check: bool = False) -> Report:
+    """Take the lab away with all its traces on the machine. Other labs and the caches stay."""
+    containers = list(_containers(podman, lab))
+    networks = _networks(lab, podman)
+    files = sorted(state_directory.glob("*")) if state_directory.is_dir() else []
+    report = Report(removed=[*containers, *networks, *map(str, files)])
+    if check:
+        return report
+    close_connections(state_directory, (lab.management(node) for node in lab.nodes))
+    _remove_containers(podman, containers)
+    _remove_networks(lab, podman)
+    for path in files:
+        path.unlink(missing_ok=True)
+    if state_directory.is_dir():
+        state_directory.rmdir()
+    if not podman.json("network", "ls", "--format=json", f"--filter=label={LABEL_LAB}"):
+        host.restore(SETTINGS_BEFORE)
+    if not podman.containers():
+        subprocess.run([str(podman.command), "--lab-release"], check=True)
+    return report
+
+
+def wait_ready(lab: Lab, podman: Podman, node: Node, timeout: float = READY_TIMEOUT) -> None:
+    """Wait until systemd in the node has settled and its ssh daemon answers.
+
+    :raises LabError: not within ``timeout`` seconds; the message has systemd's own account of what failed.
+    """
+    end = time.monotonic() + timeout
+    container = lab.container(node.name)
+    while not (
+        _ssh_answers(lab.management(node))
+        and podman.succeeds("exec", container, "systemctl", "is-active", "default.target")
+    ):
+        if time.monotonic() > end:
+            raise LabError(f"{node.name} is not up after {timeout:.0f} s: {_complaints(podman, container)}")
+        time.sleep(0.2)
+
+
+def _containers(podman: Podman, lab: Lab) -> dict[str, dict[str, Any]]:
+    try:
+        return {found["Names"][0]: found for found in podman.containers(headworks_lab=lab.name)}
+    except PodmanError as error:
+        raise BrokenStore(f"podman cannot list containers: {error}") from error
+
+
+def _is_current(podman: Podman, found: dict[str, Any], digest: str) -> bool:
+    """Whether a container is as defined and really alive (podman's word for it may be from before a crash)."""
+    name = found["Names"][0]
+    if found["State"] != "running" or (found.get("Labels") or {}).get(LABEL_DIGEST) != digest:
+        return False
+    return podman.succeeds("exec", name, "true")
+
+
+def _remove_containers(podman: Podman, names: Sequence[str]) -> None:
+    if not names:
+        return
+    sandboxes = [
+        Path(found["NetworkSettings"]["SandboxKey"])
+        for found in podman.json("inspect", "--type=container", *names)
+        if found["NetworkSettings"].get("SandboxKey")
+    ]
+    try:
+        podman.run("rm", "--force", "--time", "0", *names)
+    except PodmanError as error:
+        raise BrokenStore(f"dead containers cannot be removed: {error}") from error
+    for path in sandboxes:
+        # After a crash podman forgets these; a namespace that nothing is in any more is only a file then.
+        if path.exists() and not os.path.ismount(path):
+            path.unlink()
+
+
+def _ensure_networks(lab: Lab, podman: Podman) -> None:
+    present = {found["name"] for found in podman.json("network", "ls", "--format=json")}
+    for network in lab.networks:
+        if lab.podman_network(network.name) not in present:
+            # podman refuses a subnet that an interface has, and one left by a dead lab would be this lab's own.
+            host.delete_bridge(lab.bridge(network.name))
+            _create_network(lab, podman, network)
+
+
+def _create_network(lab: Lab, podman: Podman, network: Network) -> None:
+    name = lab.podman_network(network.name)
+    options = ["--disable-dns", f"--label={LABEL_LAB}={lab.name}"]
+    mtu = network.mtu or (host.uplink_mtu() if network.nat else None)
+    options += [f"--opt=mtu={mtu}"] if mtu else []
+    options += [] if network.nat else ["--internal"]
+    options += [f"--subnet={network.subnet}"] if network.subnet else ["--ipam-driver=none"]
+    podman.run("network", "create", *options, name)
+    # podman 4.3 has no option for the bridge's name, and numbers bridges without regard to other podman stores.
+    path = podman.network_directory / f"{name}.json"
+    document = json.loads(path.read_text())
+    document["network_interface"] = lab.bridge(network.name)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(document, indent=1))
+    temporary.rename(path)
+
+
+def _networks(lab: Lab, podman: Podman) -> list[str]:
+    listing = podman.json("network", "ls", "--format=json", f"--filter=label={LABEL_LAB}={lab.name}")
+    return [found["name"] for found in listing]
+
+
+def _remove_networks(lab: Lab, podman: Podman) -> None:
+    names = _networks(lab, podman)
+    if names:
+        podman.run("network", "rm", *names)
+    for network in lab.networks:
+        host.delete_bridge(lab.bridge(network.name))
+
+
+def _create(lab: Lab, podman: Podman, node: Node, access: Access, digest: str) -> None:
+    name = lab.container(node.name)
+    try:
+        podman.run("create", "--name", name, *_options(lab, node, digest), node.image, "/sbin/init")
+        podman.run("cp", "-", f"{name}:/", stdin=_seed(lab, node, access))
+        podman.run("start", name)
+    except PodmanError as error:
+        raise LabError(f"{node.name} cannot be started: {error}") from error
+
+
+def _options(lab: Lab, node: Node, digest: str) -> list[str]:
+    options = [
+        "--hostname",
+        node.name,
+        "--privileged",
+        "--systemd=always",
+        "--no-hosts",
+        "--dns=none",
+        "--pids-limit=-1",
+    ]
+    options += [f"--label={LABEL_LAB}={lab.name}", f"--label={LABEL_DIGEST}={digest}"]
+    # Hard limits above the machine's own cannot be had everywhere.
+    options += [f"--ulimit=nofile=1024:{_limit(resource.RLIMIT_NOFILE, 524288)}"]
+    options += [f"--ulimit=nproc=4096:{_limit(resource.RLIMIT_NPROC, 4096)}"]
+    if Path("/lib/modules", os.uname().release).is_dir():
+        options += ["--volume=/lib/modules:/lib/modules:ro"]
+    addressed = {network.name for network in lab.networks if network.subnet}
+    for interface in node.interfaces:
+        settings = [f"interface_name={interface.device}", f"mac={lab.mac(node.name, interface.device)}"]
+        if interface.network in addressed:
+            settings.append(f"ip={interface.address}")
+        options += ["--network", f"{lab.podman_network(interface.network)}:{','.join(settings)}"]
+    return options
+
+
+def _limit(kind: int, wanted: int) -> int:
+    most = resource.getrlimit(kind)[1]
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+
+
+def _seed(lab: Lab, node: Node, access: Access) -> bytes:
+    return seed(
+        lab,
+        node,
+        authorized_key=access.public_key,
+        host_key=_new_key(node.name),
+        resolv_conf=host.resolv_conf(),
+        hosts=host.extra_hosts(),
+    )
+
+
+def _new_key(comment: str) -> tuple[str, str]:
+    """A new ed25519 key, (private, public)."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "key")
+        host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
+        return path.read_text(), path.with_suffix(".pub").read_text()
+
+
+def _check_subnets(lab: Lab) -> None:
+    subnets = [network.subnet for network in lab.networks if network.subnet]
+    found = host.clashes(subnets, [lab.bridge(network.name) for network in lab.networks])
+    if found:
+        raise LabError(
+            f"lab {lab.name}: {'; '.join(found)}: give the lab other subnets (see inventory/lab/group_vars/all/lab.yml)"
+        )
+
+
+def _check_images(podman: Podman, nodes: Iterable[Node]) -> None:
+    for image in sorted({node.image for node in nodes}):
+        if not podman.succeeds("image", "exists", image):
+            raise LabError(f"image {image}: not in the lab's store; scripts/node-image makes it")
+
+
+def _ssh_answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=1.0) as connection:
+            connection.settimeout(1.0)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _complaints(podman: Podman, container: str) -> str:
+    try:
+        failed = podman.run(
+            "exec", container, "systemctl", "list-units", "--failed", "--plain", "--no-legend", timeout=10
+        )
+        jobs = podman.run("exec", container, "systemctl", "list-jobs", "--no-legend", timeout=10)
+    except PodmanError as error:
+        return str(error)
+    return f"failed units: {failed.strip() or 'none'}; waiting jobs: {jobs.strip() or 'none'}"
+
+
+def _for_each(items: Sequence[Any], action: Callable[[Any], object]) -> None:
+    """Do it for several at once; the first failure is raised after all have ended."""
+    if not items:
+        return
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for future in [pool.submit(action, item) for item in items]:
+            future.result()

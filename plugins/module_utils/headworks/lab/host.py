@@ -1,0 +1,187 @@
+"""The lab's traces on the machine that carries it: bridges, packet filter chains, IP forwarding; and taking them away.
+
+Everything here looks before it touches: what is not certainly the lab's stays.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+RESOLV_CONF = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
+# What netavark puts into built-in chains for every machine it works on, and never takes away again.
+NETAVARK_JUMPS = (
+    ("filter", "FORWARD", "NETAVARK_FORWARD"),
+    ("nat", "PREROUTING", "NETAVARK-HOSTPORT-DNAT"),
+    ("nat", "OUTPUT", "NETAVARK-HOSTPORT-DNAT"),
+    ("nat", "POSTROUTING", "NETAVARK-HOSTPORT-MASQ"),
+)
+NETAVARK_CHAINS = {
+    "filter": ("NETAVARK_FORWARD",),
+    "nat": ("NETAVARK-HOSTPORT-DNAT", "NETAVARK-HOSTPORT-MASQ", "NETAVARK-HOSTPORT-SETMARK"),
+}
+
+
+def run(*args: str, stdin: str | None = None) -> str:
+    """Standard output of a command of the machine.
+
+    :raises subprocess.CalledProcessError: it failed.
+    """
+    return subprocess.run(args, input=stdin, capture_output=True, text=True, check=True).stdout
+
+
+def link_exists(name: str) -> bool:
+    """Whether the machine has a network device of this name."""
+    return Path("/sys/class/net", name).exists()
+
+
+def delete_bridge(name: str) -> None:
+    """Remove a bridge if it is there; a device of the name that is no bridge is left alone."""
+    if Path("/sys/class/net", name, "bridge").is_dir():
+        run("ip", "link", "delete", "dev", name)
+
+
+def uplink_mtu() -> int:
+    """MTU of the device that the default route uses; 1500 without one."""
+    for route in json.loads(run("ip", "-json", "route", "show", "default") or "[]"):
+        return int(Path("/sys/class/net", route["dev"], "mtu").read_text())
+    return 1500
+
+
+def clashes(subnets: Iterable[str], own_bridges: Iterable[str]) -> list[str]:
+    """Why these subnets cannot be used: one sentence for each that overlaps a route or a name server of the machine."""
+    taken = [
+        (route["dst"], f"a route of this machine by {route.get('dev', 'another table')}")
+        for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]")
+        if route["dst"] != "default" and route.get("dev") not in {"lo", *own_bridges}
+    ]
+    taken += [(server, "a name server of this machine") for server in nameservers()]
+    found = []
+    for subnet in subnets:
+        for other, what in taken:
+            if ipaddress.IPv4Network(subnet).overlaps(ipaddress.IPv4Network(other)):
+                found.append(f"subnet {subnet} overlaps {other}, {what}")
+                break
+    return found
+
+
+def resolv_conf() -> str:
+    """Text of a resolv.conf that also works off this machine (no stub resolver on a loopback address if avoidable)."""
+    texts = [path.read_text() for path in RESOLV_CONF if path.exists()]
+    return next(iter(texts), "")
+
+
+def nameservers() -> list[str]:
+    """The machine's IPv4 name servers that are not on loopback."""
+    words = [line.split() for line in resolv_conf().splitlines()]
+    servers = [pair[1] for pair in words if len(pair) > 1 and pair[0] == "nameserver" and ":" not in pair[1]]
+    return [server for server in servers if not server.startswith("127.")]
+
+
+def extra_hosts() -> str:
+    """The machine's lines of /etc/hosts that mean something elsewhere, for the nodes (a mirror may be named there)."""
+    lines = []
+    for line in Path("/etc/hosts").read_text().splitlines():
+        words = line.split("#")[0].split()
+        if len(words) > 1 and not words[0].startswith(("127.", "::1", "fe00:", "ff0", "0.")):
+            lines.append(" ".join(words))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def remember(path: Path) -> None:
+    """Write down, before podman changes them, the settings that :func:`restore` puts back. The first call counts."""
+    if path.exists():
+        return
+    before = {"ip_forward": FORWARDING.read_text().strip(), "tables": packet_filter_tables()}
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(before))
+    temporary.rename(path)
+
+
+def restore(path: Path) -> bool:
+    """Take away what podman's network tool left on the machine, and put back what :func:`remember` wrote down.
+
+    Nothing is done while any container network (of anybody) still has rules. Returns whether anything was changed.
+    """
+    before = json.loads(path.read_text()) if path.exists() else None
+    if shutil.which("iptables") is None or netavark_in_use():
+        return False
+    changed = _remove_netavark_chains()
+    if before:
+        changed |= _remove_empty_tables(before["tables"])
+        if FORWARDING.read_text().strip() != before["ip_forward"]:
+            FORWARDING.write_text(before["ip_forward"])
+            changed = True
+        path.unlink()
+    return changed
+
+
+def packet_filter_tables() -> list[str] | None:
+    """The tables that iptables (its nft flavour) shares with us, as "ip nat"; None if the flavour cannot be told."""
+    if shutil.which("nft") is None:
+        return None
+    tables = [
+        entry["table"] for entry in json.loads(run("nft", "-j", "list", "tables"))["nftables"] if "table" in entry
+    ]
+    return [f"{table['family']} {table['name']}" for table in tables]
+
+
+def netavark_in_use() -> bool:
+    """Whether rules of a container network are in force."""
+    rules = [rule.split() for table in NETAVARK_CHAINS for rule in _rules(table)]
+    return any(
+        (words[1].startswith("NETAVARK-") and not words[1].startswith("NETAVARK-HOSTPORT-"))
+        or words[:2] in (["-A", "NETAVARK_FORWARD"], ["-A", "NETAVARK-HOSTPORT-DNAT"])
+        for words in rules
+        if len(words) > 1
+    )
+
+
+def _rules(table: str) -> Sequence[str]:
+    try:
+        return run("iptables", "-t", table, "-S").splitlines()
+    except subprocess.CalledProcessError:
+        return []
+
+
+def _remove_netavark_chains() -> bool:
+    changed = False
+    for table, chains in NETAVARK_CHAINS.items():
+        rules = _rules(table)
+        present = [chain for chain in chains if f"-N {chain}" in rules]
+        for rule in rules:
+            if any(
+                rule.startswith(f"-A {hook} ") and rule.endswith(f"-j {chain}")
+                for t, hook, chain in NETAVARK_JUMPS
+                if t == table
+            ):
+                _iptables(table, "-D" + rule[2:])
+        for action in ("-F", "-X"):
+            for chain in present:
+                _iptables(table, f"{action} {chain}")
+        changed |= bool(present)
+    return changed
+
+
+def _iptables(table: str, rule: str) -> None:
+    run("iptables-restore", "--noflush", stdin=f"*{table}\n{rule}\nCOMMIT\n")
+
+
+def _remove_empty_tables(before: Sequence[str] | None) -> bool:
+    """iptables makes its tables when first used; those that were not there before and hold no rule go again."""
+    if before is None:
+        return False
+    changed = False
+    for table in ("ip filter", "ip nat"):
+        if table in before or table not in (packet_filter_tables() or ()):
+            continue
+        listing = json.loads(run("nft", "-j", "list", "table", *table.split()))["nftables"]
+        if not any("rule" in entry for entry in listing):
+            run("nft", "delete", "table", *table.split())
+            changed = True
+    return changed

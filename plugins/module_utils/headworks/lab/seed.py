@@ -1,0 +1,126 @@
+"""What a lab node finds on its disk at first boot: identity, key, names, and a unit for what podman cannot set up.
+
+It comes as a tar stream laid over the image before the first start, so later changes of the node survive its restarts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+
+from .definition import Lab, Node
+
+SETUP_SCRIPT = "/usr/local/lib/headworks-lab/network"
+SETUP_DATA = "/etc/headworks-lab/network.json"
+SETUP_UNIT = """\
+# Made by the lab. Each boot gives this machine new network devices; this does what their maker does not.
+[Unit]
+Description=The lab's network settings
+DefaultDependencies=no
+After=local-fs.target
+Before=network-pre.target network.target ssh.service
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/python3 /usr/local/lib/headworks-lab/network
+
+[Install]
+WantedBy=multi-user.target
+"""
+# A bare node has no ethtool program, so its one setting is made by hand: ETHTOOL_STXCSUM through SIOCETHTOOL.
+SETUP_PROGRAM = '''\
+"""Made by the lab: addresses on wires without a subnet, and transmit checksums of NICs that must not postpone them."""
+import array, fcntl, json, socket, struct, subprocess
+
+with open("/etc/headworks-lab/network.json") as file:
+    wanted = json.load(file)
+for device, address in wanted["addresses"]:
+    subprocess.run(["ip", "address", "replace", address, "dev", device], check=True)
+for device in wanted["no_tx_checksum"]:
+    value = array.array("B", struct.pack("II", 0x17, 0))
+    request = struct.pack("16sP", device.encode(), value.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        fcntl.ioctl(handle, 0x8946, request)
+'''
+
+
+def seed(
+    lab: Lab, node: Node, *, authorized_key: str, host_key: tuple[str, str], resolv_conf: str, hosts: str
+) -> bytes:
+    """The tar stream for one node.
+
+    :param authorized_key: public key that may log in as root.
+    :param host_key: the node's own ed25519 key, (private, public).
+    :param resolv_conf: text for /etc/resolv.conf.
+    :param hosts: more lines for /etc/hosts.
+    """
+    private, public = host_key
+    archive = _Archive()
+    archive.file("/etc/machine-id", lab.machine_id(node.name) + "\n", 0o444)
+    archive.file("/etc/hosts", _hosts(lab) + hosts)
+    archive.file("/etc/resolv.conf", resolv_conf)
+    archive.file("/etc/ssh/ssh_host_ed25519_key", private, 0o600)
+    archive.file("/etc/ssh/ssh_host_ed25519_key.pub", public)
+    archive.file("/root/.ssh/authorized_keys", authorized_key.strip() + "\n", 0o600)
+    # Name lookups of the client are no business of a lab, and cost a time-out where there is no reverse zone.
+    archive.file("/etc/ssh/sshd_config.d/headworks-lab.conf", "UseDNS no\nPasswordAuthentication no\n")
+    archive.file(SETUP_DATA, json.dumps(network_settings(node), indent=1) + "\n")
+    archive.file(SETUP_SCRIPT, SETUP_PROGRAM)
+    archive.file("/etc/systemd/system/headworks-lab-network.service", SETUP_UNIT)
+    archive.link(
+        "/etc/systemd/system/multi-user.target.wants/headworks-lab-network.service",
+        "/etc/systemd/system/headworks-lab-network.service",
+    )
+    return archive.bytes()
+
+
+def network_settings(node: Node) -> dict[str, list[list[str]] | list[str]]:
+    """What the node's boot unit sets: ``addresses`` as [device, address/prefix], ``no_tx_checksum`` as devices."""
+    addresses = [["lo", address] for address in node.addresses]
+    addresses += [[i.device, i.address] for i in node.interfaces if i.address and "/" in i.address]
+    return {"addresses": addresses, "no_tx_checksum": [i.device for i in node.interfaces if not i.tx_checksum]}
+
+
+def _hosts(lab: Lab) -> str:
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    lines += [f"{lab.management(node)} {node.name}" for node in lab.nodes]
+    return "\n".join(lines) + "\n"
+
+
+class _Archive:
+    """A tar stream in memory, everything owned by root."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+        self._tar = tarfile.TarFile(fileobj=self._buffer, mode="w")
+        self._directories: set[str] = set()
+
+    def file(self, path: str, text: str, mode: int = 0o644) -> None:
+        self._parents(path)
+        data = text.encode()
+        info = tarfile.TarInfo(path.lstrip("/"))
+        info.size, info.mode = len(data), mode
+        self._tar.addfile(info, io.BytesIO(data))
+
+    def link(self, path: str, target: str) -> None:
+        self._parents(path)
+        info = tarfile.TarInfo(path.lstrip("/"))
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        self._tar.addfile(info)
+
+    def _parents(self, path: str) -> None:
+        """Directories the image may lack; those it has keep their mode, being the usual ones."""
+        parent = path.lstrip("/").rpartition("/")[0]
+        if parent and parent not in self._directories:
+            self._parents("/" + parent)
+            self._directories.add(parent)
+            info = tarfile.TarInfo(parent)
+            info.type, info.mode = tarfile.DIRTYPE, 0o700 if parent in ("root", "root/.ssh") else 0o755
+            self._tar.addfile(info)
+
+    def bytes(self) -> bytes:
+        self._tar.close()
+        return self._buffer.getvalue()
