@@ -24,6 +24,7 @@ ROOT = Path("/var/lib/headworks/dhcp")
 RECORD = "network.json"  # the record the files were made from, and whose it is
 PENDING = "pending"  # there while files and daemon may disagree: a run that was cut off is seen by the next
 RELEASE_SECONDS = 1.0
+RELEASE_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class DhcpSubsystem(Subsystem[DhcpNetwork]):
                 to_reload.append(network)
         self._start(to_start, states)
         units.reload([_unit(network) for network in to_reload])
-        self._release([network for network in wanted if network not in to_start])
+        self._release([one.after for one in changes if one.after and one.after not in to_start and _lost_hosts(one)])
         for network in wanted:
             (self._directory(network.name) / PENDING).unlink(missing_ok=True)
 
@@ -216,18 +217,21 @@ class DhcpSubsystem(Subsystem[DhcpNetwork]):
 
     def _release(self, networks: Iterable[DhcpNetwork]) -> None:
         """End leases of hosts that left, so that their addresses are free. What cannot be ended so is by a restart."""
-        waiting = []
-        for network in networks:
-            stale = self._stale(network)
-            if stale:
-                with in_netns(network.netns):
-                    dhcp_leases.release(network, stale)
-                waiting.append(network)
+        # dnsmasq writes the file in place, and on a reload too: one look may meet it empty, so look again.
+        waiting = {network.name: (network, RELEASE_LOOKS) for network in networks}
+        sent: set[str] = set()
         end = time.monotonic() + RELEASE_SECONDS
         while waiting and time.monotonic() < end:
-            time.sleep(0.01)
-            waiting = [network for network in waiting if self._stale(network)]
-        self._start(waiting, {network.name: units.UnitState("active") for network in waiting})
+            for name, (network, looks) in list(waiting.items()):
+                stale = self._stale(network)
+                waiting[name] = (network, RELEASE_LOOKS if stale else looks - 1)
+                if stale and name not in sent:
+                    sent.add(name)
+                    with in_netns(network.netns):
+                        dhcp_leases.release(network, stale)
+            waiting = {name: one for name, one in waiting.items() if one[1] > 0}
+            time.sleep(0.01 if waiting else 0)
+        self._start([network for network, _ in waiting.values()], dict.fromkeys(waiting, units.UnitState("active")))
 
     def _remove(self, names: Sequence[str]) -> None:
         """Stop, then remove what there is of them; with the last one goes the template unit."""
@@ -241,6 +245,14 @@ class DhcpSubsystem(Subsystem[DhcpNetwork]):
         if not self.root.is_dir() or not any(self.root.iterdir()):
             shutil.rmtree(self.root, ignore_errors=True)
             units.uninstall([UNIT_FILE])
+
+
+def _lost_hosts(change: Change[DhcpNetwork]) -> bool:
+    """Whether leases may have to end: an additive change must not wait for that."""
+    if change.before is None or change.after is None or change.before.problems:
+        return True
+    kept = {(host.mac, host.address) for host in change.after.hosts}
+    return any((host.mac, host.address) not in kept for host in change.before.hosts)
 
 
 def _unit(network: DhcpNetwork) -> str:

@@ -88,9 +88,9 @@ def _config(network: DhcpNetwork, directory: Path) -> str:
         # A guest does not choose the name others find it by.
         "dhcp-ignore-names",
         f"dhcp-option-force=option:mtu,{int(network.mtu)}",
-        "no-ping",
         "log-async=100",
     ]
+    # No "no-ping" above: with it dnsmasq gives up raw sockets, and could not follow an interface that is made anew.
     # In a namespace nothing upstream can be reached; in the root namespace the node's own resolvers can.
     lines.append("no-resolv" if network.netns else "strict-order")
     if network.domain:

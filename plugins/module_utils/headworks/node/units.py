@@ -137,8 +137,8 @@ def stop(names: Collection[str]) -> None:
     """Stop all at once, and forget that any of them failed, so that nothing of them stays."""
     if not names:
         return
-    run(["systemctl", "stop", *sorted(names)])
-    # Exit 1: all of them are unloaded already, which is what is wanted.
+    # Exit 5 and 1: some are not even loaded, which is what is wanted.
+    run(["systemctl", "stop", *sorted(names)], ok=(0, 5))
     run(["systemctl", "reset-failed", *sorted(names)], ok=(0, 1))
 
 
