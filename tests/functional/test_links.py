@@ -1,0 +1,200 @@
+"""LinkSubsystem with real links, in a network namespace that stands for the node's root."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.links import DOOM_GROUP, GROUP, Link, LinkSubsystem
+from headworks.node.process import in_netns
+from shell import link, sh
+
+pytestmark = pytest.mark.usefixtures("private_root")
+MAC = "fa:16:3e:01:02:03"
+
+
+@pytest.fixture
+def netns(unique: str) -> Iterator[str]:
+    sh("ip", "netns", "add", f"{unique}-a")
+    yield f"{unique}-a"
+    sh("ip", "netns", "delete", f"{unique}-a")
+
+
+def run(*links: Link, owner: str | None = "cloud") -> Result:
+    return converge([(LinkSubsystem(owner), {one.name: one for one in links})])
+
+
+def labels(result: Result) -> list[str]:
+    return [f"{one['verb']} {one['name']}" for one in result.changes]
+
+
+def pair(netns: str) -> Link:
+    return Link("tap1", "veth", 1450, peer="qr-1", peer_netns=netns, peer_mac=MAC, tx_checksum=False)
+
+
+def test_a_veth_is_born_with_its_peer_in_the_namespace(netns: str) -> None:
+    assert labels(run(pair(netns))) == ["add tap1"]
+    root, far = link("tap1"), link("qr-1", netns)
+    assert root is not None
+    assert far is not None
+    assert (root["mtu"], root["group"], "UP" in root["flags"]) == (1450, str(GROUP), True)
+    assert (far["mtu"], far["address"]) == (1450, MAC)
+    assert not run(pair(netns)).changed
+
+
+def test_both_ends_in_the_root_namespace_are_up() -> None:
+    run(Link("qvb1", "veth", peer="qvo1"))
+    for name in ("qvb1", "qvo1"):
+        found = link(name)
+        assert found is not None
+        assert found["operstate"] == "UP"
+    assert not run(Link("qvb1", "veth", peer="qvo1")).changed
+    run()
+    assert link("qvb1") is link("qvo1") is None
+
+
+def test_transmit_checksums_are_switched_off(netns: str) -> None:
+    run(pair(netns))
+    assert "tx-checksumming: off" in sh("ethtool", "-k", "tap1")
+    sh("ethtool", "-K", "tap1", "tx", "on")
+    assert labels(run(pair(netns))) == ["change tap1"]
+    assert "tx-checksumming: off" in sh("ethtool", "-k", "tap1")
+
+
+def test_a_link_is_changed_in_place(netns: str) -> None:
+    run(pair(netns))
+    before = link("tap1")
+    sh("ip", "link", "set", "tap1", "down")
+    wanted = replace(pair(netns), mtu=1400, mac="fe:16:3e:01:02:03")
+    assert labels(run(wanted)) == ["change tap1"]
+    after = link("tap1")
+    assert before is not None
+    assert after is not None
+    assert after["ifindex"] == before["ifindex"]
+    assert (after["mtu"], after["address"], "UP" in after["flags"]) == (1400, "fe:16:3e:01:02:03", True)
+
+
+def test_a_veth_that_ends_elsewhere_is_replaced(netns: str, unique: str) -> None:
+    other = f"{unique}-b"
+    sh("ip", "netns", "add", other)
+    try:
+        run(pair(netns))
+        assert labels(run(pair(other))) == ["change tap1"]
+        assert link("qr-1", netns) is None
+        assert link("qr-1", other) is not None
+        assert labels(run(replace(pair(other), peer="qr-2"))) == ["change tap1"]
+        assert link("qr-2", other) is not None
+    finally:
+        sh("ip", "netns", "delete", other)
+
+
+def test_a_veth_that_died_with_its_namespace_is_made_again(netns: str) -> None:
+    run(pair(netns))
+    sh("ip", "netns", "delete", netns)
+    sh("ip", "netns", "add", netns)
+    run(pair(netns))
+    assert link("qr-1", netns) is not None
+
+
+def test_many_are_removed_and_foreign_links_stay(netns: str) -> None:
+    sh("ip", "link", "add", "foreign0", "type", "veth", "peer", "name", "foreign1")
+    links = [Link(f"v{i}", "veth", peer=f"p{i}", peer_netns=netns) for i in range(50)]
+    run(*links, Link("b0", "bridge"), Link("t0", "tap"))
+    assert len(run(links[0]).changes) == 51
+    names = {name for name in os.listdir("/proc/sys/net/ipv4/conf") if name[0] in "vbtf"}
+    assert names == {"v0", "foreign0", "foreign1"}
+
+
+@pytest.mark.parametrize("kind", ["veth", "tap", "bridge"])
+def test_a_foreign_link_with_a_desired_name_is_refused_and_left_alone(kind: str) -> None:
+    sh("ip", "link", "add", "tap1", "type", "bridge")
+    before = link("tap1")
+    with pytest.raises(ConvergeError, match="tap1 exists and is not ours"):
+        run(Link("tap1", kind, peer="p1" if kind == "veth" else ""))
+    assert link("tap1") == before
+
+
+def test_a_module_alone_takes_what_is_there_and_marks_nothing() -> None:
+    sh("ip", "link", "add", "br5", "type", "bridge")
+    assert labels(run(Link("br5", "bridge"), Link("br6", "bridge"), owner=None)) == ["change br5", "add br6"]  # br5 was down
+    made = link("br6")
+    assert made is not None
+    assert made["group"] == "default"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_killed_while_removing_the_next_run_ends_right(netns: str, wanted: bool) -> None:
+    run(pair(netns), Link("tap2", "tap"))
+    sh("ip", "link", "set", "tap1", "group", str(DOOM_GROUP))
+    run(*([pair(netns)] if wanted else []))
+    found = link("tap1")
+    assert (found is not None) == wanted
+    assert not wanted or (found is not None and found["group"] == str(GROUP))
+    assert link("tap2") is None
+
+
+def test_a_tap_opened_by_a_guest_stays_ours_and_unchanged() -> None:
+    tap = Link("tap9", "tap", 1450, tx_checksum=False)
+    run(tap)
+    with open("/dev/net/tun", "r+b", buffering=0) as file:  # as libvirt and QEMU do: with a virtio header
+        fcntl.ioctl(file, 0x400454CA, struct.pack("16sH22x", b"tap9", 0x0002 | 0x1000 | 0x4000))
+        assert not run(tap).changed
+    found = link("tap9")
+    assert found is not None
+    assert found["linkinfo"]["info_data"]["persist"] is True
+    assert found["group"] == str(GROUP)
+
+
+def test_a_tap_never_exists_without_its_mark() -> None:
+    """Killed before it is finished, a tap goes with the process: here the finishing fails instead."""
+    with pytest.raises(ConvergeError):
+        run(Link("tap9", "tap", master="nosuchbridge"))
+    assert link("tap9") is None
+
+
+def test_more_taps_than_files_are_held_open_at_once() -> None:
+    run(*(Link(f"tap{i}", "tap") for i in range(300)))
+    assert not run(*(Link(f"tap{i}", "tap") for i in range(300))).changed
+
+
+def test_a_bridge_gets_its_ports_and_keeps_its_mtu() -> None:
+    sh("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "wire0")
+    bridge = Link("brq1", "bridge", 1500)
+    ports = [Link("tap1", "tap", 1450, master="brq1"), Link("nic0", "existing", 0, master="brq1")]
+    assert len(run(bridge, *ports).changes) == 3
+    for name, mtu in (("tap1", 1450), ("nic0", 1500)):
+        found = link(name)
+        assert found is not None
+        assert (found["master"], found["mtu"]) == ("brq1", mtu)
+    found = link("brq1")
+    assert found is not None
+    assert found["mtu"] == 1500
+    assert not run(bridge, *ports).changed
+    assert labels(run(bridge, replace(ports[0], master=""), ports[1])) == ["change tap1"]
+    left = link("tap1")
+    assert left is not None
+    assert "master" not in left
+    run()
+    assert link("nic0") is not None
+
+
+def test_a_missing_nic_is_named() -> None:
+    with pytest.raises(ConvergeError, match="eth7.*no such interface"):
+        run(Link("eth7", "existing", 0))
+
+
+def test_a_name_that_is_no_link_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="no link name"):
+        Link("tap1 up\nlink delete eth0", "tap")
+
+
+def test_inside_another_namespace_nothing_is_looked_for(netns: str) -> None:
+    """A link of the same name inside a namespace is not the root's."""
+    with in_netns(netns):
+        sh("ip", "link", "add", "tap1", "type", "bridge")
+    assert labels(run(Link("tap1", "tap"))) == ["add tap1"]
