@@ -1,0 +1,34 @@
+"""The base of every model, and numbers. What an operator misspells is refused: no model takes an unknown key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _no_bool(value: Any) -> Any:
+    # YAML's ``yes`` would otherwise pass for 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def none_as(make: Callable[[], Any]) -> BeforeValidator:
+    """An empty YAML value (null) where a dictionary or a list is expected means an empty one."""
+    return BeforeValidator(lambda value: make() if value is None else value)
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Positive = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Ratio = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=-1)]
+TcpPort = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
+Whole = Annotated[int, BeforeValidator(_no_bool)]

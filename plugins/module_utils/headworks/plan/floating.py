@@ -1,0 +1,38 @@
+"""Which router and which NIC a floating IP belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..model.inventory import Inventory
+from ..model.network import FloatingIpModel
+from .ports import numbered
+
+
+@dataclass(frozen=True)
+class Target:
+    """A NIC (``label`` as in its port's key) of an instance, and the router that serves it."""
+
+    router: str
+    instance: str
+    network: str
+    label: str
+
+
+def targets(inventory: Inventory, floating: FloatingIpModel) -> Iterator[Target]:
+    """The NICs that a floating IP can mean: on a network (``fixed_network``, if given) which a router with a gateway
+    on the floating IP's network serves. With several such routers the first by name."""
+    instance = inventory.instances.get(floating.instance or "")
+    if instance is None:
+        return
+    for label, index in numbered(instance.networks):
+        network = instance.networks[index].network
+        if floating.fixed_network not in (None, network):
+            continue
+        for name in sorted(inventory.cloud.routers):
+            router = inventory.cloud.routers[name]
+            served = {one.network for one in router.interfaces}
+            if router.external_network == floating.network and network in served:
+                yield Target(name, str(floating.instance), network, label)
+                break
