@@ -31,7 +31,8 @@ def test_another_base_image_is_noted_and_not_applied() -> None:
     disks = DiskSubsystem(owner="lab")
     wanted = Disk("u1", "vm1", base="b" * 64, size_gb=1)
     assert disks.diff({"u1": wanted}, Reading({"u1": Disk("u1", "vm1", BASE, "", GIB)}, frozenset({"u1"}))) == []
-    assert "vm1" in disks.notes[0] and "kept" in disks.notes[0]
+    assert "vm1" in disks.notes[0]
+    assert "kept" in disks.notes[0]
 
 
 def test_a_directory_whose_disk_is_missing_gets_its_disk() -> None:

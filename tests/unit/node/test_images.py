@@ -34,7 +34,7 @@ def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_store_that_does_not_have_it_is_named(tmp_path: Path) -> None:
     gone = BaseImage(DIGEST, "nano", (tmp_path / "gone").as_uri(), f"sha256:{DIGEST}")
-    with pytest.raises(ImageError, match="cloud_images.nano: file://"):
+    with pytest.raises(ImageError, match=r"cloud_images\.nano: file://"):
         fetch(gone, tmp_path / "_base" / DIGEST)
 
 
