@@ -40,6 +40,13 @@ def run(args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0
     :param ok: exit codes that are not an error.
     :raises ToolError: the tool is missing, exits with another code, or takes longer than ``timeout`` seconds.
     """
+    return run_both(args, stdin=stdin, ok=ok, timeout=timeout)[0]
+
+
+def run_both(
+    args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0,), timeout: float = 120.0
+) -> tuple[str, str]:
+    """As ``run``, for tools that succeed and still complain: standard output and standard error."""
     path = tool_path(args[0])
     if path is None:
         raise ToolError(f"{args[0]}: not installed on this node")
@@ -58,7 +65,7 @@ def run(args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0
         raise ToolError(f"{' '.join(args)}: no answer within {timeout:.0f} s") from error
     if done.returncode not in ok:
         raise ToolError(f"{' '.join(args)}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 @contextmanager
