@@ -1,4 +1,4 @@
-"""Fixtures shared by functional tests: a network namespace that stands for a node's root, and names nobody else uses."""
+"""Fixtures of functional tests: a network namespace that stands for a node's root, names that nobody else uses."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def private_root() -> Iterator[None]:
 
 @pytest.fixture
 def unique() -> str:
-    """A word for names (of clouds, namespaces, bridges) that no other test and no other run uses; at most 9 characters."""
+    """A word for names (of clouds, namespaces, bridges) that nobody else uses; at most 9 characters."""
     return f"t{os.getpid() % 1000000:x}{next(_counter) % 256:02x}"

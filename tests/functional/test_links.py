@@ -121,7 +121,8 @@ def test_a_foreign_link_with_a_desired_name_is_refused_and_left_alone(kind: str)
 
 def test_a_module_alone_takes_what_is_there_and_marks_nothing() -> None:
     sh("ip", "link", "add", "br5", "type", "bridge")
-    assert labels(run(Link("br5", "bridge"), Link("br6", "bridge"), owner=None)) == ["change br5", "add br6"]  # br5 was down
+    result = run(Link("br5", "bridge"), Link("br6", "bridge"), owner=None)
+    assert labels(result) == ["change br5", "add br6"]  # br5 was down
     made = link("br6")
     assert made is not None
     assert made["group"] == "default"
@@ -184,7 +185,7 @@ def test_a_bridge_gets_its_ports_and_keeps_its_mtu() -> None:
 
 
 def test_a_missing_nic_is_named() -> None:
-    with pytest.raises(ConvergeError, match="eth7.*no such interface"):
+    with pytest.raises(ConvergeError, match=r"eth7.*no such interface"):
         run(Link("eth7", "existing", 0))
 
 

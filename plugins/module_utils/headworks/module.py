@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -52,7 +52,9 @@ def items(module: AnsibleModule, plural: str) -> list[dict[str, Any]]:
     return [top] if listed is None else [{**top, **_given(item)} for item in listed]
 
 
-def split(subsystem: type[Subsystem[Any]], wanted: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(
+    subsystem: type[Subsystem[Any]], wanted: Iterable[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Items whose options are the record's fields, as (present, absent) records keyed by name.
 
     :raises ValueError: an option the record does not know.
@@ -64,8 +66,8 @@ def split(subsystem: type[Subsystem[Any]], wanted: Iterable[Mapping[str, Any]]) 
     return subsystem.load(chosen["present"]), subsystem.load(chosen["absent"])
 
 
-def finish(module: AnsibleModule, steps: Sequence[Step], **extra: Any) -> NoReturn:
-    """Converge ``steps`` and end the module: ``changed``, ``changes``, ``notes``, ``diff`` (with --diff), and ``extra``.
+def finish(module: AnsibleModule, steps: Sequence[Step], **extra: Any) -> None:
+    """Converge ``steps`` and end the module with ``changed``, ``changes``, ``notes``, ``diff`` (if asked), ``extra``.
 
     :param steps: (subsystem, present, absent), in the order in which things are made; the mappings are name → record.
     """
@@ -77,14 +79,14 @@ def finish(module: AnsibleModule, steps: Sequence[Step], **extra: Any) -> NoRetu
     succeed(module, result, **extra)
 
 
-def succeed(module: AnsibleModule, result: Result, **extra: Any) -> NoReturn:
+def succeed(module: AnsibleModule, result: Result, **extra: Any) -> None:
     """End the module well with what ``converge`` returned."""
     if module._diff:
         extra["diff"] = [_difference(change) for change in result.changes]
     module.exit_json(changed=result.changed, changes=_brief(result), notes=result.notes, **extra)
 
 
-def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> NoReturn:
+def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> None:
     """End the module badly: the message, what had been found to do, and ``extra``."""
     module.fail_json(msg=str(error), changes=_brief(error.result), notes=error.result.notes, **extra)
 

@@ -31,7 +31,7 @@ def delete_translations(pairs: Iterable[tuple[str, str]]) -> int:
     wanted = {pair for pair in wanted if b"" not in pair}
     if not wanted or not _any_tracked():
         return 0
-    anywhere = re.compile(b"|".join(re.escape(one) for one in sorted({one for pair in wanted for one in pair})), re.DOTALL)
+    anywhere = re.compile(b"|".join(re.escape(one) for pair in wanted for one in pair), re.DOTALL)
     deleted = 0
     with Netlink(NETFILTER) as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):

@@ -68,7 +68,7 @@ class Route:
     device: str = ""
 
     def __post_init__(self) -> None:
-        """Addresses written as the kernel writes them; ``0.0.0.0/0`` is ``default``, and ``::/0`` too if ``via`` tells."""
+        """Addresses as the kernel writes them; ``0.0.0.0/0`` is ``default``, and so is ``::/0`` if ``via`` tells."""
         whole = self.destination == "0.0.0.0/0" or (self.destination == "::/0" and self.via)
         object.__setattr__(self, "destination", "default" if whole else canonical(self.destination))
         object.__setattr__(self, "via", canonical(self.via))

@@ -97,8 +97,10 @@ class LinkSubsystem(Subsystem[Link]):
 
     def same(self, desired: Link, actual: Link) -> bool:
         """Fields that the plan leaves open ("" or 0) are not compared."""
-        return not _rebuild(desired, actual) and not _adjustments(desired, actual) and (
-            desired.tx_checksum == actual.tx_checksum
+        return (
+            not _rebuild(desired, actual)
+            and not _adjustments(desired, actual)
+            and (desired.tx_checksum == actual.tx_checksum)
         )
 
     def apply(self, changes: Sequence[Change[Link]]) -> None:
@@ -113,7 +115,8 @@ class LinkSubsystem(Subsystem[Link]):
         group = f" group {GROUP}" if self.owner else ""
         lines = [line for one in made if one.kind != "tap" for line in _create(one, group)]
         for change in adjusted:
-            assert change.after and change.before
+            assert change.after is not None
+            assert change.before is not None
             lines += [f"link set dev {change.name} {words}" for words in _adjustments(change.after, change.before)]
         ip_batch(lines)
         make_taps([(one.name, _create(one, group)) for one in made if one.kind == "tap"])

@@ -59,7 +59,9 @@ class NetnsSubsystem(Subsystem[Namespace]):
         if self.owner:
             for name in sorted(set(desired) & set(actual.objects) - actual.owned):
                 if actual.objects[name].alive:
-                    raise ValueError(f"namespace {name} exists and is not ours: no {MARKER_DIR / name} says {self.owner}")
+                    raise ValueError(
+                        f"namespace {name} exists and is not ours: no {MARKER_DIR / name} says {self.owner}"
+                    )
         return super().diff(desired, actual)
 
     def apply(self, changes: Sequence[Change[Namespace]]) -> None:

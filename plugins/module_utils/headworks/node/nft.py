@@ -62,7 +62,9 @@ class NftTable:
         :raises ValueError: nftables has no such family.
         """
         if self.family not in FAMILIES:
-            raise ValueError(f"table of namespace {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
+            raise ValueError(
+                f"table of namespace {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}"
+            )
 
 
 class NftSubsystem(Subsystem[NftTable]):

@@ -1,0 +1,246 @@
+"""L3Subsystem with real namespaces, devices and neighbours."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.l3 import Device, L3Subsystem, NamespaceConfig, Route
+from headworks.node.process import in_netns
+from shell import ip_json, link, sh
+from wires import host, join, namespace, steady_ping
+
+MAC = "fa:16:3e:aa:00:01"
+SYSCTLS = {"ipv4.ip_forward": "1", "ipv4/conf/qr-1/rp_filter": "0", "ipv4.conf.all.arp_ignore": "1"}
+
+
+@pytest.fixture
+def router(unique: str) -> Iterator[str]:
+    """Two namespaces, <unique>-r with qr-1 and <unique>-h with eth0, joined."""
+    name, far = f"{unique}-r", f"{unique}-h"
+    sh("ip", "netns", "add", name)
+    namespace(far)
+    join(name, "qr-1", far, "eth0")
+    sh("ip", "link", "set", "qr-1", "down", netns=name)
+    yield name
+    for one in (name, far):
+        sh("ip", "netns", "delete", one)
+
+
+def config(name: str, *addresses: str) -> NamespaceConfig:
+    device = Device("qr-1", MAC, 1450, addresses or ("10.0.0.1/24",), tx_checksum=False)
+    return NamespaceConfig(name, (device,), (Route("default", "10.0.0.254", "qr-1"),), SYSCTLS)
+
+
+def run(*configs: NamespaceConfig, check: bool = False) -> Result:
+    return converge([(L3Subsystem("cloud"), {one.name: one for one in configs})], check=check)
+
+
+def addresses(netns: str, device: str = "qr-1") -> list[str]:
+    (found,) = [one for one in ip_json("address", "show", netns=netns) if one["ifname"] == device]
+    return sorted(f"{one['local']}/{one['prefixlen']}" for one in found["addr_info"] if one["scope"] == "global")
+
+
+def routes(netns: str) -> list[str]:
+    return sorted(line.strip() for line in sh("ip", "route", "show", "proto", "static", netns=netns).splitlines())
+
+
+def test_a_namespace_is_configured_and_a_second_run_changes_nothing(router: str) -> None:
+    wanted = config(router)
+    result = run(wanted)
+    assert [(one["verb"], one["name"]) for one in result.changes] == [("change", router)]
+    device = link("qr-1", router)
+    assert device is not None
+    assert (device["address"], device["mtu"], "UP" in device["flags"]) == (MAC, 1450, True)
+    assert addresses(router) == ["10.0.0.1/24"]
+    assert routes(router) == ["default via 10.0.0.254 dev qr-1"]
+    assert sh("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.all.arp_ignore", netns=router).split() == ["1", "1"]
+    assert "tx-checksumming: off" in sh("ethtool", "-k", "qr-1", netns=router)
+    assert "UP" in (link("lo", router) or {})["flags"]
+    assert not run(wanted).changed
+
+
+def test_check_mode_of_a_namespace_that_is_not_there_yet_is_an_addition(unique: str) -> None:
+    result = run(config(f"{unique}-none"), check=True)
+    assert [one["verb"] for one in result.changes] == ["add"]
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        ["ip", "address", "delete", "10.0.0.1/24", "dev", "qr-1"],
+        ["ip", "address", "add", "10.66.0.1/24", "dev", "qr-1"],
+        ["ip", "address", "add", "2001:db8::66/64", "dev", "qr-1"],
+        ["ip", "route", "delete", "default"],
+        ["ip", "route", "replace", "default", "via", "10.0.0.253"],
+        ["ip", "route", "add", "10.77.0.0/16", "via", "10.0.0.2"],
+        ["ip", "-6", "route", "add", "2001:db8:7::/48", "dev", "qr-1"],
+        ["ip", "link", "set", "qr-1", "down"],
+        ["ip", "link", "set", "qr-1", "mtu", "1500"],
+        ["ip", "link", "set", "lo", "down"],
+        ["sysctl", "-w", "net.ipv4.ip_forward=0"],
+        ["ethtool", "-K", "qr-1", "tx", "on"],
+    ],
+    ids=lambda words: " ".join(words[1:]),
+)
+def test_drift_is_found_and_put_right(router: str, drift: list[str]) -> None:
+    run(config(router))
+    sh(*drift, netns=router)
+    assert run(config(router), check=True).changed
+    run(config(router))
+    assert not run(config(router)).changed
+    assert addresses(router) == ["10.0.0.1/24"]
+    assert routes(router) == ["default via 10.0.0.254 dev qr-1"]
+
+
+def test_the_first_address_goes_without_the_others_and_the_routes(router: str) -> None:
+    run(config(router, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24"))
+    run(config(router, "10.0.0.2/24", "10.0.0.3/24"))
+    assert addresses(router) == ["10.0.0.2/24", "10.0.0.3/24"]
+    assert routes(router) == ["default via 10.0.0.254 dev qr-1"]
+
+
+def test_addresses_move_to_another_subnet_with_their_routes(router: str) -> None:
+    run(config(router))
+    wanted = replace(config(router, "192.168.7.1/24"), routes=(Route("default", "192.168.7.254", "qr-1"),))
+    run(wanted)
+    assert addresses(router) == ["192.168.7.1/24"]
+    assert routes(router) == ["default via 192.168.7.254 dev qr-1"]
+
+
+def test_ipv6_and_several_next_hops(router: str) -> None:
+    wanted = replace(
+        config(router, "10.0.0.1/24", "2001:DB8:0::1/64", "fe80::a9fe:a9fe/64"),
+        routes=(
+            Route("default", "10.0.0.254"),
+            Route("::/0", "2001:db8::ff", "qr-1"),
+            Route("10.9.0.0/16", "10.0.0.8"),
+            Route("10.9.0.0/16", "10.0.0.9"),
+            Route("10.10.0.0/16", "", "qr-1"),
+        ),
+    )
+    run(wanted)
+    assert not run(wanted).changed
+    assert "nexthop via 10.0.0.9" in sh("ip", "route", "show", "10.9.0.0/16", netns=router)
+    assert "default via 2001:db8::ff" in sh("ip", "-6", "route", netns=router)
+    run(replace(wanted, routes=wanted.routes[:3]))
+    assert routes(router) == ["10.9.0.0/16 via 10.0.0.8 dev qr-1", "default via 10.0.0.254 dev qr-1"]
+
+
+def test_the_metadata_address_on_lo(router: str) -> None:
+    loopback = Device("lo", "", 65536, ("169.254.169.254/32",))
+    wanted = replace(config(router), devices=(*config(router).devices, loopback))
+    run(wanted)
+    assert not run(wanted).changed
+    assert addresses(router, "lo") == ["169.254.169.254/32"]
+    run(replace(wanted, devices=(*config(router).devices, replace(loopback, addresses=()))))
+    assert addresses(router, "lo") == []
+    assert "127.0.0.1/8" in sh("ip", "address", "show", "lo", netns=router)
+
+
+def test_a_route_of_a_device_that_left_before_is_no_error(router: str) -> None:
+    """As in a whole run: links are removed first, and take addresses and routes along."""
+    subsystem = L3Subsystem("cloud")
+    run(config(router))
+    sh("ip", "link", "add", "qr-2", "type", "bridge", netns=router)
+    both = replace(
+        config(router),
+        devices=(*config(router).devices, Device("qr-2", addresses=("10.2.0.1/24",), tx_checksum=False)),
+        routes=(Route("default", "10.0.0.254", "qr-1"), Route("10.3.0.0/16", "10.2.0.2", "qr-2")),
+    )
+    run(both)
+    wanted = {router: config(router)}
+    changes = subsystem.diff(wanted, subsystem.read(wanted))
+    assert len(changes) == 1
+    sh("ip", "link", "delete", "qr-2", netns=router)
+    subsystem.apply(changes)
+    assert not run(config(router)).changed
+
+
+def test_a_missing_device_and_a_missing_sysctl_are_named(router: str) -> None:
+    with pytest.raises(ConvergeError, match=r"no device qg-9 in this namespace"):
+        run(NamespaceConfig(router, (Device("qg-9"),)))
+    with pytest.raises(ConvergeError, match=r"ipv4\.nonsense"):
+        run(NamespaceConfig(router, sysctls={"ipv4.nonsense": "1"}))
+
+
+def test_nothing_is_lost_while_addresses_are_added_and_removed(router: str) -> None:
+    run(config(router))
+    far = router.replace("-r", "-h")
+    host(far, "eth0", "10.0.0.9/24")
+    more = tuple(f"10.0.0.{one}/24" for one in range(20, 120))
+    with steady_ping(far, "10.0.0.1") as counts:
+        run(config(router, "10.0.0.1/24", *more))
+        run(config(router, "10.0.0.1/24"))
+    sent, received = counts
+    assert sent > 20
+    assert received == sent
+
+
+def listen(netns: str, device: str) -> socket.socket:
+    with in_netns(netns):
+        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+        packets.bind((device, 0x0806))
+    packets.settimeout(0.2)
+    return packets
+
+
+def gratuitous(packets: socket.socket, seconds: float) -> dict[str, list[float]]:
+    """Address → times at which it was announced by a request, within ``seconds``."""
+    heard: dict[str, list[float]] = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            data = packets.recv(100)
+        except TimeoutError:
+            continue
+        sender, target, operation = data[28:32], data[38:42], data[21]
+        if sender == target and operation == 1:
+            assert data[22:28].hex(":") == MAC
+            heard.setdefault(socket.inet_ntoa(sender), []).append(time.monotonic())
+    return heard
+
+
+def announcing(name: str, *ips: str) -> NamespaceConfig:
+    wanted = config(name, *ips)
+    return replace(wanted, devices=(replace(wanted.devices[0], announce=True),))
+
+
+def test_new_addresses_are_announced_in_three_rounds_and_old_ones_are_not(router: str) -> None:
+    run(announcing(router, "10.0.0.1/24"))
+    packets = listen(router.replace("-r", "-h"), "eth0")
+    time.sleep(2.5)
+    gratuitous(packets, 0.2)
+    run(announcing(router, "10.0.0.1/24", "172.16.0.5/32"))
+    heard = gratuitous(packets, 3.0)
+    assert list(heard) == ["172.16.0.5"]
+    first, second, third = heard["172.16.0.5"]
+    assert 0.8 < second - first < 2
+    assert 0.8 < third - second < 2
+
+
+def test_the_later_rounds_hold_up_neither_the_run_nor_its_pipes(router: str) -> None:
+    program = f"from headworks.node.garp import announce\nannounce({{{router!r}: {{'qr-1': ['10.0.0.1']}}}})\n"
+    run(config(router))
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=dict(os.environ))
+    assert time.monotonic() - start < 0.9
+
+
+def test_the_namespace_can_go_while_rounds_are_pending(router: str, unique: str) -> None:
+    name = f"{unique}-x"
+    sh("ip", "netns", "add", name)
+    join(name, "qr-1", router.replace("-r", "-h"), "eth1")
+    run(announcing(name, "10.0.0.1/24"))
+    sh("ip", "netns", "delete", name)
+    time.sleep(0.3)
+    assert not Path("/run/netns", name).exists()
+    assert link("eth1", router.replace("-r", "-h")) is None

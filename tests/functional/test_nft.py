@@ -1,0 +1,242 @@
+"""NftSubsystem with real tables, traffic and connection tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pytest
+from headworks.node.converge import Result, converge
+from headworks.node.netns import MARKER_DIR, Namespace, NetnsSubsystem
+from headworks.node.nft import NftChain, NftMap, NftSubsystem, NftTable
+from shell import sh
+from wires import host, join, namespace, pings, steady_ping
+
+TYPE = "ipv4_addr : ipv4_addr"
+EARLIER = "type nat hook prerouting priority -110; policy accept;"
+
+
+@pytest.fixture
+def netns(unique: str) -> Iterator[str]:
+    """A namespace of our cloud (named ``unique``)."""
+    wanted = {f"{unique}-r": Namespace(f"{unique}-r")}
+    converge([(NetnsSubsystem(unique), wanted)])
+    yield f"{unique}-r"
+    converge([(NetnsSubsystem(unique), {})])
+
+
+def table(netns: str, floating: Mapping[str, str]) -> NftTable:
+    return NftTable(
+        netns,
+        "ip",
+        (
+            NftMap("floating_dnat", TYPE, dict(floating)),
+            NftMap("floating_snat", TYPE, {fixed: external for external, fixed in floating.items()}),
+        ),
+        (
+            NftChain(
+                "prerouting",
+                "type nat hook prerouting priority dstnat; policy accept;",
+                ("dnat to ip daddr map @floating_dnat",),
+            ),
+            NftChain(
+                "postrouting",
+                "type nat hook postrouting priority srcnat; policy accept;",
+                ('oifname "qg-1" snat to ip saddr map @floating_snat', 'oifname "qg-1" masquerade fully-random'),
+            ),
+        ),
+        ("floating_dnat",),
+    )
+
+
+def run(owner: str | None, *tables: NftTable, check: bool = False) -> Result:
+    return converge([(NftSubsystem(owner), {NftSubsystem.key(one): one for one in tables})], check=check)
+
+
+def listing(netns: str) -> str:
+    return sh("nft", "-n", "-s", "list", "ruleset", netns=netns)
+
+
+def handles(netns: str) -> str:
+    return sh("nft", "-n", "-s", "-a", "list", "ruleset", netns=netns)
+
+
+def test_a_table_is_loaded_and_a_second_run_changes_nothing(unique: str, netns: str) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    assert [one["verb"] for one in run(unique, wanted).changes] == ["add"]
+    assert "172.16.0.5 : 10.0.0.5" in listing(netns)
+    assert not run(unique, wanted).changed
+
+
+def test_check_mode_reports_but_loads_nothing(unique: str, netns: str) -> None:
+    assert run(unique, table(netns, {}), check=True).changed
+    assert listing(netns) == ""
+
+
+def test_elements_change_without_touching_the_rules(unique: str, netns: str) -> None:
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.5", "172.16.0.6": "10.0.0.6"}))
+    before = handles(netns)
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.7", "172.16.0.8": "10.0.0.8"}))
+    after = handles(netns)
+    assert "172.16.0.5 : 10.0.0.7" in after
+    assert "172.16.0.6" not in after
+    assert rules(after) == rules(before)
+
+
+def rules(listed: str) -> list[str]:
+    return [line for line in listed.splitlines() if "# handle" in line]
+
+
+def test_a_changed_rule_leaves_the_other_chains_alone(unique: str, netns: str) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    run(unique, wanted)
+    before = handles(netns)
+    post = replace(wanted.chains[1], rules=wanted.chains[1].rules[:1])
+    changed = replace(wanted, chains=(wanted.chains[0], post))
+    run(unique, changed)
+    after = handles(netns)
+    assert "masquerade" not in after
+    assert [one for one in rules(after) if "dnat to" in one] == [one for one in rules(before) if "dnat to" in one]
+    assert not run(unique, changed).changed
+
+
+def test_a_new_chain_that_others_jump_to(unique: str, netns: str) -> None:
+    wanted = table(netns, {})
+    run(unique, wanted)
+    fore = NftChain("forward", "type filter hook forward priority filter; policy drop;", ("jump guard",))
+    more = replace(wanted, chains=(fore, *wanted.chains, NftChain("guard", "", ("accept",))))
+    run(unique, more)
+    assert not run(unique, more).changed
+
+
+@pytest.mark.parametrize("what", ["chain removed", "map removed", "hook", "type"])
+def test_a_changed_structure_is_swapped_whole(unique: str, netns: str, what: str) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    before = {
+        "chain removed": replace(wanted, chains=(*wanted.chains, NftChain("more", "", ("accept",)))),
+        "map removed": replace(wanted, maps=(*wanted.maps, NftMap("more", "ifname"))),
+        "hook": replace(wanted, chains=(replace(wanted.chains[0], hook=EARLIER),)),
+        "type": replace(wanted, maps=(*wanted.maps[:1], NftMap("floating_snat", "ipv4_addr : mark")), chains=()),
+    }[what]
+    run(unique, before)
+    run(unique, wanted)
+    assert not run(unique, wanted).changed
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "add rule ip headworks prerouting drop",
+        "flush chain ip headworks postrouting",
+        "add element ip headworks floating_dnat { 172.16.9.9 : 10.9.9.9 }",
+        "delete element ip headworks floating_snat { 10.0.0.5 }",
+        "add chain ip headworks intruder",
+        "delete table ip headworks",
+    ],
+)
+def test_drift_is_found_and_put_right(unique: str, netns: str, drift: str) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    run(unique, wanted)
+    good = listing(netns)
+    sh("nft", drift, netns=netns)
+    run(unique, wanted)
+    assert listing(netns) == good
+
+
+def test_foreign_tables_survive_everything(unique: str, netns: str) -> None:
+    sh("nft", "add table ip mine; add chain ip mine c; add rule ip mine c counter accept", netns=netns)
+    foreign = sh("nft", "list", "table", "ip", "mine", netns=netns)
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.5"}))
+    run(unique, table(netns, {}))
+    assert [one["verb"] for one in run(unique).changes] == ["remove"]
+    assert listing(netns).startswith("table ip mine")
+    assert sh("nft", "list", "table", "ip", "mine", netns=netns) == foreign
+
+
+def test_tables_of_other_families_stand_beside(unique: str, netns: str) -> None:
+    tables = [table(netns, {}), NftTable(netns, "inet", chains=(NftChain("x", "", ("accept",)),))]
+    run(unique, *tables)
+    assert not run(unique, *tables).changed
+    assert [one["name"] for one in run(unique, tables[0]).changes] == [f"{netns}/inet"]
+
+
+def test_no_namespace_reads_as_nothing(unique: str) -> None:
+    assert [one["verb"] for one in run(unique, table(f"{unique}-none", {}), check=True).changes] == ["add"]
+
+
+@pytest.mark.usefixtures("private_root")
+def test_the_root_namespaces_table_is_ours_by_name(unique: str) -> None:
+    run(unique, table("", {"172.16.0.5": "10.0.0.5"}))
+    assert "floating_dnat" in sh("nft", "list", "ruleset")
+    assert [one["verb"] for one in run(unique).changes] == ["remove"]
+    assert sh("nft", "list", "ruleset") == ""
+
+
+def test_a_module_alone_leaves_other_namespaces_tables(unique: str, netns: str) -> None:
+    run(unique, table(netns, {}))
+    assert not run(None).changed
+    assert (MARKER_DIR / netns).exists()
+
+
+@pytest.fixture
+def world(unique: str, netns: str) -> Iterator[tuple[str, str]]:
+    """A guest 10.0.0.5 (10.0.0.6 too) behind the router, and the world 172.16.0.1 beyond."""
+    guest, world = f"{unique}-g", f"{unique}-w"
+    namespace(guest)
+    namespace(world)
+    join(netns, "qr-1", guest, "eth0")
+    join(netns, "qg-1", world, "eth0")
+    host(guest, "eth0", "10.0.0.5/24", "10.0.0.1")
+    host(guest, "eth0", "10.0.0.6/24")
+    host(world, "eth0", "172.16.0.1/24")
+    host(netns, "qr-1", "10.0.0.1/24")
+    host(netns, "qg-1", "172.16.0.2/24")
+    for address in ("172.16.0.5/32", "172.16.0.6/32"):
+        host(netns, "qg-1", address)
+    sh("sysctl", "-qw", "net.ipv4.ip_forward=1", netns=netns)
+    yield guest, world
+    for name in (guest, world):
+        sh("ip", "netns", "delete", name)
+
+
+def tracked(netns: str) -> list[str]:
+    return [line for line in sh("conntrack", "-L", netns=netns).splitlines() if "icmp" in line]
+
+
+def test_a_removed_floating_ip_takes_its_connections_along_in_both_directions(
+    unique: str, netns: str, world: tuple[str, str]
+) -> None:
+    guest, outside = world
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.5", "172.16.0.6": "10.0.0.6"}))
+    assert pings(outside, "172.16.0.5")
+    assert pings(outside, "172.16.0.6")
+    assert pings(guest, "172.16.0.1", source="10.0.0.5")
+    assert len([line for line in tracked(netns) if "172.16.0.5" in line]) == 2  # one inwards, one outwards
+    run(unique, table(netns, {"172.16.0.6": "10.0.0.6"}))
+    left = tracked(netns)
+    assert [line for line in left if "172.16.0.5" in line] == []
+    assert [line for line in left if "172.16.0.6" in line]
+
+
+def test_a_repointed_floating_ip_reaches_the_new_guest_at_once(unique: str, netns: str, world: tuple[str, str]) -> None:
+    _, outside = world
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.5"}))
+    assert pings(outside, "172.16.0.5")
+    run(unique, table(netns, {"172.16.0.5": "10.0.0.6"}))
+    assert pings(outside, "172.16.0.5")
+    assert [line for line in tracked(netns) if "src=10.0.0.5" in line] == []
+
+
+def test_nothing_is_lost_while_others_are_added_and_removed(unique: str, netns: str, world: tuple[str, str]) -> None:
+    _, outside = world
+    mine = {"172.16.0.5": "10.0.0.5"}
+    run(unique, table(netns, mine))
+    with steady_ping(outside, "172.16.0.5") as counts:
+        run(unique, table(netns, {**mine, **{f"172.16.1.{i}": f"10.0.1.{i}" for i in range(1, 200)}}))
+        run(unique, table(netns, mine))
+        wanted = table(netns, mine)
+        run(unique, replace(wanted, chains=(*wanted.chains, NftChain("more", "", ("accept",)))))
+        run(unique, wanted)
+    sent, received = counts
+    assert sent > 20
+    assert received == sent

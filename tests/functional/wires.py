@@ -1,0 +1,56 @@
+"""Small real networks for tests: namespaces joined by veth pairs, made by hand, and pings through them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headworks.node.process import in_netns
+from shell import sh
+
+
+def namespace(name: str) -> None:
+    """A namespace made by hand, with lo up."""
+    sh("ip", "netns", "add", name)
+    sh("ip", "link", "set", "lo", "up", netns=name)
+
+
+def join(first: str, device: str, second: str, peer: str) -> None:
+    """A veth pair between two namespaces, both ends up."""
+    sh("ip", "link", "add", device, "netns", first, "type", "veth", "peer", "name", peer, "netns", second)
+    sh("ip", "link", "set", device, "up", netns=first)
+    sh("ip", "link", "set", peer, "up", netns=second)
+
+
+def host(name: str, device: str, address: str, gateway: str = "") -> None:
+    """Give a namespace's device an address and perhaps a default route."""
+    sh("ip", "address", "add", address, "dev", device, netns=name)
+    if gateway:
+        sh("ip", "route", "add", "default", "via", gateway, netns=name)
+
+
+def pings(netns: str, address: str, source: str = "") -> bool:
+    """Whether ``address`` answers at once."""
+    words = ["ping", "-c", "1", "-W", "2", *(["-I", source] if source else []), address]
+    with in_netns(netns):
+        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+
+
+@contextmanager
+def steady_ping(netns: str, address: str, interval: float = 0.01) -> Iterator[list[int]]:
+    """Ping all through the body; afterwards the yielded list has the numbers of packets [sent, received]."""
+    words = ["ping", "-i", str(interval), "-q", address]
+    with in_netns(netns):
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    counts: list[int] = []
+    try:
+        time.sleep(0.2)
+        yield counts
+        time.sleep(0.2)
+    finally:
+        process.send_signal(2)
+        output, _ = process.communicate(timeout=10)
+    summary = next(line for line in output.splitlines() if "transmitted" in line)
+    counts += [int(word) for word in summary.replace(",", " ").split() if word.isdigit()][:2]
