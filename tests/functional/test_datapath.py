@@ -1,0 +1,269 @@
+"""The plan's flows on real Open vSwitch bridges: what guests can send, where it goes, and what never leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from clouds import make_instance, make_port, provider_cloud, s1_cloud
+from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
+from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
+from headworks.plan.wire import wire
+from ovs_lab import OvsLab, run
+
+VM1, VM2, VM3, VM4 = "10.18.0.3", "10.18.0.4", "10.22.22.3", "10.18.0.5"
+PORTS = {"vm2": make_port("internal", VM2, "compute2", OWNER_INSTANCE, "vm2")}
+PORTS["vm4"] = make_port("internal", VM4, "compute2", OWNER_INSTANCE, "vm4")
+PORTS["free"] = make_port("internal", "10.18.0.6", "compute2", OWNER_INSTANCE, "free", port_security=False)
+PORTS["pair"] = make_port(
+    "internal", "10.18.0.7", "compute2", OWNER_INSTANCE, "pair", allowed_pairs=(("", "10.18.0.96/28"),)
+)
+MAC1, MAC2, MAC4 = "fa:16:3e:12:00:03", PORTS["vm2"].mac, PORTS["vm4"].mac
+LOCAL2, LOCAL4 = "fe80::f816:3eff:fe12:4", "fe80::f816:3eff:fe12:5"
+OTHER = "fa:16:3e:99:99:99"
+TO_COMPUTE1, TO_NETWORK1 = "gre-0a00011f", "gre-0a000115"
+
+
+def s1_with_more() -> Cloud:
+    """S1 and three more guests on compute2: vm4 as vm2, one without port security, one with an allowed pair."""
+    cloud = s1_cloud()
+    more = {
+        name: make_instance(name, 0x30 + number, "compute2", PORTS[name])
+        for number, name in enumerate(("vm4", "free", "pair"))
+    }
+    return replace(cloud, instances={**cloud.instances, **more})
+
+
+@pytest.fixture(scope="module")
+def compute2() -> Iterator[OvsLab]:
+    """compute2 of S1, with the guests of ``s1_with_more``."""
+    lab = OvsLab(wire(s1_with_more())["compute2"], "wdp")
+    lab.up()
+    for name in PORTS:
+        lab.guest(PORTS[name].id)
+    yield lab
+    lab.down()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OvsLab]:
+    """The all-in-one node with a vlan, a flat and a local network."""
+    lab = OvsLab(wire(provider_cloud())["all1"], "wpr")
+    lab.up()
+    yield lab
+    lab.down()
+
+
+def v4(source: str, target: str, payload: bytes, src_mac: str = MAC2, dst_mac: str = MAC4) -> bytes:
+    """A UDP packet between two guests, unless told otherwise."""
+    return ethernet(src_mac, dst_mac, 0x0800, ip_packet(source, target, 17, payload))
+
+
+def v6(source: str, target: str, protocol: int, payload: bytes, src_mac: str = MAC2, dst_mac: str = MAC4) -> bytes:
+    """An IPv6 packet between two guests."""
+    return ethernet(src_mac, dst_mac, 0x86DD, ip_packet(source, target, protocol, payload))
+
+
+def advertisement(target: str, source: str = LOCAL2) -> bytes:
+    """A neighbour advertisement for ``target``, to vm4."""
+    body = b"\x20\0\0\0" + ip_address(target).packed + b"\x02\x01" + mac(MAC2)
+    return v6(source, LOCAL4, 58, icmp6(source, LOCAL4, 136, body))
+
+
+def solicitation(target: str, source: str = "::") -> bytes:
+    """A neighbour solicitation for ``target``, to vm4 (duplicate address detection when from ``::``)."""
+    return v6(source, LOCAL4, 58, icmp6(source, LOCAL4, 135, bytes(4) + ip_address(target).packed))
+
+
+def tagged(vlan: int) -> Callable[[], bytes]:
+    """A packet that is all right but for its VLAN tag."""
+    return lambda: ethernet(MAC2, MAC4, 0x0800, ip_packet(VM2, VM4, 17, udp(1000, 2000)), vlan=vlan)
+
+
+ALLOWED: dict[str, Callable[[], bytes]] = {
+    "own IPv4": lambda: v4(VM2, VM4, udp(1000, 2000)),
+    "ARP request": lambda: arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM4)),
+    "gratuitous ARP": lambda: arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM2)),
+    "ARP probe for itself": lambda: arp(1, (MAC2, "0.0.0.0"), ("00:00:00:00:00:00", VM2)),
+    "DHCP discover": lambda: v4("0.0.0.0", "255.255.255.255", udp(68, 67), dst_mac=BROADCAST),
+    "link-local IPv6": lambda: v6(LOCAL2, LOCAL4, 17, udp(1000, 2000)),
+    "own advertisement": lambda: advertisement(LOCAL2),
+    "address detection for itself": lambda: solicitation(LOCAL2),
+    "solicitation of a neighbour": lambda: solicitation(LOCAL4, LOCAL2),
+    "router solicitation": lambda: v6(
+        "::", "ff02::2", 58, icmp6("::", "ff02::2", 133, bytes(4)), dst_mac="33:33:00:00:00:02"
+    ),
+    "DHCPv6 solicit": lambda: v6(LOCAL2, "ff02::1:2", 17, udp(546, 547), dst_mac="33:33:00:01:00:02"),
+}
+
+FORBIDDEN: dict[str, Callable[[], bytes]] = {
+    "another's IPv4": lambda: v4(VM1, VM4, udp(1000, 2000)),
+    "no IPv4 address": lambda: v4("0.0.0.0", VM4, udp(1000, 2000)),
+    "another's MAC": lambda: v4(VM2, VM4, udp(1000, 2000), src_mac=OTHER),
+    "ARP with another's IPv4": lambda: arp(1, (MAC2, VM1), ("00:00:00:00:00:00", VM4)),
+    "ARP answer for another": lambda: arp(2, (MAC2, VM1), (MAC4, VM4)),
+    "ARP with another's MAC inside": lambda: arp(1, (OTHER, VM2), ("00:00:00:00:00:00", VM4), source=MAC2),
+    "ARP from another MAC": lambda: arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM4), source=OTHER),
+    "ARP probe for another": lambda: arp(1, (MAC2, "0.0.0.0"), ("00:00:00:00:00:00", VM4)),
+    "DHCP offer": lambda: v4(VM2, VM4, udp(67, 68)),
+    "DHCP offer to all": lambda: v4(VM2, "255.255.255.255", udp(67, 68), dst_mac=BROADCAST),
+    "DHCPv6 answer": lambda: v6(LOCAL2, LOCAL4, 17, udp(547, 546)),
+    "router advertisement": lambda: v6(
+        LOCAL2, "ff02::1", 58, icmp6(LOCAL2, "ff02::1", 134, bytes(12)), dst_mac="33:33:00:00:00:01"
+    ),
+    "DHCP discover from another MAC": lambda: v4("0.0.0.0", "255.255.255.255", udp(68, 67), OTHER, BROADCAST),
+    "another's link-local address": lambda: v6("fe80::1", LOCAL4, 17, udp(1000, 2000)),
+    "a global IPv6 address": lambda: v6("2001:db8::5", LOCAL4, 17, udp(1000, 2000)),
+    "advertisement for another": lambda: advertisement("fe80::1"),
+    "advertisement from another": lambda: advertisement(LOCAL2, source="fe80::1"),
+    "address detection for another": lambda: solicitation(LOCAL4),
+    "another ethertype": lambda: ethernet(MAC2, MAC4, 0x88B5, bytes(46)),
+    "RARP": lambda: ethernet(MAC2, BROADCAST, 0x8035, bytes(46)),
+    "a VLAN tag of its own network": tagged(1),
+    "a VLAN tag of another network": tagged(2),
+    "VLAN tag zero": tagged(0),
+    "the dead VLAN": tagged(4095),
+}
+
+
+def passes(lab: OvsLab, sender: Port, receiver: Port, frame: bytes, fence: bytes) -> bool:
+    """Whether ``receiver`` sees ``frame``; ``fence``, sent after it, shows that it would have been there by then."""
+    mark, end = b"<marked frame>", b"<fence>"
+    lab.guest(sender.id).send(frame + mark)
+    lab.guest(sender.id).send(fence + end)
+    seen = lab.guest(receiver.id).until(end)
+    return any(mark in one for one in seen)
+
+
+@pytest.mark.parametrize("what", ALLOWED)
+def test_guest_sends_what_is_its_own(compute2: OvsLab, what: str) -> None:
+    assert passes(compute2, PORTS["vm2"], PORTS["vm4"], ALLOWED[what](), v4(VM2, VM4, udp(1, 2)))
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_guest_cannot_send_what_is_not(compute2: OvsLab, what: str) -> None:
+    assert not passes(compute2, PORTS["vm2"], PORTS["vm4"], FORBIDDEN[what](), v4(VM2, VM4, udp(1, 2)))
+
+
+@pytest.mark.parametrize(
+    "what", ["another's IPv4", "another's MAC", "ARP answer for another", "another ethertype", "DHCP offer"]
+)
+def test_port_without_security_sends_anything(compute2: OvsLab, what: str) -> None:
+    assert passes(compute2, PORTS["free"], PORTS["vm4"], FORBIDDEN[what](), v4(VM2, VM4, udp(1, 2)))
+
+
+@pytest.mark.parametrize(("address", "through"), [("10.18.0.7", True), ("10.18.0.100", True), ("10.18.0.112", False)])
+def test_allowed_pair_admits_its_range_and_no_more(compute2: OvsLab, address: str, through: bool) -> None:
+    port = PORTS["pair"]
+    fence = v4("10.18.0.7", VM4, udp(1, 2), port.mac)
+    assert passes(compute2, port, PORTS["vm4"], v4(address, VM4, udp(5, 6), port.mac), fence) is through
+    claim = arp(1, (port.mac, address), ("00:00:00:00:00:00", VM4))
+    assert passes(compute2, port, PORTS["vm4"], claim, fence) is through
+
+
+def test_guest_of_another_network_on_the_same_node_sees_nothing(compute2: OvsLab) -> None:
+    vm3 = make_port("internal2", VM3, "compute2", OWNER_INSTANCE, "vm3")
+    receivers = [compute2.guest(vm3.id), compute2.guest(PORTS["vm4"].id)]
+    compute2.guest(PORTS["vm2"].id).send(arp(1, (MAC2, VM2), ("00:00:00:00:00:00", "10.18.0.200")) + b"<to all>")
+    assert receivers[1].until(b"<to all>")
+    with pytest.raises(TimeoutError):
+        receivers[0].until(b"<to all>", seconds=0.2)
+
+
+def test_arp_for_a_known_remote_address_is_answered_here_and_not_flooded(compute2: OvsLab) -> None:
+    tunnels = [compute2.socket("", name) for name in (TO_COMPUTE1, TO_NETWORK1)]
+    guest = compute2.guest(PORTS["vm2"].id)
+    guest.send(arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM1)) + b"<question>")
+    answer = guest.until(mac(MAC1) + bytes([10, 18, 0, 3]))[-1]
+    assert answer[:14] == mac(MAC2) + mac(MAC1) + b"\x08\x06"
+    assert answer[20:42] == b"\0\x02" + mac(MAC1) + bytes([10, 18, 0, 3]) + mac(MAC2) + bytes([10, 18, 0, 4])
+    for tunnel in tunnels:
+        with pytest.raises(TimeoutError):
+            tunnel.until(b"<question>", seconds=0.2)
+
+
+def test_arp_for_an_address_of_the_other_network_is_not_answered(compute2: OvsLab) -> None:
+    guest = compute2.guest(PORTS["vm2"].id)
+    guest.send(arp(1, (MAC2, VM2), ("00:00:00:00:00:00", "10.22.22.1")))
+    with pytest.raises(TimeoutError):
+        guest.until(b"\x08\x06\0\x01\x08\0\x06\x04\0\x02", seconds=0.3)
+
+
+def test_unicast_goes_by_the_one_tunnel_that_has_the_address(compute2: OvsLab) -> None:
+    flow = f"in_port={{patch-int}},udp,dl_vlan=1,dl_src={MAC2},dl_dst={MAC1},nw_src={VM2},nw_dst={VM1}"
+    assert compute2.outputs("br-tun", flow) == {TO_COMPUTE1}
+    assert "set_field:0x2->tun_id" in compute2.trace("br-tun", flow)
+    sent = v4(VM2, VM1, udp(7, 8), dst_mac=MAC1) + b"<unicast>"
+    tunnel = compute2.socket("", TO_COMPUTE1)
+    compute2.guest(PORTS["vm2"].id).send(sent)
+    assert tunnel.until(b"<unicast>")[-1] == sent, "it must go out untagged and unchanged"
+
+
+@pytest.mark.parametrize(
+    ("vlan", "where"), [(1, {TO_COMPUTE1, TO_NETWORK1}), (2, {TO_NETWORK1}), (3, set()), (9, set())]
+)
+def test_flood_reaches_exactly_the_nodes_with_members(compute2: OvsLab, vlan: int, where: set[str]) -> None:
+    flow = f"in_port={{patch-int}},udp,dl_vlan={vlan},dl_src={MAC2},dl_dst={BROADCAST}"
+    assert compute2.outputs("br-tun", flow) == where
+
+
+@pytest.mark.parametrize(("tunnel_id", "arrives"), [(2, True), (3, False), (7, False)])
+def test_from_the_tunnel_only_the_networks_own_id_gets_to_its_guests(
+    compute2: OvsLab, tunnel_id: int, arrives: bool
+) -> None:
+    flow = f"in_port={{{TO_COMPUTE1}}},tun_id={tunnel_id},udp,dl_src={MAC1},dl_dst={BROADCAST},nw_src={VM1}"
+    found = compute2.outputs("br-tun", flow)
+    assert (PORTS["vm2"].tap in found) is arrives
+    assert not found & {TO_COMPUTE1, TO_NETWORK1}, "what came by a tunnel must not leave by one"
+
+
+def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> None:
+    behind = "fa:16:3e:77:77:77"
+    question = f"in_port={{patch-int}},udp,dl_vlan=1,dl_src={MAC2},dl_dst={behind}"
+    assert compute2.outputs("br-tun", question) == {TO_COMPUTE1, TO_NETWORK1}
+    arriving = f"in_port={{{TO_COMPUTE1}}},tun_id=2,udp,dl_src={behind},dl_dst={MAC2}"
+    compute2.trace("br-tun", arriving, "-generate")
+    learned = run("ovs-ofctl", "dump-flows", compute2.ours("br-tun"), "table=20,cookie=0x6865616477726b74/-1")
+    assert behind in learned
+    assert compute2.outputs("br-tun", question) == {TO_COMPUTE1}
+
+
+def test_guest_of_a_vlan_network_leaves_with_the_providers_tag(provider: OvsLab) -> None:
+    port = make_port("prov", "192.168.12.7", "all1", OWNER_INSTANCE, "prov1")
+    wire_side = provider.socket("", provider.nic("br-eth0"))
+    provider.guest(port.id).send(arp(1, (port.mac, "192.168.12.7"), ("00:00:00:00:00:00", "192.168.13.2")) + b"<out>")
+    assert wire_side.until(b"<out>")[-1][12:18] == b"\x81\0\x07\xd0\x08\x06", "tag 2000 before the ethertype"
+
+
+@pytest.mark.parametrize(
+    ("bridge", "tag", "guest"),
+    [
+        ("br-eth0", 2000, "prov1"),
+        ("br-eth0", 2001, None),
+        ("br-eth0", None, None),
+        ("br-eth0", 1, None),
+        ("br-flat", None, "flat1"),
+        ("br-flat", 2, None),
+        ("br-flat", 2000, None),
+    ],
+)
+def test_provider_frames_reach_only_the_network_of_their_tag(
+    provider: OvsLab, bridge: str, tag: int | None, guest: str | None
+) -> None:
+    taps = {port.tap: port.device for one in provider_cloud().instances.values() for port in one.ports}
+    vlan = "vlan_tci=0" if tag is None else f"dl_vlan={tag}"
+    flow = f"in_port={{{provider.nic(bridge)}}},{vlan},dl_src={OTHER},dl_dst={BROADCAST}"
+    found = provider.outputs(bridge, flow)
+    assert {taps[name] for name in found if name in taps} == ({guest} if guest else set())
+
+
+def test_flat_network_leaves_untagged_and_a_local_one_not_at_all(provider: OvsLab) -> None:
+    flat = make_port("flat", "192.168.3.110", "all1", OWNER_INSTANCE, "flat1")
+    nic = provider.socket("", provider.nic("br-flat"))
+    sent = arp(1, (flat.mac, "192.168.3.110"), ("00:00:00:00:00:00", "192.168.3.1")) + b"<flat>"
+    provider.guest(flat.id).send(sent)
+    assert nic.until(b"<flat>")[-1] == sent
+    local = f"in_port={{phy-br-flat}},dl_vlan=3,dl_src={flat.mac},dl_dst={BROADCAST}"
+    assert provider.outputs("br-flat", local) == set()
