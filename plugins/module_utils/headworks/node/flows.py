@@ -12,13 +12,15 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from .openflow import Entry, modern, parse, ports_in, spelling, write_ports
-from .ovsdb import ENDPOINT, RUN_DIR, Ovsdb, optional, present, select
+from .ovs_rows import MARK, map_mutations
+from .ovsdb import ENDPOINT, RUN_DIR, Ovsdb, from_map, optional, present, select
 from .process import ToolError, has_tool, run_both
 from .subsystem import Change, Reading, Subsystem
 
 COOKIE = 0x6865616477726B73
 LEARN_COOKIE = 0x6865616477726B74
 MODULE_COOKIE = 0x6865616477726B75  # of flows that library/ovs_flows.py makes: node_state must not prune those
+FLOWS_MARK = "headworks-flows"  # external_ids key of bridges that are not ours and carry flows of ours
 LOCAL = 65534
 PORT_SECONDS = 30.0
 # The lowest version that has bundles; one version throughout, since each has its own words for the same action.
@@ -48,20 +50,23 @@ class Flow:
 
 @dataclass(frozen=True)
 class Switches:
-    """What OVSDB says: names of bridges that ovs-vswitchd serves, and ports' numbers as text."""
+    """What OVSDB says: the bridges that ovs-vswitchd serves, with their external_ids; ports' numbers as text; what is
+    wrong with a port that has no number ("" while ovs-vswitchd has not got to it)."""
 
-    bridges: frozenset[str]
+    bridges: Mapping[str, Mapping[str, str]]
     numbers: Mapping[str, str]
     troubles: Mapping[str, str]
 
 
 class FlowSubsystem(Subsystem[Flow]):
-    """Flows with our cookie, of all bridges of the node. Learned flows have another cookie and are never looked at.
+    """Flows with our cookie. Learned flows have another cookie and are never looked at.
+
+    Since a cookie does not say which cloud's it is, superfluous flows are looked for on the cloud's own bridges, and on
+    those of others where it has put some (``FLOWS_MARK`` in the bridge's external_ids says so).
 
     :param owner: see ``Subsystem``; None: only the desired flows matter, whoever made them.
     :param cookie: the mark of the flows.
-    :param prune: bridges whose other flows with ``cookie`` are to be removed; None: all of the node's when there is an
-        ``owner``, else none.
+    :param prune: further bridges whose superfluous flows with ``cookie`` are to be removed.
     """
 
     kind: ClassVar[str] = "flow"
@@ -74,7 +79,7 @@ class FlowSubsystem(Subsystem[Flow]):
         *,
         endpoint: str = ENDPOINT,
         cookie: int = COOKIE,
-        prune: frozenset[str] | None = None,
+        prune: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(owner)
         self.endpoint = endpoint
@@ -110,7 +115,8 @@ class FlowSubsystem(Subsystem[Flow]):
         self._check([line for lines in unknown.values() for line in lines])
         objects: dict[str, Flow] = {}
         owned: set[str] = set()
-        for bridge in sorted((set(known) | self._pruned(switches)) & switches.bridges):
+        pruned = self.prune | {name for name in switches.bridges if self._has_our_flows(switches, name)}
+        for bridge in sorted((set(known) | pruned) & set(switches.bridges)):
             lines = known.get(bridge, [])
             comparison = self._compare(bridge, lines)
             objects.update({flow.name: flow for flow, _ in lines})
@@ -122,7 +128,7 @@ class FlowSubsystem(Subsystem[Flow]):
             owned.update(flow.name for flow, _ in lines if flow.name in objects)
             for flow in comparison.superfluous:
                 objects[flow.name] = flow
-                if bridge in self._pruned(switches):
+                if self.owner is not None or bridge in self.prune:
                     owned.add(flow.name)
         return Reading(objects, frozenset(owned))
 
@@ -145,17 +151,45 @@ class FlowSubsystem(Subsystem[Flow]):
         for change in changes:
             flow = change.after or change.before
             assert flow is not None
-            if change.after is None and flow.bridge not in switches.bridges:
-                continue  # gone with its bridge, earlier in this run
+            if flow.bridge not in switches.bridges:
+                if change.after is None:
+                    continue  # gone with its bridge, earlier in this run
+                raise ToolError(f"flow {self.describe(flow)!r}: ovs-vswitchd has no bridge {flow.bridge}")
             text = self._line(flow, switches.numbers) if change.after else self._deletion(flow, switches.numbers)
             bundles.setdefault(flow.bridge, []).append((flow, text))
+        self._note_use({change.after.bridge for change in changes if change.after}, switches)
         for bridge, lines in bundles.items():
             self._ofctl(lines, "--bundle", "add-flows", bridge, "-")
+        self._note_disuse(bundles, switches)
 
-    def _pruned(self, switches: Switches) -> frozenset[str]:
-        if self.prune is not None:
-            return self.prune
-        return switches.bridges if self.owner is not None else frozenset()
+    def _has_our_flows(self, switches: Switches, bridge: str) -> bool:
+        marks = switches.bridges[bridge]
+        return self.owner is not None and self.owner in (marks.get(MARK), marks.get(FLOWS_MARK))
+
+    def _note_use(self, bridges: Iterable[str], switches: Switches) -> None:
+        """Mark bridges that are not ours before flows go in, so that those are found again when nothing is desired."""
+        if self.owner is None:
+            return
+        new = [name for name in bridges if not self._has_our_flows(switches, name)]
+        self._set_marks({name: {FLOWS_MARK: self.owner} for name in new}, switches)
+
+    def _note_disuse(self, bridges: Iterable[str], switches: Switches) -> None:
+        """Unmark bridges of others when nothing of ours is left there."""
+        used = {flow.bridge for flow in self._desired.values()}
+        empty = [name for name in bridges if name not in used and FLOWS_MARK in switches.bridges[name]]
+        self._set_marks({name: {} for name in empty}, switches)
+
+    def _set_marks(self, marks: Mapping[str, Mapping[str, str]], switches: Switches) -> None:
+        if not marks:
+            return
+        operations = []
+        for name, after in marks.items():
+            before = {key: value for key, value in switches.bridges[name].items() if key == FLOWS_MARK}
+            mutations = map_mutations("external_ids", before, after)
+            where = [["name", "==", name]]
+            operations.append({"op": "mutate", "table": "Bridge", "where": where, "mutations": mutations})
+        with Ovsdb(self.endpoint) as database:
+            database.transact(operations)
 
     def _write(
         self, desired: Mapping[str, Flow], switches: Switches
@@ -291,7 +325,7 @@ class _AnyPort(dict[str, str]):
 def _switches(endpoint: str) -> Switches:
     with Ovsdb(endpoint) as database:
         bridges, interfaces = database.select(
-            [select("Bridge", ["name"]), select("Interface", ["name", "ofport", "error"])]
+            [select("Bridge", ["name", "external_ids"]), select("Interface", ["name", "ofport", "error"])]
         )
     numbers, troubles = {}, {}
     for row in interfaces:
@@ -300,7 +334,9 @@ def _switches(endpoint: str) -> Switches:
             troubles[row["name"]] = "" if number is None else str(optional(row["error"], "no number"))
         else:
             numbers[row["name"]] = "LOCAL" if number == LOCAL else str(number)
-    served = frozenset(row["name"] for row in bridges if (RUN_DIR / f"{row['name']}.mgmt").exists())
+    served = {
+        row["name"]: from_map(row["external_ids"]) for row in bridges if (RUN_DIR / f"{row['name']}.mgmt").exists()
+    }
     return Switches(served, numbers, troubles)
 
 
