@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BeforeValidator
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _RANGE = re.compile(r"(\d{1,10})(?:[:-](\d{1,10}))?")
+# This host, loopback, link-local (metadata among it), multicast and reserved.
 _UNUSABLE = tuple(
-    ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
+    ip_network(one)
+    for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 )
 
 
@@ -54,7 +56,7 @@ def subnet_cidr(value: str) -> str:
     text = cidr(value)
     parsed: IPv4Network | IPv6Network = ip_network(text)
     for bad in _UNUSABLE:
-        if parsed.version == bad.version and parsed.overlaps(bad):  # type: ignore[arg-type]
+        if parsed.version == bad.version and parsed.overlaps(bad):
             raise ValueError(f"overlaps {bad}, whose addresses no guest can use")
     return text
 

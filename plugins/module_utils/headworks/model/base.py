@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .names import Name
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Model(BaseModel):
@@ -32,3 +37,7 @@ Ratio = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=Fa
 Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=-1)]
 TcpPort = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
+# Empty when not given, or null.
+Listed = Annotated[list[T], none_as(list), Field(default_factory=list)]
+Keyed = Annotated[dict[K, T], none_as(dict), Field(default_factory=dict)]
+Named = Annotated[dict[Name, T], none_as(dict), Field(default_factory=dict)]

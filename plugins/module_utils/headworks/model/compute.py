@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .addresses import Address, Mac
 from .addresses import cidr as check_cidr
-from .base import Count, Model, Positive, none_as
-from .names import Checksum, ImageUrl, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
+from .base import Count, Keyed, Listed, Model, Positive
+from .names import Checksum, ImageUrl, Line, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
 
 
 class FlavorModel(Model):
@@ -19,7 +19,7 @@ class FlavorModel(Model):
     vcpus: Annotated[Positive, Field(le=4096)]
     ram_mb: Positive
     disk_gb: Count = 0
-    description: str = ""
+    description: Line = ""
 
 
 class ImageModel(Model):
@@ -31,8 +31,8 @@ class ImageModel(Model):
     format: Literal["qcow2", "raw"] = "qcow2"
     min_disk_gb: Count = 0
     min_ram_mb: Count = 0
-    properties: Annotated[dict[MetadataKey, Any], none_as(dict)] = {}
-    description: str = ""
+    properties: Keyed[MetadataKey, Any]
+    description: Line = ""
 
     @model_validator(mode="after")
     def _one_source(self) -> ImageModel:
@@ -50,7 +50,7 @@ class VolumeModel(Model):
     image: Name | None = None
     availability_zone: Name | None = None
     project: Name | None = None
-    description: str = ""
+    description: Line = ""
 
 
 class AffinityGroupModel(Model):
@@ -93,7 +93,7 @@ class NicModel(Model):
     security_groups: list[Name] | None = None
     qos_policy: Name | None = None
     port_security: bool | None = None
-    allowed_address_pairs: Annotated[list[AddressPair], none_as(list)] = []
+    allowed_address_pairs: Listed[AddressPair]
 
 
 Nic = Annotated[NicModel, BeforeValidator(_named_network)]
@@ -114,15 +114,13 @@ class InstanceModel(Model):
 
     flavor: Name
     image: Name
-    networks: Annotated[list[Nic], BeforeValidator(_list_of_one), none_as(list)] = []
-    security_groups: list[Name] = ["default"]
+    networks: Annotated[Listed[Nic], BeforeValidator(_list_of_one)]
+    security_groups: list[Name] = Field(default_factory=lambda: ["default"])
     keypair: Name | None = None
     user_data: UserData = ""
-    metadata: Annotated[
-        dict[MetadataKey, Annotated[MetadataValue, BeforeValidator(_as_text)]], Field(max_length=128), none_as(dict)
-    ] = {}
+    metadata: Annotated[Keyed[MetadataKey, Annotated[MetadataValue, BeforeValidator(_as_text)]], Field(max_length=128)]
     config_drive: bool = False
-    volumes: Annotated[list[Name], none_as(list)] = []
+    volumes: Listed[Name]
     project: Name | None = None
     state: Literal["running", "stopped", "paused", "suspended", "absent"] = "running"
     host: NodeName | None = None

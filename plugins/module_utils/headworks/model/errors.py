@@ -17,6 +17,12 @@ class PlanError(Exception):
         super().__init__("\n".join(self.messages))
 
 
+def key_of(*parts: Any) -> str:
+    """The key of a message: its parts joined by dots, without control characters (a bad name is a part of it)."""
+    text = ".".join(str(one) for one in parts)
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def shown(value: Any) -> str:
     """A value as a message shows it: on one line, and not endless."""
     text = repr(str(value) if isinstance(value, str) else value)
@@ -37,7 +43,11 @@ class Problems:
 
     def add(self, key: str, value: Any, rule: str) -> None:
         """``value`` of ``key`` breaks ``rule``."""
-        self.messages.append(f"{key}: {shown(value)}: {rule}")
+        self.messages.append(f"{key_of(key)}: {shown(value)}: {rule}")
+
+    def lacking(self, key: str, rule: str) -> None:
+        """``key`` breaks ``rule`` by not being there, or by being there: its value does not matter."""
+        self.messages.append(f"{key_of(key)}: {rule}")
 
     def unknown(self, key: str, value: str, what: str, known: Iterable[str], where: str = "") -> None:
         """``value`` should be the name of a ``what``, and there is none of that name."""

@@ -110,10 +110,9 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
             key = where + start + ".".join(str(part) for part in one["loc"] if part != "[key]")
             hidden = any(part in _HIDDEN for part in one["loc"])
             rule = _rule(one, model, start)
-            if one["type"] == "missing":
-                problems.messages.append(f"{key}: {rule}")
-            elif one["type"] == "extra_forbidden" and len(one["loc"]) == 1:
-                problems.messages.append(f"{key}: {rule}")
+            misspelt = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
+            if misspelt or one["type"] == "missing":
+                problems.lacking(key, rule)
             else:
                 problems.add(key, "…" if hidden else one["input"], rule)
         return None

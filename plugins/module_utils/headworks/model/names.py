@@ -77,7 +77,7 @@ def provider_bridge(value: str) -> str:
     """A bridge that an operator may name: any but those the cloud keeps for itself."""
     link_name(value)
     if value in RESERVED_BRIDGES:
-        raise ValueError(f"is kept for the cloud itself ({', '.join(RESERVED_BRIDGES)}); a provider bridge needs its own")
+        raise ValueError(f"is kept for the cloud itself (as are {', '.join(RESERVED_BRIDGES)}); choose another name")
     return value
 
 

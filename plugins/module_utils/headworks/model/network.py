@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .addresses import Address, Cidr, SubnetCidr
-from .base import Model, Whole, none_as
-from .names import Domain, Name
+from .base import Listed, Model, Named, Whole
+from .names import Domain, Line, Name
 
 Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 NetworkType = Literal["vxlan", "gre", "geneve", "vlan", "flat", "local"]
@@ -37,9 +37,9 @@ class SubnetModel(Model):
     enable_dhcp: bool = True
     ip_version: Literal[4, 6] | None = None
     ipv6_mode: Ipv6Mode | None = None
-    dns_nameservers: Annotated[list[Address], none_as(list)] = []
-    host_routes: Annotated[list[HostRoute], none_as(list)] = []
-    allocation_pools: Annotated[list[Pool], none_as(list)] = []
+    dns_nameservers: Listed[Address]
+    host_routes: Listed[HostRoute]
+    allocation_pools: Listed[Pool]
 
     @field_validator("gateway_ip", mode="before")
     @classmethod
@@ -74,8 +74,8 @@ class NetworkModel(Model):
     dns_domain: Domain | None = None
     qos_policy: Name | None = None
     host_gateway: bool = False
-    description: str = ""
-    subnets: Annotated[dict[Name, SubnetModel], none_as(dict)] = {}
+    description: Line = ""
+    subnets: Named[SubnetModel]
 
 
 def _named_interface(value: Any) -> Any:
@@ -106,11 +106,11 @@ class RouterModel(Model):
     external_network: Name | None = None
     external_ip: Address | None = None
     enable_snat: bool = True
-    interfaces: Annotated[list[Interface], none_as(list)] = []
-    routes: Annotated[list[HostRoute], none_as(list)] = []
+    interfaces: Listed[Interface]
+    routes: Listed[HostRoute]
     ha: bool = False
     project: Name | None = None
-    description: str = ""
+    description: Line = ""
 
     @model_validator(mode="after")
     def _address_needs_network(self) -> RouterModel:
@@ -129,7 +129,7 @@ class FloatingIpModel(Model):
     fixed_address: Address | None = None
     project: Name | None = None
     qos_policy: Name | None = None
-    description: str = ""
+    description: Line = ""
 
     @model_validator(mode="after")
     def _fixed_needs_instance(self) -> FloatingIpModel:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from .addresses import Address4
-from .base import Count, Model, Ratio, none_as
+from .base import Count, Model, Named, Ratio
 from .names import LinkName, Name, ProviderBridge
 
 ROLES = ("controller", "network", "compute")
@@ -28,7 +28,7 @@ class NodeModel(Model):
     """A node. Ratios and reserves are Nova's."""
 
     tunnel_ip: Annotated[Address4 | None, BeforeValidator(_no_empty)] = None
-    bridge_mappings: Annotated[dict[Name, MappingModel], none_as(dict)] = {}
+    bridge_mappings: Named[MappingModel]
     datapath_type: Literal["system", "netdev"] = "system"
     virt_type: Literal["auto", "kvm", "qemu"] = "auto"
     availability_zone: Name = "nova"

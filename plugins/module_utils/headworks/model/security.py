@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from .addresses import Cidr, PortRange
-from .base import Count, Model, Positive, none_as
-from .names import Name
+from .base import Count, Listed, Model, Positive
+from .names import Line, Name
 
 _PROTOCOLS = {
     "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "icmpv6": 58, "igmp": 2, "ipip": 4, "ospf": 89,
     "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
-}  # fmt: skip
+}
 _WITH_PORTS = ("tcp", "udp", "sctp", "dccp", "udplite")
 _DSCP = (0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56)
 
@@ -41,7 +41,7 @@ class RuleModel(Model):
     icmp_code: Annotated[Count, Field(le=255)] | None = None
     remote_cidr: Cidr | None = None
     remote_group: Name | None = None
-    description: str = ""
+    description: Line = ""
 
     @model_validator(mode="after")
     def _fits_together(self) -> RuleModel:
@@ -63,10 +63,10 @@ class RuleModel(Model):
 class SecurityGroupModel(Model):
     """A security group: what its rules do not let through is dropped."""
 
-    description: str = ""
+    description: Line = ""
     project: Name | None = None
     stateful: bool = True
-    rules: Annotated[list[RuleModel], none_as(list)] = []
+    rules: Listed[RuleModel]
 
 
 def _dscp(value: Any) -> Any:
@@ -85,5 +85,5 @@ class QosPolicyModel(Model):
     egress_pps: Positive | None = None
     ingress_pps: Positive | None = None
     dscp: Annotated[int, BeforeValidator(_dscp)] | None = None
-    description: str = ""
+    description: Line = ""
     project: Name | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from .addresses import Address, Cidr
-from .base import Count, Limit, Model, Positive, TcpPort, none_as
+from .base import Count, Limit, Listed, Model, Named, Positive, TcpPort, none_as
 from .names import HostName, Line, Name
 
 
@@ -32,9 +32,9 @@ class QuotaModel(Model):
 class ProjectModel(Model):
     """A project."""
 
-    description: str = ""
+    description: Line = ""
     enabled: bool = True
-    quota: Annotated[QuotaModel, none_as(dict)] = QuotaModel()
+    quota: Annotated[QuotaModel, none_as(dict)] = Field(default_factory=lambda: QuotaModel())
 
 
 class MemberModel(Model):
@@ -72,7 +72,7 @@ class PoolModel(Model):
     protocol: Literal["HTTP", "HTTPS", "TCP"] | None = None
     algorithm: Literal["ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"] = "ROUND_ROBIN"
     session_persistence: Literal["SOURCE_IP", "HTTP_COOKIE"] | None = None
-    members: Annotated[list[MemberModel], none_as(list)] = []
+    members: Listed[MemberModel]
     health_monitor: HealthMonitorModel | None = None
 
 
@@ -82,8 +82,8 @@ class ListenerModel(Model):
     protocol: Literal["HTTP", "HTTPS", "TCP"]
     port: TcpPort
     connection_limit: Limit = -1
-    allowed_cidrs: Annotated[list[Cidr], none_as(list)] = []
-    pool: PoolModel = PoolModel()
+    allowed_cidrs: Listed[Cidr]
+    pool: PoolModel = Field(default_factory=lambda: PoolModel.model_validate({}))
 
 
 class LoadBalancerModel(Model):
@@ -93,5 +93,5 @@ class LoadBalancerModel(Model):
     subnet: Name | None = None
     vip_address: Address | None = None
     project: Name | None = None
-    description: str = ""
-    listeners: Annotated[dict[Name, ListenerModel], none_as(dict)] = {}
+    description: Line = ""
+    listeners: Named[ListenerModel]

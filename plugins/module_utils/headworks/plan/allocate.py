@@ -13,7 +13,7 @@ from ..model.cloud import CloudModel
 from ..model.errors import Problems
 from .allocations import PortAllocation
 from .identity import derived_mac, object_id
-from .subnets import Space, find, number
+from .subnets import Space, number
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -
             problems.add(
                 f"cloud_networks.{holders[old]}.segmentation_id", int(old.rpartition("/")[2]),
                 f"is in use by network {name}, to which it was given when it came; choose another",
-            )  # fmt: skip
+            )
         else:
             result[name] = old
             holders[old] = name
@@ -157,7 +157,7 @@ class PortAllocator:
                 self.problems.add(
                     f"{self._origin(requests, taken[mac])}.mac", mac,
                     f"is in use by {one.key}, to which it was given when it came; choose another",
-                )  # fmt: skip
+                )
             macs[one.key] = mac
             taken[mac] = one.key
         for one in requests:
@@ -198,7 +198,7 @@ class PortAllocator:
         self.problems.add(
             key, space.text(address),
             f"is in use by {request.key}, to which it was given when it came; choose another address for {holder}",
-        )  # fmt: skip
+        )
         return False
 
     def _fill(self, request: PortRequest, mac: str) -> None:
@@ -217,10 +217,4 @@ class PortAllocator:
                 self.problems.add(
                     f"cloud_networks.{request.network}.subnets", names,
                     f"no address is left in the allocation pools for {request.key}",
-                )  # fmt: skip
-
-
-def space_for(spaces: Iterable[Space], address: str) -> tuple[Space | None, int]:
-    """The space that an address (text) lies in, and the address as an int."""
-    value = number(address)
-    return find(spaces, value, 6 if ":" in address else 4), value
+                )

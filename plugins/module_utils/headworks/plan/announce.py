@@ -23,7 +23,7 @@ from .identity import natural
 KINDS = (
     "node", "network", "router", "floating_ip", "image", "security_group", "qos_policy", "volume", "load_balancer",
     "project", "instance",
-)  # fmt: skip
+)
 _LISTS = frozenset({"roles", "mappings", "subnets", "interfaces", "routes", "networks", "volumes"})
 
 
@@ -70,8 +70,9 @@ def declarations(inventory: Inventory, cloud: Cloud, allocations: Allocations) -
         },
         "image": {name: _line({"checksum": one.digest[:12], "format": one.format}) for name, one in _images(cloud)},
         "instance": {name: _line(_instance(one, inventory)) for name, one in cloud.instances.items()},
-        **{kind: {name: _line({"other": _digest(one)}) for name, one in named.items()} for kind, named in digested.items()},
     }
+    for kind, named in digested.items():
+        lines[kind] = {name: _line({"other": _digest(one)}) for name, one in named.items()}
     return {kind: names for kind, names in lines.items() if names}
 
 
@@ -143,7 +144,7 @@ def _instance(one: Instance, inventory: Inventory) -> dict[str, str]:
     rest = (
         one.keys, one.user_data, one.metadata, one.project, one.security_groups, model.config_drive,
         [nic.model_dump(mode="json", exclude={"network", "subnet", "address", "mac"}) for nic in model.networks],
-    )  # fmt: skip
+    )
     return {
         "node": one.node,
         "state": "" if one.state == "running" else one.state,

@@ -28,7 +28,7 @@ class Builder:
     def __init__(
         self, inventory: Inventory, allocations: Allocations, facts: Mapping[str, NodeFacts], spaces: Spaces,
         checksums: Mapping[str, str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.inventory = inventory
         self.model: CloudModel = inventory.cloud
         self.allocations = allocations
@@ -113,7 +113,7 @@ class Builder:
     def _port(
         self, key: str, network: str, node: str, owner: str, device: str, port: PortAllocation,
         nic: NicModel | None = None,
-    ) -> resolved.Port:  # fmt: skip
+    ) -> resolved.Port:
         secure = self.model.networks[network].port_security
         if nic is not None and nic.port_security is not None:
             secure = nic.port_security
@@ -142,7 +142,7 @@ class Builder:
             gateway = self._port(
                 f"router/{name}/gateway", model.external_network, have.node, resolved.OWNER_ROUTER_GATEWAY, name,
                 have.gateway,
-            )  # fmt: skip
+            )
         return resolved.Router(
             name=name,
             id=self._id("router", name),
@@ -153,7 +153,7 @@ class Builder:
                 self._port(
                     f"router/{name}/{label}", model.interfaces[index].network, have.node,
                     resolved.OWNER_ROUTER_INTERFACE, name, have.ports[label],
-                )  # fmt: skip
+                )
                 for label, index in numbered(model.interfaces)
             ),
             routes=tuple((one.destination, one.nexthop) for one in model.routes),
@@ -212,7 +212,7 @@ class Builder:
                 self._port(
                     f"instance/{name}/{label}", model.networks[index].network, have.node, resolved.OWNER_INSTANCE,
                     name, have.ports[label], model.networks[index],
-                )  # fmt: skip
+                )
                 for label, index in numbered(model.networks)
             ),
             state=model.state,

@@ -59,7 +59,21 @@ def write(facts: NodeFacts) -> dict[str, Any]:
     }
     return {
         "vcpus": facts.vcpus, "ram_mb": facts.ram_mb, "disk_gb": facts.disk_gb, "kvm": facts.kvm, "nics": nics,
-    }  # fmt: skip
+    }
+
+
+def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset[str]) -> NodeFacts:
+    """``current`` with addresses where they belong: on a NIC, never on one of our ``bridges`` that it was moved to.
+
+    Facts should say so already; where they name the bridge, the NIC is the one that had the address ``before``.
+    """
+    moved = [address for name, nic in current.nics.items() if name in bridges for address in nic.addresses]
+    nics = {name: nic for name, nic in current.nics.items() if name not in bridges}
+    for address in moved:
+        home = before.nic_with(address.split("/")[0]) if before else ""
+        if home in nics and not nics[home].has(address.split("/")[0]):
+            nics[home] = replace(nics[home], addresses=(*nics[home].addresses, address))
+    return replace(current, nics=nics)
 
 
 def remember(current: NodeFacts, before: NodeFacts | None, nics: frozenset[str]) -> NodeFacts:

@@ -24,6 +24,6 @@ class ImageFacts:
 
 
 def read_image(data: Mapping[str, Any]) -> ImageFacts:
-    """From plain data; ``virtual_size_gb`` serves where there are no bytes."""
-    size = data.get("virtual_size_bytes") or (data.get("virtual_size_gb") or 0) * GIB
+    """From ``{"virtual_size" (bytes), "checksum", "format"}``; other keys are left alone."""
+    size = data.get("virtual_size") or data.get("virtual_size_bytes") or 0
     return ImageFacts(int(size), str(data.get("checksum") or "").lower(), str(data.get("format") or ""))

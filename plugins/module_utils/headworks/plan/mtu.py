@@ -8,8 +8,8 @@ from ..model.inventory import Inventory
 from .facts import NodeFacts
 
 DEFAULT = 1500
-# What an encapsulation adds over IPv4: outer IP 20, then UDP 8 + VXLAN 8 (Geneve 8 without options) + inner Ethernet 14,
-# or GRE 4 + key 4 + inner Ethernet 14.
+# What an encapsulation adds over IPv4: outer IP 20, inner Ethernet 14, and UDP 8 + VXLAN 8 (Geneve without
+# options 8), or GRE 4 + key 4.
 OVERHEAD = {"vxlan": 50, "geneve": 50, "gre": 42}
 
 

@@ -61,7 +61,7 @@ class Placer:
                     f"cloud_routers.{name}", name,
                     f"no node of group network maps {' and '.join(sorted(str(one) for one in wanted))} "
                     "(node_bridge_mappings), which its networks need",
-                )  # fmt: skip
+                )
         placed = {name: before[name] for name in cloud.routers if before.get(name, "") in reach[name]}
         load = Counter(placed.values())
         for name in sorted(set(cloud.routers) - set(placed), key=natural):

@@ -7,16 +7,16 @@ A port's key follows from names only, so that a port stays the same when others 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..model.compute import NicModel
 from ..model.inventory import Inventory
 from ..model.network import InterfaceModel
-from .allocate import Claim, PortRequest, space_for
+from .allocate import Claim, PortRequest
 from .allocations import Allocations, PortAllocation
 from .identity import natural
-from .subnets import Space, number
+from .subnets import Space, number, space_for
 
 Spaces = Mapping[str, list[Space]]
 
@@ -40,7 +40,7 @@ class Declared:
         return Claim(self.space, self.address, self.holder, self.key)
 
 
-def numbered(items: list[NicModel] | list[InterfaceModel]) -> Iterator[tuple[str, int]]:
+def numbered(items: Sequence[NicModel | InterfaceModel]) -> Iterator[tuple[str, int]]:
     """(``net``, 0), (``net#2``, 1), …: names within an instance or a router, and positions in its list."""
     seen: dict[str, int] = {}
     for index, one in enumerate(items):
@@ -63,7 +63,7 @@ def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declare
     cloud = inventory.cloud
     for name, router in cloud.routers.items():
         where = f"cloud_routers.{name}"
-        if router.external_ip and router.external_network in spaces:
+        if router.external_ip and router.external_network and router.external_network in spaces:
             yield _declared(
                 f"{where}.external_ip", router.external_ip, f"router/{name}/gateway", router.external_network, spaces
             )
@@ -74,12 +74,12 @@ def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declare
                     yield Declared(
                         f"{where}.interfaces.{index}", space.text(address), f"router/{name}/{label}",
                         interface.network, space, address, is_gateway=True,
-                    )  # fmt: skip
+                    )
                 else:
                     yield Declared(
                         f"{where}.interfaces.{index}.address", interface.address, f"router/{name}/{label}",
                         interface.network, None, address,
-                    )  # fmt: skip
+                    )
     for text, floating in cloud.floating_ips.items():
         if floating.network in spaces:
             yield _declared(f"cloud_floating_ips.{text}", text, f"floating IP {text}", floating.network, spaces)
@@ -88,7 +88,7 @@ def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declare
             yield _declared(
                 f"cloud_load_balancers.{name}.vip_address", balancer.vip_address, f"load balancer {name}",
                 balancer.network, spaces, balancer.subnet,
-            )  # fmt: skip
+            )
     for name, instance in inventory.instances.items():
         for label, index in numbered(instance.networks):
             nic = instance.networks[index]
@@ -96,7 +96,7 @@ def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declare
                 yield _declared(
                     f"instances.{name}.instance_networks.{index}.address", nic.address, f"instance/{name}/{label}",
                     nic.network, spaces, nic.subnet,
-                )  # fmt: skip
+                )
 
 
 def _declared(
@@ -120,10 +120,9 @@ def requests(
         old = before.networks.get(name)
         choices = [[one] for one in spaces[name] if one.model.enable_dhcp]
         for node in dhcp[name]:
-            port = old.dhcp.get(node) if old else None
-            result.append(
-                PortRequest(f"dhcp/{name}/{node}", f"cloud_networks.{name}", name, choices, [None] * len(choices), None, port)
-            )
+            port, key = old.dhcp.get(node) if old else None, f"dhcp/{name}/{node}"
+            wishes: list[int | None] = [None] * len(choices)
+            result.append(PortRequest(key, f"cloud_networks.{name}", name, choices, wishes, None, port))
     for name in sorted(inventory.cloud.routers, key=natural):
         result.extend(_router(name, inventory, spaces, before))
     for name in sorted(inventory.instances, key=natural):
@@ -136,7 +135,7 @@ def requests(
                 PortRequest(
                     f"instance/{name}/{label}", f"instances.{name}.instance_networks.{index}", nics[index].network,
                     choices, fixed, nics[index].mac, ports.get(label),
-                )  # fmt: skip
+                )
             )
     return result
 
@@ -151,7 +150,7 @@ def _router(name: str, inventory: Inventory, spaces: Spaces, before: Allocations
         yield PortRequest(
             f"router/{name}/gateway", f"cloud_routers.{name}.external_network", router.external_network,
             choices, fixed or [None] * len(choices), None, old.gateway if old else None,
-        )  # fmt: skip
+        )
     for label, index in numbered(router.interfaces):
         interface = router.interfaces[index]
         pairs = interface_addresses(interface, spaces)
@@ -159,7 +158,7 @@ def _router(name: str, inventory: Inventory, spaces: Spaces, before: Allocations
             f"router/{name}/{label}", f"cloud_routers.{name}.interfaces.{index}", interface.network,
             [[space] for space, _ in pairs], [address for _, address in pairs], None,
             old.ports.get(label) if old else None,
-        )  # fmt: skip
+        )
 
 
 def _nic(nic: NicModel, there: list[Space]) -> tuple[list[list[Space]], list[int | None]]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from ..model.errors import PlanError, Problems
 from ..model.inventory import Inventory, parse
+from ..model.names import RESERVED_BRIDGES
 from . import facts as node_facts
 from .allocate import PortAllocator, local_vlans, segments
 from .allocations import Allocations, InstanceAllocation, NetworkAllocation, PortAllocation, RouterAllocation, load
 from .announce import PlanChange, announce, declarations
 from .build import Builder
+from .checking import Check
 from .cloud import Cloud
 from .facts import NodeFacts
 from .identity import natural
@@ -64,12 +66,17 @@ def resolve(
                 "follows from the name; give this cloud its own cloud_allocations_file"
             ]
         )
-    current = {name: node_facts.read(one) for name, one in (facts or {}).items() if name in inv.nodes}
-    known = {**{name: one for name, one in before.facts.items() if name in inv.nodes}, **current}
+    remembered = {name: one for name, one in before.facts.items() if name in inv.nodes}
+    current = {
+        name: node_facts.steady_nics(node_facts.read(one), remembered.get(name), _bridges(inv, name))
+        for name, one in (facts or {}).items()
+        if name in inv.nodes
+    }
+    known = {**remembered, **current}
     images = {name: read_image(one) for name, one in (image_facts or {}).items()}
     problems = Problems()
     spaces = spaces_of(inv.cloud.networks)
-    warnings = validate(inv, spaces, known, images, before, problems)
+    warnings = validate(Check(inv, spaces, known, images, before, problems))
     problems.raise_if_any()
 
     placement, services = _place(inv, before, known, images, problems)
@@ -87,7 +94,7 @@ def resolve(
 def _place(
     inv: Inventory, before: Allocations, known: Mapping[str, NodeFacts], images: Mapping[str, ImageFacts],
     problems: Problems,
-) -> tuple[Placement, ServicePlacement]:  # fmt: skip
+) -> tuple[Placement, ServicePlacement]:
     disks = {name: one.virtual_size_gb for name, one in images.items()}
     placement = schedule(inv, {name: one.node for name, one in before.instances.items()}, known, problems, disks)
     services = Placer(inv, known, problems).place(
@@ -101,7 +108,7 @@ def _place(
 def _allocate(
     inv: Inventory, before: Allocations, spaces: Spaces, placement: Placement, services: ServicePlacement,
     problems: Problems,
-) -> Allocations:  # fmt: skip
+) -> Allocations:
     claims = [one.claim() for one in declared_addresses(inv, spaces) if one.space is not None]
     allocator = PortAllocator(inv.cloud.name, spaces, claims, problems)
     ports = allocator.allocate(requests(inv, spaces, before, services.dhcp))
@@ -153,6 +160,12 @@ def _members(inv: Inventory, placement: Placement, services: ServicePlacement) -
         for node in nodes:
             members.setdefault(node, set()).add(network)
     return {node: [one for one in inv.cloud.networks if one in there] for node, there in members.items() if there}
+
+
+def _bridges(inv: Inventory, node: str) -> frozenset[str]:
+    """Devices of the node that are bridges of ours, and no NICs."""
+    mapped = (one.bridge for one in inv.nodes[node].model.bridge_mappings.values())
+    return frozenset((*RESERVED_BRIDGES, *mapped))
 
 
 def _remembered(

@@ -251,7 +251,8 @@ def _report(failed: list[Want], hosts: Mapping[str, Host], spread: _Spread, prob
         for name in sorted(hosts, key=natural):
             rows.append((name, *(_refusal(hosts[name], want, spread) or ("-", "-", "-"))))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        table = "\n".join("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+        lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+        table = "\n".join(f"  {line.rstrip()}" for line in lines)
         where = table if hosts else "  there is no node in group compute"
         problems.messages.append(f"instances.{want.name}: No valid host was found for instance {want.name}\n{where}")
     if len(failed) > _TABLES:

@@ -83,3 +83,9 @@ def spaces_of(networks: Mapping[str, NetworkModel]) -> dict[str, list[Space]]:
 def find(spaces: Iterable[Space], address: int, version: int) -> Space | None:
     """The space that the address lies in."""
     return next((one for one in spaces if one.version == version and address in one), None)
+
+
+def space_for(spaces: Iterable[Space], address: str) -> tuple[Space | None, int]:
+    """The space that an address (text) lies in, and the address as an int."""
+    value = number(address)
+    return find(spaces, value, 6 if ":" in address else 4), value
