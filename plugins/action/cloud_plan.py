@@ -1,0 +1,163 @@
+"""Action plugin: compiles the inventory into one node state per node. Documentation: library/cloud_plan.py.
+
+Here is only what talks to Ansible: variables in, the plan shown, results out. Deciding is ``headworks.plan``'s, files are
+``headworks.control``'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+try:
+    from headworks.control import allocations_file, handover
+    from headworks.control.images import ImageFiles
+    from headworks.control.store import image_files, store_images, store_node
+    from headworks.control.summary import summarize
+    from headworks.control.variables import expand, merge_additions, plain, select
+    from headworks.model.errors import PlanError
+    from headworks.plan.resolve import Resolution, resolve
+    from headworks.plan.wire import wire
+except ImportError as error:
+    raise AnsibleError(
+        f"cloud_plan: {error}: the Python that runs Ansible lacks this project; in the checkout: pip install -e ."
+    ) from error
+
+NODE_GROUPS = ("controller", "network", "compute")
+INSTANCE_GROUP = "instances"
+PLAYBOOK_LEVEL = ("all_plugins_play", "groups_plugins_play")
+COLORS = {"+": C.COLOR_OK, "~": C.COLOR_CHANGED, "-": C.COLOR_ERROR}
+OPTIONS = {
+    "validate_only": {"type": "bool", "default": False},
+    "summary": {"type": "bool", "default": False},
+    "facts_variable": {"type": "str", "default": "prechecks_facts"},
+}
+
+
+class ActionModule(ActionBase):
+    """``cloud_plan``."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+    _VALID_ARGS = frozenset(OPTIONS)
+
+    def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ansible's entry."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        try:
+            _check_precedence()
+            result.update(self._plan(task_vars or {}, options))
+        except PlanError as error:
+            result.update(failed=True, errors=list(error.messages), msg=_refusal(error.messages))
+        return result
+
+    def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        inventory, facts = self._inventory(task_vars, options["facts_variable"])
+        images = ImageFiles(_cache() / "image-checksums.json")
+        image_facts = images.facts(inventory["cloud"].get("cloud_images") or {})
+        images.keep()
+        setting = inventory["cloud"].pop(allocations_file.VARIABLE, None) or ""
+        path = allocations_file.locate(str(setting), task_vars.get("ansible_inventory_sources") or [])
+        dry = bool(self._task.check_mode or options["validate_only"])
+        with nullcontext() if dry else allocations_file.locked(path):
+            before = allocations_file.read(path)
+            resolution = resolve(inventory, before, facts, image_facts)
+            states = {} if options["validate_only"] else wire(resolution.cloud)
+            changed = resolution.allocations.text() != (path.read_text() if before is not None else "")
+            if changed and not dry:
+                allocations_file.write(path, resolution.allocations.text())
+        if not options["validate_only"]:
+            handover.put(Path(C.DEFAULT_LOCAL_TMP), states)
+            self._show(resolution)
+        answer = {
+            "changed": changed and not options["validate_only"],
+            "allocations_file": str(path),
+            "plan": [one.label for one in resolution.plan_changes],
+            "images": store_images(inventory["cloud"].get("cloud_images") or {}, image_facts),
+            "image_files": image_files(image_facts),
+            "store": store_node(inventory["nodes"]),
+        }
+        if options["summary"]:
+            answer["summary"] = summarize(resolution.cloud)
+        return answer
+
+    def _inventory(self, task_vars: Mapping[str, Any], facts_variable: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What ``resolve`` takes, and the facts of the nodes that told theirs in this run."""
+        groups: Mapping[str, list[str]] = task_vars["groups"]
+        cloud = select(task_vars, "cloud_")
+        inventory: dict[str, Any] = {
+            "cloud": merge_additions(expand(cloud, self._templar.template)),
+            "nodes": {},
+            "instances": {},
+        }
+        facts: dict[str, Any] = {}
+        hostvars = task_vars["hostvars"]
+        for name in _members(groups, NODE_GROUPS):
+            raw = hostvars.raw_get(name)
+            wanted = {**select(raw, "node_"), **{key: raw[key] for key in ("ansible_host",) if key in raw}}
+            inventory["nodes"][name] = self._host(name, "nodes", raw, wanted)
+            told = raw.get(facts_variable) or {}
+            if "facts" in told:
+                facts[name] = plain(told["facts"])
+        for name in _members(groups, (INSTANCE_GROUP,)):
+            raw = hostvars.raw_get(name)
+            inventory["instances"][name] = self._host(name, "instances", raw, select(raw, "instance_"))
+        both = sorted(set(inventory["nodes"]) & set(inventory["instances"]))
+        if both:
+            raise PlanError(
+                f"groups.{INSTANCE_GROUP}: {name!r}: is a node as well; a host is one or the other" for name in both
+            )
+        return inventory, facts
+
+    def _host(self, name: str, where: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        def template(value: Any) -> Any:
+            return self._templar.copy_with_new_env(available_variables=raw).template(value)
+
+        return {"groups": list(raw.get("group_names") or ()), "vars": expand(wanted, template, f"{where}.{name}.")}
+
+    def _show(self, resolution: Resolution) -> None:
+        """The plan of changes and the warnings, for whoever watches the run."""
+        for warning in resolution.warnings:
+            self._display.warning(warning)
+        title = f"Plan of cloud {resolution.cloud.name}"
+        if not resolution.plan_changes:
+            self._display.display(f"{title}: declared as at the last run")
+            return
+        self._display.display(f"{title}:")
+        for change in resolution.plan_changes:
+            self._display.display(f"  {change.label}", color=COLORS[change.sign])
+
+
+def _members(groups: Mapping[str, list[str]], names: Iterable[str]) -> list[str]:
+    """Hosts of the groups, each once, in the inventory's order."""
+    return list(dict.fromkeys(host for name in names for host in groups.get(name, ())))
+
+
+def _refusal(messages: Iterable[str]) -> str:
+    return "\n".join(["The inventory is refused, and no node was touched:", *(f"  {line}" for line in messages)])
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("HEADWORKS_CACHE") or "~/.cache/headworks").expanduser()
+
+
+def _check_precedence() -> None:
+    """The checkout's group_vars hold defaults; by Ansible's own order they would beat every inventory's group_vars/all.
+
+    :raises PlanError: the order is not that of the checkout's ansible.cfg.
+    """
+    order = list(C.config.get_config_value("VARIABLE_PRECEDENCE"))
+    if tuple(order[: len(PLAYBOOK_LEVEL)]) != PLAYBOOK_LEVEL:
+        raise PlanError(
+            [f"ansible.cfg: precedence: {', '.join(order)}: must begin with {', '.join(PLAYBOOK_LEVEL)}, or the defaults in "
+             "group_vars/ win over your inventory; run with the ansible.cfg of the checkout"]
+        )  # fmt: skip

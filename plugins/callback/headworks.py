@@ -1,0 +1,92 @@
+"""Callback plugin: the verdict at the end of a run. What it says is ``headworks.view.verdict``'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: headworks
+type: aggregate
+short_description: The verdict of a run of headworks
+description:
+  - At the end of a run that planned or converged, says what came of every node.
+  - What changed, counted by kind; who failed or was not reachable, and why.
+requirements:
+  - enabled in ansible.cfg (callbacks_enabled)
+"""
+
+MODULES = ("cloud_converge", "node_state", "node_software", "image_store")
+
+
+class CallbackModule(CallbackBase):
+    """``headworks``."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "headworks"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._nodes: dict[str, Any] = {}
+        self._relevant = False
+        self._check = False
+        self._refused = False
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """Runs without any of our actions get no verdict."""
+        if task.action in ("cloud_plan", *MODULES):
+            self._relevant = True
+            self._check = self._check or bool(task.check_mode)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Count what our modules changed."""
+        if result.task.action in ("cloud_plan", "node_facts"):
+            self._outcome(result)
+        elif result.task.action in MODULES:
+            outcome = self._outcome(result)
+            outcome.changed(result.result.get("changes") or ())
+            outcome.notes += result.result.get("notes") or ()
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Remember why."""
+        if ignore_errors:
+            return
+        if result.task.action == "cloud_plan" and "errors" in result.result:
+            self._refused = True
+        self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Remember why."""
+        self._outcome(result).failed("unreachable", _text(result.result.get("msg")))
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Print the verdict."""
+        if not self._relevant:
+            return
+        from headworks.view.verdict import lines
+
+        self._display.banner("VERDICT")
+        if self._refused:
+            self._display.display("The inventory is refused (see above); no node was touched.", color=C.COLOR_ERROR)
+            return
+        colors = {
+            "ok": C.COLOR_OK,
+            "changed": C.COLOR_CHANGED,
+            "failed": C.COLOR_ERROR,
+            "unreachable": C.COLOR_UNREACHABLE,
+        }
+        for state, text in lines(self._nodes, check=self._check):
+            self._display.display(text, color=colors[state])
+
+    def _outcome(self, result: Any) -> Any:
+        from headworks.view.verdict import NodeOutcome
+
+        return self._nodes.setdefault(result.host.get_name(), NodeOutcome())
+
+
+def _text(message: Any) -> str:
+    return " ".join(str(message or "no reason given").split())

@@ -1,0 +1,1 @@
+"""Turn what the plan and the engine know into text for people."""
