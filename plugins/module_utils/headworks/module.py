@@ -20,17 +20,20 @@ STATE = {"type": "str", "choices": ["present", "absent"]}
 Step = tuple[Subsystem[Any], Mapping[str, Any], Mapping[str, Any]]
 
 
-def item_module(plural: str, options: Mapping[str, Any], key: str = "name", **rules: Any) -> AnsibleModule:
+def item_module(
+    plural: str, options: Mapping[str, Any], key: str = "name", common: Mapping[str, Any] | None = None, **rules: Any
+) -> AnsibleModule:
     """The AnsibleModule that takes one item (its options at the top) or a list of items (under ``plural``).
 
     :param options: argument spec of one item, without ``state`` (added here) and **without defaults**: an option that
         is not given stays absent, so that the engine's record decides and a list's items can inherit from the top.
     :param key: the option that names an item; required in each.
+    :param common: options of the call as a whole, not of an item (a timeout, a socket); ``items`` leaves them out.
     :param rules: further keyword arguments of AnsibleModule (``required_if`` …).
     """
     one = {**options, "state": STATE}
     item = {**one, key: {**one[key], "required": True}}
-    spec = {**one, plural: {"type": "list", "elements": "dict", "options": item}}
+    spec = {**one, **(common or {}), plural: {"type": "list", "elements": "dict", "options": item}}
     return AnsibleModule(
         argument_spec=spec,
         mutually_exclusive=[[key, plural], *rules.pop("mutually_exclusive", [])],
@@ -40,13 +43,13 @@ def item_module(plural: str, options: Mapping[str, Any], key: str = "name", **ru
     )
 
 
-def items(module: AnsibleModule, plural: str) -> list[dict[str, Any]]:
-    """The items as given, options that were not given left out; each has ``state``.
+def items(module: AnsibleModule, plural: str, common: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The items as given, options that were not given and those of ``common`` left out; each has ``state``.
 
     In a list, what is given at the top (``bridge: br-int`` beside ``ports: [...]``) holds for every item that does not
     say otherwise.
     """
-    top = _given({key: value for key, value in module.params.items() if key != plural})
+    top = _given({key: value for key, value in module.params.items() if key != plural and key not in common})
     top.setdefault("state", "present")
     listed = module.params[plural]
     return [top] if listed is None else [{**top, **_given(item)} for item in listed]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from .openflow import Entry, modern, parse, ports_in, spelling, write_ports
 from .ovs_rows import MARK, map_mutations
 from .ovsdb import ENDPOINT, RUN_DIR, Ovsdb, from_map, optional, present, select
-from .process import ToolError, has_tool, run_both
+from .process import ToolError, has_tool, run, run_both
 from .subsystem import Change, Reading, Subsystem
 
 COOKIE = 0x6865616477726B73
@@ -357,3 +357,8 @@ def _explain(message: str, lines: Sequence[tuple[Flow, str]]) -> str:
         if colon and number.isdigit() and 0 < int(number) <= len(lines):
             return f"flow {lines[int(number) - 1][1].strip()!r}: {reason.strip()}"
     return message
+
+
+def dump(bridge: str) -> list[str]:
+    """All flows of a bridge, as ``ovs-ofctl`` prints them, whoever made them."""
+    return [line.strip() for line in run([*OFCTL, "dump-flows", "--no-stats", bridge]).splitlines()]

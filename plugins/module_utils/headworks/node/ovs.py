@@ -76,8 +76,6 @@ class _OvsSubsystem(Subsystem[Any]):
 
     def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
         """The changes; ``before`` shows only what ``desired`` speaks of, so that foreign keys are never in a diff."""
-        if self.exact:
-            return super().diff(desired, actual)
         objects = {
             name: self.comparable(one, desired[name]) if name in desired else one
             for name, one in actual.objects.items()
@@ -87,6 +85,9 @@ class _OvsSubsystem(Subsystem[Any]):
     def comparable(self, actual: Any, wanted: Any) -> Any:
         """``actual`` without what ``wanted`` leaves open."""
         raise NotImplementedError
+
+    def _only(self, actual: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str]:
+        return actual if self.exact else {key: value for key, value in actual.items() if key in wanted}
 
     def _mark(self) -> dict[str, str]:
         return {MARK: self.owner} if self.owner is not None else {}
@@ -151,8 +152,8 @@ class OvsBridgeSubsystem(_OvsSubsystem):
             datapath_type=actual.datapath_type if wanted.datapath_type else "",
             fail_mode=actual.fail_mode if wanted.fail_mode else "",
             mac=actual.mac if wanted.mac else "",
-            external_ids=_only(actual.external_ids, wanted.external_ids),
-            other_config=_only(actual.other_config, wanted.other_config),
+            external_ids=self._only(actual.external_ids, wanted.external_ids),
+            other_config=self._only(actual.other_config, wanted.other_config),
         )
 
     def apply(self, changes: Sequence[Change[OvsBridge]]) -> None:
@@ -201,9 +202,12 @@ class OvsPortSubsystem(_OvsSubsystem):
 
     def read(self, desired: Mapping[str, OvsPort], scope: frozenset[str] | None = None) -> Reading[OvsPort]:
         """All ports, or only the named ones when nothing can be ours (no owner) or only ``scope`` matters."""
+        return self.read_named(scope if scope is not None else frozenset(desired) if self.owner is None else None)
+
+    def read_named(self, names: frozenset[str] | None) -> Reading[OvsPort]:
+        """The ports of these names (None: all), wherever they are; perhaps some more."""
         if not present(self.endpoint):
             return Reading()
-        names = scope if scope is not None else frozenset(desired) if self.owner is None else None
         with Ovsdb(self.endpoint) as database:
             bridges, ports, interfaces = _read_ports(database, names)
         home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
@@ -225,8 +229,8 @@ class OvsPortSubsystem(_OvsSubsystem):
         return replace(
             actual,
             mac=actual.mac if wanted.mac else "",
-            external_ids=_only(actual.external_ids, wanted.external_ids),
-            port_external_ids=_only(actual.port_external_ids, wanted.port_external_ids),
+            external_ids=self._only(actual.external_ids, wanted.external_ids),
+            port_external_ids=self._only(actual.port_external_ids, wanted.port_external_ids),
         )
 
     def same(self, desired: OvsPort, actual: OvsPort) -> bool:
@@ -357,10 +361,6 @@ def _mutate(table: str, uuid: str, mutations: list[Any]) -> Operation:
 
 def _insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:
     return {"op": "insert", "table": table, "uuid-name": name, "row": dict(row)}
-
-
-def _only(actual: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in actual.items() if key in wanted}
 
 
 def _plain(port: OvsPort) -> OvsPort:

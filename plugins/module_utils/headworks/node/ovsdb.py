@@ -65,7 +65,7 @@ class Ovsdb:
 
         :raises OvsdbError: an operation failed (then none had effect), or no answer within ``timeout`` seconds.
         """
-        reply = self._call("transact", [DATABASE, *operations], timeout or self.timeout)
+        reply: list[dict[str, Any]] = self._call("transact", [DATABASE, *operations], timeout or self.timeout)
         for number, one in enumerate(reply):
             if one and "error" in one:
                 where = _name(operations[number]) if number < len(operations) else "commit"
