@@ -111,6 +111,8 @@ class Subsystem(Generic[T]):
 
 def encode(value: Any) -> Any:
     """Dataclasses and tuples to plain JSON-able data; fields at their default are left out."""
+    if isinstance(value, (str, int)):  # nearly all of what is in a big node state
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {
             one.name: encode(getattr(value, one.name))
