@@ -18,12 +18,12 @@ except ImportError as error:
     ) from error
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """``cloud_converge``."""
 
     _supports_check_mode = True
     _supports_async = False
-    _VALID_ARGS = frozenset()
+    _VALID_ARGS: frozenset[str] = frozenset()
 
     def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ansible's entry."""

@@ -1,7 +1,7 @@
 """Action plugin: compiles the inventory into one node state per node. Documentation: library/cloud_plan.py.
 
-Here is only what talks to Ansible: variables in, the plan shown, results out. Deciding is ``headworks.plan``'s, files are
-``headworks.control``'s.
+Here is only what talks to Ansible: variables in, the plan shown, results out. Deciding is ``headworks.plan``'s, files
+are ``headworks.control``'s.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OPTIONS = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """``cloud_plan``."""
 
     _requires_connection = False
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
             _check_precedence()
             result.update(self._plan(task_vars or {}, options))
         except PlanError as error:
-            result.update(failed=True, errors=list(error.messages), msg=_refusal(error.messages))
+            result.update(failed=True, refused=True, msg=_refusal(error.messages))
         return result
 
     def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,11 +111,10 @@ class ActionModule(ActionBase):
         for name in _members(groups, (INSTANCE_GROUP,)):
             raw = hostvars.raw_get(name)
             inventory["instances"][name] = self._host(name, "instances", raw, select(raw, "instance_"))
+        rule = "is a node as well; a host is one or the other"
         both = sorted(set(inventory["nodes"]) & set(inventory["instances"]))
         if both:
-            raise PlanError(
-                f"groups.{INSTANCE_GROUP}: {name!r}: is a node as well; a host is one or the other" for name in both
-            )
+            raise PlanError(f"groups.{INSTANCE_GROUP}: {name!r}: {rule}" for name in both)
         return inventory, facts
 
     def _host(self, name: str, where: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +156,7 @@ def _check_precedence() -> None:
     """
     order = list(C.config.get_config_value("VARIABLE_PRECEDENCE"))
     if tuple(order[: len(PLAYBOOK_LEVEL)]) != PLAYBOOK_LEVEL:
+        rule = f"must begin with {', '.join(PLAYBOOK_LEVEL)}, or the defaults in group_vars/ win over your inventory"
         raise PlanError(
-            [f"ansible.cfg: precedence: {', '.join(order)}: must begin with {', '.join(PLAYBOOK_LEVEL)}, or the defaults in "
-             "group_vars/ win over your inventory; run with the ansible.cfg of the checkout"]
-        )  # fmt: skip
+            [f"ansible.cfg.precedence: {', '.join(order)}: {rule}; run with the ansible.cfg of the checkout"]
+        )

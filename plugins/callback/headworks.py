@@ -18,10 +18,16 @@ requirements:
   - enabled in ansible.cfg (callbacks_enabled)
 """
 
+COLORS = {
+    "ok": C.COLOR_OK,
+    "changed": C.COLOR_CHANGED,
+    "failed": C.COLOR_ERROR,
+    "unreachable": C.COLOR_UNREACHABLE,
+}
 MODULES = ("cloud_converge", "node_state", "node_software", "image_store")
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """``headworks``."""
 
     CALLBACK_VERSION = 2.0
@@ -55,7 +61,7 @@ class CallbackModule(CallbackBase):
         """Remember why."""
         if ignore_errors:
             return
-        if result.task.action == "cloud_plan" and "errors" in result.result:
+        if result.task.action == "cloud_plan" and result.result.get("refused"):
             self._refused = True
         self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
 
@@ -73,14 +79,8 @@ class CallbackModule(CallbackBase):
         if self._refused:
             self._display.display("The inventory is refused (see above); no node was touched.", color=C.COLOR_ERROR)
             return
-        colors = {
-            "ok": C.COLOR_OK,
-            "changed": C.COLOR_CHANGED,
-            "failed": C.COLOR_ERROR,
-            "unreachable": C.COLOR_UNREACHABLE,
-        }
         for state, text in lines(self._nodes, check=self._check):
-            self._display.display(text, color=colors[state])
+            self._display.display(text, color=COLORS[state])
 
     def _outcome(self, result: Any) -> Any:
         from headworks.view.verdict import NodeOutcome

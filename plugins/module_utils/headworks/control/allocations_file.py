@@ -26,9 +26,9 @@ def locate(setting: str, sources: Sequence[str]) -> Path:
     :param setting: ``cloud_allocations_file``: an absolute path, one relative to the last inventory's directory, or "".
     :param sources: the inventories of this run, in the order given (directories, files, or ``host,`` lists).
 
-    Without a setting it is ``group_vars/all/allocations.yml`` beside the inventory. Of several inventories it is the last
-    that has the file, so that a further inventory given for one run does not make everything be allocated anew; when
-    none has it, the first.
+    Without a setting it is ``group_vars/all/allocations.yml`` beside the inventory. Of several inventories it is the
+    last that has the file, so that a further inventory given for one run does not make everything be allocated anew;
+    when none has it, the first.
 
     :raises PlanError: there is neither a setting nor an inventory on disk.
     """

@@ -1,7 +1,7 @@
 """Node states on their way from the plan to the nodes: files only their owner may read, gone when Ansible ends.
 
-A node state holds user data. As a registered variable it would be shown by ``-v``, by ``debug`` and in logs; as a file in
-Ansible's own temporary directory (mode 0700, removed at the end of the run) it is not.
+A node state holds user data. As a registered variable it would be shown by ``-v``, by ``debug`` and in logs; as a file
+in Ansible's own temporary directory (mode 0700, removed at the end of the run) it is not.
 """
 
 from __future__ import annotations

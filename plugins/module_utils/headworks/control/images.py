@@ -1,4 +1,4 @@
-"""Image files on the control node: format, virtual size and checksum, each read once and remembered while the file stays.
+"""Image files on the control node: format, virtual size and checksum, remembered while the file stays as it is.
 
 The header is read here rather than by qemu-img, which the control node may not have.
 """

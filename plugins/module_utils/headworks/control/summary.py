@@ -1,4 +1,4 @@
-"""The resolved cloud in a few plain words and numbers, for playbooks that show it or look things up in it. No secrets."""
+"""The resolved cloud in plain words and numbers, for playbooks that show it or look things up in it. No secrets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def summarize(cloud: Cloud) -> dict[str, Any]:
                 "external": one.external,
                 "mtu": one.mtu,
                 "subnets": [subnet.cidr for subnet in one.subnets],
-                "dhcp": [
-                    {"node": port.node, "netns": f"qdhcp-{one.id}"} for port in cloud.dhcp_ports.get(one.name, ())
-                ],
+                "netns": f"qdhcp-{one.id}",
+                "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(one.name, ())],
             }
             for one in cloud.networks.values()
         ],

@@ -23,8 +23,8 @@ def select(variables: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def merge_additions(variables: Mapping[str, Any]) -> dict[str, Any]:
     """``cloud_networks__mine`` merged over ``cloud_networks``, entry by entry, in the order of the names.
 
-    That is how a second inventory adds to the dictionaries of the first, where a variable of the same name would replace
-    them.
+    That is how a second inventory adds to the dictionaries of the first, where a variable of the same name would
+    replace them.
 
     :raises PlanError: an addition, or what it adds to, is not a dictionary.
     """
@@ -57,7 +57,7 @@ def plain(value: Any) -> Any:
 
 
 def has_template(value: Any) -> bool:
-    """Whether some text in ``value`` may be a template; most hosts of a big inventory have none, and templating costs."""
+    """Whether some text in ``value`` may be a template; most hosts of a big inventory have none, and it costs."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value or "{#" in value
     if isinstance(value, Mapping):
