@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .files import write_file
 from .ip_batch import ip_batch
 from .process import NETNS_DIR
 from .subsystem import Change, Reading, Subsystem
@@ -71,7 +72,7 @@ class NetnsSubsystem(Subsystem[Namespace]):
         if self.owner and made:
             MARKER_DIR.mkdir(parents=True, exist_ok=True)
             for name in made:
-                _write(MARKER_DIR / name, self.owner)
+                write_file(MARKER_DIR / name, f"{self.owner}\n")
         for name in [*gone, *made]:
             if not is_namespace(name):
                 (NETNS_DIR / name).unlink(missing_ok=True)
@@ -96,9 +97,3 @@ def owned_namespaces(owner: str) -> frozenset[str]:
         return frozenset(one.name for one in markers if one.read_text().strip() == owner)
     except FileNotFoundError:
         return frozenset()
-
-
-def _write(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(content + "\n")
-    partial.replace(path)

@@ -91,14 +91,14 @@ def _link_kind(info: bytes) -> str:
     return kind
 
 
-def addresses() -> Iterator[tuple[int, str]]:
-    """(link index, ``ip/prefix``) of every permanent address, in the kernel's order."""
+def addresses(also_dynamic: bool = False) -> Iterator[tuple[int, str]]:
+    """(link index, ``ip/prefix``) of every permanent address (or of all), in the kernel's order."""
     with Netlink(ROUTE) as netlink:
         for body in netlink.dump(_GETADDR, struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)):
             family, prefix, flags, _, index = struct.unpack_from("=BBBBI", body)
             found = attributes(body, 8)
             value = found.get(2) or found.get(1)
-            if value and (number(found[8]) if 8 in found else flags) & _PERMANENT:
+            if value and (also_dynamic or (number(found[8]) if 8 in found else flags) & _PERMANENT):
                 yield index, f"{socket.inet_ntop(family, value)}/{prefix}"
 
 

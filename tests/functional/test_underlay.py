@@ -1,0 +1,224 @@
+"""UnderlaySubsystem with Open vSwitch's userspace datapath: a NIC whose far end keeps pinging while it moves."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from headworks.node import underlay, underlay_guard
+from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem
+from headworks.node.underlay import NicAttachment, UnderlaySubsystem
+from headworks.node.underlay_move import STORE
+from shell import ip_json, link, sh
+from wires import host, namespace, pings, steady_ping
+
+
+@dataclass
+class Node:
+    """A NIC with addresses and routes in the root namespace, the neighbour at its far end, and a bridge to be."""
+
+    name: str
+
+    @property
+    def nic(self) -> str:
+        return f"n{self.name}"
+
+    @property
+    def bridge(self) -> str:
+        return f"b{self.name}"
+
+    @property
+    def neighbour(self) -> str:
+        return f"{self.name}-n"
+
+    @property
+    def subnet(self) -> str:
+        """Different for each test, since all share the machine's root namespace."""
+        return f"10.{int(self.name[1:-2], 16) % 200 + 20}.{int(self.name[-2:], 16)}"
+
+    def attachment(self, bridge: str = "") -> NicAttachment:
+        return NicAttachment(self.nic, bridge or self.bridge, "netdev")
+
+
+@pytest.fixture
+def node(unique: str) -> Iterator[Node]:
+    node = Node(unique)
+    namespace(node.neighbour)
+    sh("ip", "link", "add", node.nic, "type", "veth", "peer", "name", "eth0", "netns", node.neighbour)
+    sh("ip", "link", "set", "eth0", "up", netns=node.neighbour)
+    sh("ethtool", "-K", "eth0", "tx", "off", netns=node.neighbour)
+    sh("ip", "link", "set", node.nic, "up")
+    host(node.neighbour, "eth0", f"{node.subnet}.2/24")
+    sh("ip", "address", "add", f"{node.subnet}.1/24", "broadcast", "+", "dev", node.nic)
+    sh("ip", "address", "add", f"{node.subnet}.9/24", "dev", node.nic)
+    sh("ip", "address", "add", "2001:db8:77::1/64", "nodad", "dev", node.nic)
+    sh("ip", "route", "add", f"{node.subnet.replace('10.', '11.')}.0/24", "via", f"{node.subnet}.2", "metric", "7")
+    sh("ip", "route", "add", "2001:db8:78::/64", "via", "2001:db8:77::2")
+    bridges(node, node.bridge)
+    yield node
+    underlay_guard.confirm()
+    run(node)
+    bridges(node)
+    sh("ip", "link", "delete", node.nic, check=False)
+    sh("ip", "netns", "delete", node.neighbour)
+
+
+def bridges(node: Node, *names: str) -> None:
+    wanted = {name: OvsBridge(name, "netdev", "standalone") for name in names}
+    converge([(OvsBridgeSubsystem(node.name), wanted)])
+
+
+def run(node: Node, *attachments: NicAttachment, check: bool = False) -> Result:
+    return converge([(UnderlaySubsystem(node.name), {one.name: one for one in attachments})], check=check)
+
+
+def state(device: str) -> tuple[list[str], list[str]]:
+    """Global addresses and configured routes of a device."""
+    (found,) = [one for one in ip_json("address", "show") if one["ifname"] == device]
+    addresses = sorted(f"{one['local']}/{one['prefixlen']}" for one in found["addr_info"] if one["scope"] == "global")
+    words = ["route", "show", "dev", device]
+    listed = sh("ip", "-4", *words) + sh("ip", "-6", *words)
+    return addresses, sorted(" ".join(line.split()) for line in listed.splitlines() if "proto kernel" not in line)
+
+
+def test_addresses_and_routes_move_to_the_bridge_and_back(node: Node) -> None:
+    before, mac = state(node.nic), (link(node.nic) or {})["address"]
+    assert len(before[0]) == 3
+    assert len(before[1]) == 2
+    assert [one["verb"] for one in run(node, node.attachment()).changes] == ["add"]
+    assert state(node.nic) == ([], [])
+    assert state(node.bridge) == before
+    assert (link(node.bridge) or {})["address"] == mac
+    assert node.nic in sh("ovs-vsctl", "list-ports", node.bridge).split()
+    assert pings(node.neighbour, f"{node.subnet}.1")
+    assert not run(node, node.attachment()).changed
+    assert [one["verb"] for one in run(node).changes] == ["remove"]
+    assert state(node.nic) == before
+    assert state(node.bridge) == ([], [])
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert pings(node.neighbour, f"{node.subnet}.1")
+    assert f"nic-{node.nic}" not in sh("nft", "list", "ruleset")
+    assert not (STORE / f"{node.nic}.json").exists()
+
+
+def test_next_to_nothing_is_lost_on_the_way(node: Node) -> None:
+    with steady_ping(node.neighbour, f"{node.subnet}.1") as counts:
+        run(node, node.attachment())
+        time.sleep(0.5)
+        run(node)
+    sent, received = counts
+    assert sent > 50
+    assert sent - received <= 3  # at 10 ms each
+
+
+def test_tcp_works_through_the_bridge_and_nothing_is_answered_twice(node: Node) -> None:
+    run(node, node.attachment())
+    output = sh("ping", "-c", "5", "-i", "0.05", f"{node.subnet}.1", netns=node.neighbour)
+    assert "duplicates" not in output
+    assert "DUP" not in output
+    assert "5 received" in output
+
+
+def test_check_mode_moves_nothing(node: Node) -> None:
+    before = state(node.nic)
+    assert run(node, node.attachment(), check=True).changed
+    assert state(node.nic) == before
+
+
+@pytest.mark.parametrize(
+    "kill", ["addresses on both", "port in, addresses not moved", "half moved", "bridge lost them"]
+)
+def test_killed_half_way_the_next_run_completes(node: Node, kill: str) -> None:
+    before = state(node.nic)
+    if kill == "addresses on both":
+        sh("ip", "link", "set", node.bridge, "up")
+        sh("ip", "address", "add", before[0][0], "dev", node.bridge)
+    elif kill == "port in, addresses not moved":
+        sh("ovs-vsctl", "add-port", node.bridge, node.nic, "--", "set", "Port", node.nic,
+           f"external_ids:headworks={node.name}", f"external_ids:headworks-nic={node.nic}")  # fmt: skip
+    else:
+        run(node, node.attachment())
+        moved = [f"{node.subnet}.1/24", f"{node.subnet}.9/24"]
+        for address in moved if kill == "bridge lost them" else moved[:1]:
+            sh("ip", "address", "delete", address, "dev", node.bridge, check=False)  # the first takes others along
+    assert run(node, node.attachment()).changed
+    assert state(node.bridge) == before
+    assert state(node.nic) == ([], [])
+    assert not run(node, node.attachment()).changed
+
+
+def test_what_fails_is_put_back(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = state(node.nic)
+
+    def broken(nic: str) -> None:
+        raise OSError("broken on purpose")
+
+    monkeypatch.setattr(underlay, "quieten", broken)
+    with pytest.raises(ConvergeError, match="broken on purpose"):
+        run(node, node.attachment())
+    assert state(node.nic) == before
+    assert state(node.bridge) == ([], [])
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert pings(node.neighbour, f"{node.subnet}.1")
+
+
+def test_a_nic_moves_from_one_bridge_to_another(node: Node) -> None:
+    before = state(node.nic)
+    run(node, node.attachment())
+    other = f"c{node.name}"
+    bridges(node, node.bridge, other)
+    assert [one["verb"] for one in run(node, node.attachment(other)).changes] == ["change"]
+    assert state(other) == before
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert pings(node.neighbour, f"{node.subnet}.1")
+
+
+def test_a_missing_nic_or_bridge_is_named(node: Node) -> None:
+    with pytest.raises(ConvergeError, match="nonesuch: no such interface"):
+        run(node, NicAttachment("nonesuch", node.bridge))
+    before = state(node.nic)
+    with pytest.raises(ConvergeError, match="nobridge"):
+        run(node, node.attachment("nobridge"))
+    assert state(node.nic) == before
+
+
+def test_a_nic_in_somebody_elses_bridge_stays_there(node: Node) -> None:
+    other = f"c{node.name}"
+    bridges(node, node.bridge, other)
+    sh("ovs-vsctl", "add-port", other, node.nic)
+    before = state(node.nic)
+    with pytest.raises(ConvergeError, match=f"{node.nic} is a port of bridge {other}"):
+        run(node, node.attachment())
+    assert state(node.nic) == before
+    assert node.nic in sh("ovs-vsctl", "list-ports", other).split()
+    sh("ovs-vsctl", "del-port", node.nic)
+
+
+def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
+    monkeypatch.setattr(underlay_guard.arm, "__defaults__", (2,))
+    before = state(node.nic)
+    result = run(node, node.attachment())
+    assert "the way back is armed" in result.notes[0]
+    assert state(node.bridge) == before
+    end = time.monotonic() + 8
+    while state(node.nic) != before and time.monotonic() < end:
+        time.sleep(0.2)
+    assert state(node.nic) == before
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert pings(node.neighbour, f"{node.subnet}.1")
+
+
+def test_a_confirmed_move_stands(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
+    monkeypatch.setattr(underlay_guard.arm, "__defaults__", (1,))
+    before = state(node.nic)
+    run(node, node.attachment())
+    assert underlay_guard.confirm() == [node.nic]
+    time.sleep(2)
+    assert state(node.bridge) == before
+    assert not any(node.nic in name for name in os.listdir("/run/systemd/system"))
