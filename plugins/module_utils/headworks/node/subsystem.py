@@ -8,7 +8,8 @@ them (``converge.py``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 T = TypeVar("T")
@@ -114,11 +115,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, (str, int)):  # nearly all of what is in a big node state
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            one.name: encode(getattr(value, one.name))
-            for one in fields(value)
-            if getattr(value, one.name) != one.default
-        }
+        found = ((name, default, getattr(value, name)) for name, default in _defaults(type(value)))
+        return {name: encode(one) for name, default, one in found if one != default}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -126,6 +124,15 @@ def encode(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(encode(item) for item in value)
     return value
+
+
+@cache
+def _defaults(record: type) -> tuple[tuple[str, Any], ...]:
+    """(field, its default) of a record; a field that must be given has ``MISSING``, which equals nothing."""
+    return tuple(
+        (one.name, one.default if one.default_factory is MISSING else one.default_factory())
+        for one in fields(record)
+    )
 
 
 def decode(record: type[T], data: Mapping[str, Any]) -> T:

@@ -1,0 +1,16 @@
+"""Node states as the tests of the wiring look at them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headworks.plan.cloud import Cloud
+from headworks.plan.wire import wire
+
+Sections = dict[str, list[dict[str, Any]]]
+
+
+def sections(cloud: Cloud, node: str) -> Sections:
+    """The sections of a node's document."""
+    found: Sections = wire(cloud)[node]["sections"]
+    return found

@@ -1,0 +1,109 @@
+"""The node state documents as a whole: complete, plain, readable by the engine, made of nothing but the cloud."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from clouds import make_instance, make_network, make_port, provider_cloud, s1_cloud
+from headworks.node.dhcp import DhcpNetwork
+from headworks.node.disks import Disk
+from headworks.node.domains import Domain
+from headworks.node.flows import Flow
+from headworks.node.images import BaseImage
+from headworks.node.l3 import NamespaceConfig
+from headworks.node.links import Link
+from headworks.node.metadata import InstanceMetadata, MetadataProxy
+from headworks.node.netns import Namespace
+from headworks.node.nft import NftTable
+from headworks.node.ovs import OvsBridge, OvsPort
+from headworks.node.subsystem import decode, encode
+from headworks.node.underlay import NicAttachment
+from headworks.plan.cloud import OWNER_INSTANCE, Cloud
+from headworks.plan.wire import wire, wire_node
+from headworks.plan.wiring.view import Index, WiringError
+
+RECORDS = {
+    "netns": Namespace,
+    "links": Link,
+    "ovs_bridges": OvsBridge,
+    "ovs_ports": OvsPort,
+    "underlay": NicAttachment,
+    "flows": Flow,
+    "l3": NamespaceConfig,
+    "nft": NftTable,
+    "dhcp": DhcpNetwork,
+    "metadata_proxies": MetadataProxy,
+    "metadata": InstanceMetadata,
+    "images": BaseImage,
+    "disks": Disk,
+    "domains": Domain,
+}
+CLOUDS = [s1_cloud(), s1_cloud("system", "vxlan"), provider_cloud()]
+
+
+def test_every_node_has_a_document_with_every_section() -> None:
+    documents = wire(s1_cloud())
+    assert list(documents) == ["compute1", "compute2", "controller1", "network1"]
+    for name, document in documents.items():
+        assert (document["version"], document["cloud"], document["node"]) == (1, "lab", name)
+        assert set(document["sections"]) == set(RECORDS)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_documents_are_json_that_the_records_read_back_unchanged(cloud: Cloud) -> None:
+    for document in wire(cloud).values():
+        assert json.loads(json.dumps(document)) == document
+        for section, records in document["sections"].items():
+            assert [encode(decode(RECORDS[section], one)) for one in records] == records
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_names_are_unique_within_a_section(cloud: Cloud) -> None:
+    for document in wire(cloud).values():
+        for section, records in document["sections"].items():
+            names = [decode(RECORDS[section], one).name for one in records]
+            assert len(names) == len(set(names))
+
+
+def test_a_mere_controller_gets_nothing() -> None:
+    assert not any(wire(s1_cloud())["controller1"]["sections"].values())
+
+
+def test_the_order_in_which_things_are_declared_does_not_matter() -> None:
+    cloud = s1_cloud()
+    turned = replace(
+        cloud,
+        **{
+            name: dict(reversed(list(getattr(cloud, name).items())))
+            for name in ("nodes", "networks", "instances", "dhcp_ports")
+        },
+    )
+    assert json.dumps(wire(turned)) == json.dumps(wire(cloud))
+
+
+def test_one_node_can_be_wired_alone() -> None:
+    assert wire_node(Index.of(s1_cloud()), "compute2") == wire(s1_cloud())["compute2"]
+
+
+def test_a_network_elsewhere_changes_nothing_on_a_node() -> None:
+    cloud = s1_cloud()
+    vlans = {**cloud.nodes["compute2"].local_vlans, "third": 7}
+    third = make_network("third", "gre", "10.30.0.0/24", "10.30.0.1", segmentation_id=9)
+    guest = make_instance("vm9", 0x99, "compute2", make_port("third", "10.30.0.3", "compute2", OWNER_INSTANCE, "vm9"))
+    more = replace(
+        cloud,
+        nodes={**cloud.nodes, "compute2": replace(cloud.nodes["compute2"], local_vlans=vlans)},
+        networks={**cloud.networks, "third": third},
+        instances={**cloud.instances, "vm9": guest},
+    )
+    before, after = wire(cloud), wire(more)
+    assert {name for name in before if before[name] != after[name]} == {"compute2"}
+
+
+def test_port_on_a_node_without_a_vlan_for_its_network_is_an_error_that_names_both() -> None:
+    cloud = s1_cloud()
+    node = replace(cloud.nodes["compute1"], local_vlans={})
+    with pytest.raises(WiringError, match=r"compute1.*internal"):
+        wire(replace(cloud, nodes={**cloud.nodes, "compute1": node}))
