@@ -108,7 +108,7 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
     except ValidationError as error:
         for one in error.errors(include_url=False):
             key = where + start + ".".join(str(part) for part in one["loc"] if part != "[key]")
-            hidden = any(part in _HIDDEN for part in one["loc"])
+            hidden = any(part in _HIDDEN for part in one["loc"]) or "PRIVATE KEY" in str(one["input"])
             rule = _rule(one, model, start)
             misspelt = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
             if misspelt or one["type"] == "missing":

@@ -131,6 +131,8 @@ class Builder:
         )
 
     def _subnet(self, network: str, address: str) -> str:
+        if len(self.spaces[network]) == 1:
+            return self.spaces[network][0].name
         value = number(address)
         version = 6 if ":" in address else 4
         return next(one.name for one in self.spaces[network] if one.version == version and value in one)

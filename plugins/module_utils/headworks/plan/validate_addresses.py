@@ -16,10 +16,13 @@ def check(it: Check) -> None:
             where = f" ({cidrs})" if cidrs else ", which has none"
             it.bad(one.key, one.text, f"must lie within its subnet of network {one.network}{where}")
             continue
+        if one.is_gateway and one.text == space.model.gateway and not space.usable(one.address):
+            continue  # said where the subnet's gateway is declared
         if not space.usable(one.address):
             it.bad(one.key, one.text, f"is the network's own or the broadcast address of {space.model.cidr}")
         if one.address == space.gateway and not one.is_gateway:
             it.bad(one.key, one.text, f"is the gateway of subnet {space.name}")
+            continue
         place = (space.network, space.name, one.address)
         if place in holders:
             other = holders[place]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from ..model.compute import InstanceModel, NicModel
 from .checking import Check
 
@@ -54,7 +52,7 @@ def _references(it: Check, key: str, instance: InstanceModel, groups: set[str], 
 
 def _host(it: Check, name: str, instance: InstanceModel) -> None:
     key, host = f"instances.{name}.instance_host", instance.host
-    if not it.known(key, host, "compute node", it.nodes_with("compute")) or host is None:
+    if host is None or not it.known(key, host, "compute node", it.nodes_with("compute")):
         return
     before = it.before.instances.get(name)
     if before and before.node != host and before.node in it.nodes_with("compute"):
@@ -98,9 +96,6 @@ def _nic(it: Check, key: str, nic: NicModel, groups: set[str], macs: dict[str, s
     subnets = it.cloud.networks[nic.network].subnets
     if nic.subnet is not None and nic.subnet not in subnets:
         it.problems.unknown(f"{key}.subnet", nic.subnet, "subnet", subnets, f" in network {nic.network}")
-    versions = {one.version for one in it.spaces[nic.network]}
-    if nic.address and versions and ip_address(nic.address).version not in versions:
-        it.bad(f"{key}.address", nic.address, f"network {nic.network} has no subnet of this IP version")
 
 
 def _volumes(it: Check) -> None:

@@ -85,7 +85,7 @@ def _subnet(it: Check, key: str, space: Space) -> None:
         it.bad(f"{key}.ip_version", model.ip_version, f"cidr {model.cidr} is of version {space.version}")
     if model.ipv6_mode is not None and space.version != 6:
         it.bad(f"{key}.ipv6_mode", model.ipv6_mode, f"is for IPv6 subnets; cidr {model.cidr} is IPv4")
-    if space.slaac and ip_network(model.cidr).prefixlen != 64:
+    elif space.slaac and ip_network(model.cidr).prefixlen != 64:
         it.bad(f"{key}.cidr", model.cidr, f"must be a /64 for ipv6_mode {model.ipv6_mode}")
     gateway = model.gateway_ip
     if gateway and _inside(it, f"{key}.gateway_ip", gateway, space) and not space.usable(number(gateway)):

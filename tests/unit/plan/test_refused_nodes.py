@@ -1,0 +1,107 @@
+"""Bad nodes are refused with one message of key, value and rule."""
+
+from __future__ import annotations
+
+import pytest
+from inventories import instance, node
+from refusals import Change, Cloud, all_of, in_node, messages_about, put
+
+ONE_MESSAGE = {
+    # Nodes
+    "missing NIC": (
+        in_node("network1", "bridge_mappings", {"physnet1": {"bridge": "br-ex", "interface": "eth9"}}),
+        "nodes.network1.node_bridge_mappings.physnet1.interface: 'eth9': network1 has no NIC of "
+        "this name (it has eth1, eth2)",
+    ),
+    "tunnel address that no NIC has": (
+        in_node("compute1", "tunnel_ip", "10.92.0.99"),
+        "nodes.compute1.node_tunnel_ip: '10.92.0.99': no NIC of compute1 has this address (it has eth1 10.92.0.21/24)",
+    ),
+    "two NICs in one bridge's name": (
+        in_node(
+            "network1",
+            "bridge_mappings",
+            {"physnet1": {"bridge": "br-ex", "interface": "eth2"}, "physnet2": {"bridge": "br-ex"}},
+        ),
+        "nodes.network1.node_bridge_mappings.physnet2.bridge: 'br-ex': is also the bridge of physnet1",
+    ),
+    "NIC in two bridges": (
+        in_node(
+            "network1",
+            "bridge_mappings",
+            {"physnet1": {"bridge": "br-ex", "interface": "eth2"}, "physnet2": {"bridge": "b", "interface": "eth2"}},
+        ),
+        "physnet2.interface: 'eth2': is also the NIC of physnet1",
+    ),
+    "bridge of the cloud's own": (
+        in_node("network1", "bridge_mappings", {"physnet1": {"bridge": "br-int"}}),
+        "nodes.network1.node_bridge_mappings.physnet1.bridge: 'br-int': is kept for the cloud itself",
+    ),
+    "KVM where there is none": (
+        in_node("compute1", "virt_type", "kvm"),
+        "compute1 has no usable /dev/kvm; use auto or qemu",
+    ),
+    "node in no group": (
+        put("nodes|spare", {"groups": [], "vars": {}}),
+        "nodes.spare: 'spare': must be in at least one of the groups controller, network, compute",
+    ),
+    "no controller": (put("nodes|controller1|groups", ["network"]), "no node is in group controller"),
+    "provider network that no network node maps": (
+        all_of(
+            in_node("network1", "bridge_mappings", {}),
+            in_node("compute1", "bridge_mappings", {"physnet1": {"bridge": "br-ex"}}),
+        ),
+        "cloud_routers.r1: 'r1': no node of group network maps physnet1 (node_bridge_mappings)",
+    ),
+    "node and instance of one name": (put("instances|compute1", instance()), "is the same host name as nodes.compute1"),
+    "host names that differ in case only": (
+        put("instances|VM1", instance()),
+        "'VM1': is the same host name as instances.vm1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
+def test_a_bad_node_is_refused(change: Change, expected: str) -> None:
+    said = messages_about(change)
+    assert len(said) == 1, said
+    assert expected in said[0]
+
+
+def test_two_nodes_with_one_tunnel_address_are_refused() -> None:
+    said = messages_about(in_node("compute2", "tunnel_ip", "10.92.0.21"))
+    expected = "nodes.compute2.node_tunnel_ip: '10.92.0.21': is also the tunnel address of compute1"
+    assert [one for one in said if expected in one]
+
+
+def test_default_tunnel_addresses_must_differ_too() -> None:
+    def change(inventory: Cloud) -> None:
+        for name in ("compute1", "compute2"):
+            inventory["nodes"][name] = node("compute", ansible_host="10.92.0.21")
+
+    assert [one for one in messages_about(change) if "is also the tunnel address of compute1" in one]
+
+
+def test_a_node_reached_by_name_needs_a_tunnel_address() -> None:
+    said = messages_about(put("nodes|compute2", node("compute", ansible_host="compute2.example.org")))
+    assert said == [
+        "nodes.compute2.node_tunnel_ip: '': is required: ansible_host 'compute2.example.org' is a "
+        "name, tunnels need an address"
+    ]
+
+
+def test_without_network_nodes_routers_and_dhcp_are_refused() -> None:
+    said = messages_about(put("nodes|network1|groups", ["controller"]))
+    assert [one.split(":")[0] for one in said] == [
+        "cloud_routers.r1",
+        "cloud_networks.internal",
+        "cloud_networks.internal2",
+    ]
+
+
+def test_without_compute_nodes_instances_are_refused() -> None:
+    def change(inventory: Cloud) -> None:
+        for name in ("compute1", "compute2"):
+            inventory["nodes"][name]["groups"] = ["controller"]
+
+    assert [one for one in messages_about(change) if "there are instances, but no node is in group compute" in one]
