@@ -131,20 +131,20 @@ def ensure(
 ) -> Result:
     """Install, start, remove; returns what there was to do, which in check mode is exactly the same.
 
-    A package brings units that run and the stock network with it, so packages are first and the rest is looked at again
-    after them; told is what was lacking at the start.
+    A package brings units that run and the stock network with it, and libvirt must run to remove that, so each step is
+    looked at again after the one before; told is what was lacking at the start.
 
     :raises ConvergeError: something failed, or is not as wanted afterwards.
     """
-    install = (PackageSubsystem(), {one.name: one for one in packages})
-    settle: list[tuple[Subsystem[Any], Mapping[str, Any]]] = [
+    steps: list[tuple[Subsystem[Any], Mapping[str, Any]]] = [
+        (PackageSubsystem(), {one.name: one for one in packages}),
         (ServiceSubsystem(), {name: Service(name) for name in services}),
         (StockNetworkSubsystem(unwanted_networks), {}),
     ]
-    lacking = converge([install, *settle], check=True)
+    lacking = converge(steps, check=True)
     if lacking.changed and not check:
-        converge([install])
-        converge(settle)
+        for step in steps:
+            converge([step])
     return lacking
 
 
