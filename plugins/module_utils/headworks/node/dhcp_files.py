@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .dhcp import DhcpHost, DhcpNetwork, DhcpSubnet
 
-UNIT = "headworks-dhcp"
-UNIT_FILE = f"{UNIT}@.service"
-
 # A change of this one needs a restart; the others are read again on SIGHUP.
 CONFIG = "dnsmasq.conf"
 HOSTS = "hosts"
 NAMES = "addn_hosts"
 OPTIONS = "opts"
 LEASES = "leases"
-NETNS_LINK = "netns"
 
 _HEADER = "# Written by headworks: changes made here are overwritten.\n"
 _LEASES_AT_MOST = 1 << 24
@@ -31,14 +27,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
-def unit_files(root: Path) -> dict[str, str]:
-    """The template unit, by file name. ``root`` is the directory that holds one directory per network.
+def unit_text(root: Path) -> str:
+    """The template unit. ``root`` is the directory that holds one directory per network.
 
-    Nothing enables it: after a boot the namespaces are not there yet, and whoever makes them starts the units. The
-    namespace is found through a link in the network's directory, so that one template serves the root namespace too.
     Forking, because dnsmasq's parent exits when the sockets are open: a start that returns is a server that answers.
     """
-    text = f"""\
+    return f"""\
 [Unit]
 Description=DHCP and DNS of network %i
 StartLimitIntervalSec=0
@@ -46,7 +40,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=forking
 PIDFile={root}/%i/pid
-NetworkNamespacePath={root}/%i/{NETNS_LINK}
+NetworkNamespacePath={root}/%i/netns
 ExecStart=/usr/sbin/dnsmasq --conf-file={root}/%i/{CONFIG}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
@@ -54,7 +48,6 @@ RestartSec=1
 TimeoutStartSec=20
 LogRateLimitIntervalSec=0
 """
-    return {UNIT_FILE: text}
 
 
 def render(network: DhcpNetwork, directory: Path) -> dict[str, str]:

@@ -59,9 +59,9 @@ def mended(text: str, network: DhcpNetwork, now: float) -> str:
     known = {(host.mac, host.address): host for host in network.hosts if ip_address(host.address).version == 4}
     six = {host.address for host in network.hosts if ip_address(host.address).version == 6}
     four, duid, rest = _sections(text)
-    kept = {(words[1], words[2]): " ".join(words) for words in four if len(words) >= 5 and (words[1], words[2]) in known}
+    had = {(words[1], words[2]): " ".join(words) for words in four if len(words) >= 5}
     expiry = 0 if network.lease_seconds < 0 else int(now) + network.lease_seconds
-    lines = [kept.get(key) or f"{expiry} {key[0]} {key[1]} {short_name(host)} *" for key, host in known.items()]
+    lines = [had.get(key) or f"{expiry} {key[0]} {key[1]} {short_name(host)} *" for key, host in known.items()]
     lines += [" ".join(duid)] if duid else []
     lines += [" ".join(words) for words in rest if len(words) >= 5 and words[2] in six]
     return "".join(line + "\n" for line in lines)

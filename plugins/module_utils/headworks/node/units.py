@@ -31,8 +31,9 @@ class UnitState:
 
     @property
     def running(self) -> bool:
-        """Whether it is up (not starting, not waiting to be started again)."""
-        return self.active == "active"
+        """Whether it is up and serves (not starting, not waiting to be started again). A daemon that says of itself that
+        it is reloading (haproxy's master) serves meanwhile."""
+        return self.active in {"active", "reloading"}
 
     @property
     def text(self) -> str:
@@ -105,7 +106,7 @@ def installed(units: Mapping[str, str]) -> bool:
 def install(units: Mapping[str, str]) -> None:
     """Write unit files (name → text); systemd is told only when one changed."""
     UNIT_DIR.mkdir(parents=True, exist_ok=True)
-    if any([write_file(UNIT_DIR / name, text) for name, text in units.items()]):
+    if sum(write_file(UNIT_DIR / name, text) for name, text in units.items()):
         run(["systemctl", "daemon-reload"])
 
 

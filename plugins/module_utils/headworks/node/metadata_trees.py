@@ -1,0 +1,198 @@
+"""Metadata trees on disk: built whole under a name made from their content, and linked to.
+
+    trees/<digest>/…                        files, and a ``.listing`` in each directory
+    instances/<network id>/<address>        → ../../trees/<digest>
+    instances/<network id>/.cloud           whose the links in this directory are
+
+Only root and nginx's group can read any of it. What does not belong here: the server, and when to do what.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .files import read_link, read_text, write_file, write_link
+from .process import ToolError
+
+if TYPE_CHECKING:
+    from .metadata import InstanceMetadata
+
+LISTING = ".listing"
+MARK = ".cloud"
+GROUP = "www-data"
+_FORMAT = 1  # of what is on disk; another number makes every tree anew
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_ADDRESS = re.compile(r"[0-9a-f][0-9a-f.:]*")
+
+
+@dataclass(frozen=True)
+class TreeLink:
+    """A link as read. ``digest`` "" = it points to nothing; ``cloud`` None = its directory has no mark, "" = a module
+    used alone made it."""
+
+    network_id: str
+    address: str
+    digest: str
+    cloud: str | None
+
+
+def check(one: InstanceMetadata) -> None:
+    """Refuse what would lead out of the tree.
+
+    :raises ValueError: naming the value.
+    """
+    if not _NETWORK.fullmatch(one.network_id) or not _ADDRESS.fullmatch(one.address):
+        raise ValueError(f"metadata of {one.name!r}: not a network id and an address")
+    for path in [*one.files, *one.links, *one.links.values()]:
+        names = path.removesuffix("/").split("/") if path != "/" else []
+        if any(name in ("", ".", "..") or name.startswith(".") or "\0" in name for name in names):
+            raise ValueError(f"metadata of {one.name}: path {path!r}: no empty name, and none that begins with a dot")
+    files = {path for path in [*one.files, *one.links] if not path.endswith("/")}
+    for path in [*one.files, *one.links]:
+        above = {str(parent) for parent in Path(path).parents} | ({path[:-1]} if path.endswith("/") else set())
+        if above & files:
+            raise ValueError(f"metadata of {one.name}: path {path!r}: {min(above & files)!r} cannot be a directory too")
+
+
+def digest(one: InstanceMetadata) -> str:
+    """The name of the tree: it depends on every path and every byte."""
+    content = json.dumps([_FORMAT, sorted(one.files.items()), sorted(one.links.items())], separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def layout(files: Mapping[str, str], links: Mapping[str, str]) -> dict[str, str]:
+    """Every file of a tree, path → text: the given ones, and the listing of each directory as EC2 writes them: one
+    entry a line, a directory with a slash behind it, no newline at the end."""
+    entries: dict[str, set[str]] = defaultdict(set)
+    found = {}
+    for path, text in files.items():
+        if not path.endswith("/"):
+            found[path] = text
+        _enter(entries, path)
+    for path in links:
+        _enter(entries, f"{path}/")
+    for directory, names in entries.items():
+        shown = sorted(names)
+        found[f"{directory}{LISTING}"] = files.get(directory or "/", "\n".join(shown))
+    return found
+
+
+def _enter(entries: dict[str, set[str]], path: str) -> None:
+    """Note ``path`` (a directory when it ends in a slash) in the listings of all directories above it."""
+    while path not in ("", "/"):
+        parent, _, name = path.removesuffix("/").rpartition("/")
+        parent = f"{parent}/" if parent else ""
+        entries[parent].add(f"{name}/" if path.endswith("/") else name)
+        path = parent
+
+
+def read_links(root: Path) -> Iterator[TreeLink]:
+    """Every instance's link: one listing per network, one readlink and one stat each."""
+    for network in _directories(root / "instances"):
+        cloud = read_text(network / MARK)
+        for entry in os.listdir(network):
+            target = None if entry.startswith(".") else read_link(network / entry)
+            if target is not None:
+                there = (network / entry).is_dir()
+                yield TreeLink(network.name, entry, Path(target).name if there else "", cloud)
+
+
+def link(root: Path, one: InstanceMetadata, cloud: str) -> None:
+    """Make ``one``'s tree, if nobody has the same, and point its link there in one step."""
+    group = _group()
+    name = digest(one)
+    for directory in (root / "trees", root / "instances", root / "instances" / one.network_id):
+        _make_directory(directory, group)
+    if not (root / "trees" / name).is_dir():
+        _build(root / "trees", name, one, group)
+    network = root / "instances" / one.network_id
+    write_file(network / MARK, cloud, 0o600)
+    write_link(network / one.address, f"../../trees/{name}")
+
+
+def unlink(root: Path, network_id: str, address: str) -> None:
+    """Take an instance's link away, and its network's directory with the last one."""
+    network = root / "instances" / network_id
+    (network / address).unlink(missing_ok=True)
+    if network.is_dir() and not any(not entry.startswith(".") for entry in os.listdir(network)):
+        shutil.rmtree(network)
+
+
+def collect_garbage(root: Path) -> None:
+    """Remove trees (also half-made ones) that no link points to."""
+    used = {one.digest for one in read_links(root)}
+    for tree in _directories(root / "trees"):
+        if tree.name not in used:
+            shutil.rmtree(tree)
+
+
+def summary(one: InstanceMetadata) -> dict[str, str]:
+    """Path → size and digest of every file that is not a listing made from the others."""
+    found = {path: _sum(text.encode()) for path, text in one.files.items()}
+    return dict(sorted({**found, **{path: f"-> {target}" for path, target in one.links.items()}}.items()))
+
+
+def summary_of_tree(root: Path, name: str) -> dict[str, str]:
+    """The same of a tree on disk, where a given listing cannot be told from a made one: both are left out."""
+    tree = root / "trees" / name
+    found: dict[str, str] = {}
+    for place, directories, names in os.walk(tree) if name else ():
+        where = Path(place).relative_to(tree)
+        found.update({str(where / one): _sum(Path(place, one).read_bytes()) for one in names if one != LISTING})
+        for one in directories:
+            target = read_link(Path(place, one))
+            if target is not None:
+                found[str(where / one)] = f"-> {os.path.normpath(where / target)}"
+    return dict(sorted(found.items()))
+
+
+def _sum(content: bytes) -> str:
+    return f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _build(trees: Path, name: str, one: InstanceMetadata, group: int) -> None:
+    fresh = trees / f".{name}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _make_directory(fresh, group)
+    made = {fresh}
+    for path, text in layout(one.files, one.links).items():
+        target = fresh / path
+        for directory in reversed(target.relative_to(fresh).parents):
+            if fresh / directory not in made:
+                _make_directory(fresh / directory, group)
+                made.add(fresh / directory)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode())
+            os.fchmod(descriptor, 0o640)
+            os.fchown(descriptor, 0, group)
+    for path, target_path in one.links.items():
+        (fresh / path).symlink_to(os.path.relpath(fresh / target_path, (fresh / path).parent))
+    fresh.rename(trees / name)
+
+
+def _make_directory(path: Path, group: int) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chown(path, 0, group)
+    path.chmod(0o750)
+
+
+def _directories(path: Path) -> list[Path]:
+    return [one for one in path.iterdir() if one.is_dir()] if path.is_dir() else []
+
+
+def _group() -> int:
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        raise ToolError(f"no group {GROUP} on this node: nginx is not installed") from None
