@@ -54,11 +54,11 @@ def run(owner: str | None, *tables: NftTable, check: bool = False) -> Result:
 
 
 def listing(netns: str) -> str:
-    return sh("nft", "-n", "-s", "list", "ruleset", netns=netns)
+    return sh("nft", "-s", "list", "ruleset", netns=netns)
 
 
 def handles(netns: str) -> str:
-    return sh("nft", "-n", "-s", "-a", "list", "ruleset", netns=netns)
+    return sh("nft", "-s", "-a", "list", "ruleset", netns=netns)
 
 
 def test_a_table_is_loaded_and_a_second_run_changes_nothing(unique: str, netns: str) -> None:

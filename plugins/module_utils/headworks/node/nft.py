@@ -125,7 +125,7 @@ def _ours(owner: str) -> Iterator[NftTable]:
 def read_table(netns: str, family: str) -> NftTable:
     """The table as it is, in a namespace that has one."""
     with in_netns(netns):
-        listing = run(["nft", "-n", "-s", "list", "table", family, TABLE])
+        listing = run(["nft", "-s", "list", "table", family, TABLE])
     maps, chains = parse_table(listing)
     return NftTable(
         netns,
