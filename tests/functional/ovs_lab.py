@@ -21,6 +21,9 @@ def run(*words: str, text: str | None = None) -> str:
     return done.stdout
 
 
+OFCTL = ("ovs-ofctl", "-O", "OpenFlow14")
+
+
 class OvsLab:
     """The bridges, ports, flows and guests of one node state document."""
 
@@ -127,7 +130,7 @@ class OvsLab:
         return self._numbered("".join(lines))
 
     def _flows(self, bridge: str) -> None:
-        run("ovs-ofctl", "--bundle", "add-flows", self.ours(bridge), "-", text=self.flow_texts(bridge))
+        run(*OFCTL, "--bundle", "add-flows", self.ours(bridge), "-", text=self.flow_texts(bridge))
 
     def _numbered(self, text: str) -> str:
         for name in set(re.findall(r"\{([^}]+)\}", text)):

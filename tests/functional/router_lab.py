@@ -23,7 +23,7 @@ def nft_text(table: Mapping[str, Any]) -> str:
     """A table record as an nft file."""
     lines = [f"table {table.get('family', 'ip')} headworks {{"]
     for one in table.get("maps", ()):
-        elements = ", ".join(f"{key} : {value}" for key, value in one["elements"].items())
+        elements = ", ".join(f"{key} : {value}" for key, value in one.get("elements", {}).items())
         content = f"elements = {{ {elements} }};" if elements else ""
         lines.append(f"map {one['name']} {{ type {one['type']}; {content} }}")
     for chain in table.get("chains", ()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,7 +12,7 @@ from clouds import make_instance, make_port, provider_cloud, s1_cloud
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
 from headworks.plan.wire import wire
-from ovs_lab import OvsLab, run
+from ovs_lab import OFCTL, OvsLab, run
 
 VM1, VM2, VM3, VM4 = "10.18.0.3", "10.18.0.4", "10.22.22.3", "10.18.0.5"
 PORTS = {"vm2": make_port("internal", VM2, "compute2", OWNER_INSTANCE, "vm2")}
@@ -22,6 +23,7 @@ PORTS["pair"] = make_port(
 )
 MAC1, MAC2, MAC4 = "fa:16:3e:12:00:03", PORTS["vm2"].mac, PORTS["vm4"].mac
 LOCAL2, LOCAL4 = "fe80::f816:3eff:fe12:4", "fe80::f816:3eff:fe12:5"
+LEARNED = "0x6865616477726b74"
 OTHER = "fa:16:3e:99:99:99"
 TO_COMPUTE1, TO_NETWORK1 = "gre-0a00011f", "gre-0a000115"
 
@@ -225,9 +227,18 @@ def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> N
     assert compute2.outputs("br-tun", question) == {TO_COMPUTE1, TO_NETWORK1}
     arriving = f"in_port={{{TO_COMPUTE1}}},tun_id=2,udp,dl_src={behind},dl_dst={MAC2}"
     compute2.trace("br-tun", arriving, "-generate")
-    learned = run("ovs-ofctl", "dump-flows", compute2.ours("br-tun"), "table=20,cookie=0x6865616477726b74/-1")
+    learned = run(*OFCTL, "dump-flows", compute2.ours("br-tun"), f"table=20,cookie={LEARNED}/-1")
     assert behind in learned
     assert compute2.outputs("br-tun", question) == {TO_COMPUTE1}
+
+
+def test_switch_holds_the_flows_as_the_plan_writes_them(compute2: OvsLab, provider: OvsLab) -> None:
+    for lab in (compute2, provider):
+        for bridge in lab.bridges:
+            words = [*OFCTL, "diff-flows", lab.ours(bridge), "/dev/stdin"]
+            done = subprocess.run(words, input=lab.flow_texts(bridge), capture_output=True, text=True, check=False)
+            assert not done.stderr
+            assert [line for line in done.stdout.splitlines() if LEARNED not in line] == []
 
 
 def test_guest_of_a_vlan_network_leaves_with_the_providers_tag(provider: OvsLab) -> None:

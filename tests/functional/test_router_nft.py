@@ -160,4 +160,4 @@ def test_nft_prints_the_rules_as_the_plan_writes_them(router: dict[str, object],
     }
     assert chains == {one["name"]: [one["hook"], *one["rules"]] for one in table["chains"]}
     elements = {one["map"]["name"]: dict(one["map"].get("elem", [])) for one in maps["nftables"] if "map" in one}
-    assert elements == {one["name"]: dict(one["elements"]) for one in table.get("maps", ())}
+    assert elements == {one["name"]: dict(one.get("elements", {})) for one in table.get("maps", ())}

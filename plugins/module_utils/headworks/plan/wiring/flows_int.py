@@ -32,8 +32,9 @@ def int_flows(view: NodeView) -> list[Flow]:
         if mapping is None or network.type not in ("vlan", "flat"):
             continue
         tag = f"dl_vlan={network.segmentation_id}" if network.type == "vlan" else _UNTAGGED
-        local = f"mod_vlan_vid:{view.vlan(network.name)},resubmit(,{PACKET_RATE})"
-        found.append(_flow(INGRESS, 3, f"in_port={{{names.int_patch(mapping.bridge)}}},{tag}", local))
+        push = "" if network.type == "vlan" else "push_vlan:0x8100,"
+        local = f"set_field:{names.VLAN_PRESENT + view.vlan(network.name)}->vlan_vid,resubmit(,{PACKET_RATE})"
+        found.append(_flow(INGRESS, 3, f"in_port={{{names.int_patch(mapping.bridge)}}},{tag}", push + local))
     for port in view.ports:
         if port.owner == OWNER_INSTANCE and port.port_security:
             found += _guards(port)

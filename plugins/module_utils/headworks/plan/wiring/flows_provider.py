@@ -21,7 +21,9 @@ def provider_flows(view: NodeView) -> list[Flow]:
         mapping = view.mappings.get(network.physical_network)
         if mapping is None or network.type not in ("vlan", "flat"):
             continue
-        retag = f"mod_vlan_vid:{network.segmentation_id}" if network.type == "vlan" else "strip_vlan"
+        retag = "pop_vlan"
+        if network.type == "vlan":
+            retag = f"set_field:{names.VLAN_PRESENT + (network.segmentation_id or 0)}->vlan_vid"
         match = f"in_port={{{names.phy_patch(mapping.bridge)}}},dl_vlan={view.vlan(network.name)}"
         found.append(Flow(mapping.bridge, 0, 4, match, f"{retag},NORMAL"))
     return found

@@ -57,13 +57,13 @@ def _base() -> Iterator[Flow]:
 
 def _network(view: NodeView, network: Network) -> Iterator[Flow]:
     vlan = view.vlan(network.name)
-    yield _flow(
-        FROM_TUNNEL[network.type], 1, f"tun_id={network.segmentation_id:#x}", f"mod_vlan_vid:{vlan},resubmit(,{LEARN})"
-    )
+    tag = f"push_vlan:0x8100,set_field:{names.VLAN_PRESENT + vlan}->vlan_vid"
+    match = f"tun_id={network.segmentation_id:#x}"
+    yield _flow(FROM_TUNNEL[network.type], 1, match, f"{tag},resubmit(,{LEARN})")
     ports = {peer.name: names.tunnel_port(network.type, peer.tunnel_ip) for peer in view.peers(network)}
     if not ports:
         return
-    encapsulate = f"strip_vlan,set_tunnel:{network.segmentation_id:#x}"
+    encapsulate = f"pop_vlan,set_field:{network.segmentation_id:#x}->tun_id"
     outputs = ",".join(f"output:{{{ports[name]}}}" for name in sorted(ports))
     yield _flow(FLOOD, 1, f"dl_vlan={vlan}", f"{encapsulate},{outputs}")
     for port in view.remote_ports(network):
@@ -79,7 +79,7 @@ def _responder(mac: str, address: str) -> str:
     """Turn an ARP request into the answer and send it back where it came from."""
     hardware, protocol = int(mac.replace(":", ""), 16), int(IPv4Address(address))
     return (
-        f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],mod_dl_src:{mac},load:0x2->NXM_OF_ARP_OP[],"
+        f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{mac}->eth_src,load:0x2->NXM_OF_ARP_OP[],"
         "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],"
         f"load:{hardware:#x}->NXM_NX_ARP_SHA[],load:{protocol:#x}->NXM_OF_ARP_SPA[],IN_PORT"
     )

@@ -13,6 +13,7 @@ BR_PHY = "br-phy"
 PATCH_TUN = "patch-tun"  # on br-int
 PATCH_INT = "patch-int"  # on br-tun
 METADATA_ADDRESS = "169.254.169.254"
+VLAN_PRESENT = 0x1000  # OpenFlow 1.4 writes VLAN 7 as 4096 + 7
 INSTANCES_DIR = "/var/lib/headworks/instances"
 
 _IFNAMSIZ = 15
