@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -16,6 +15,12 @@ from typing import Any, ClassVar
 from .ovs_rows import map_mutations
 from .ovsdb import ENDPOINT, Operation, Ovsdb, OvsdbError, by_uuid, from_map, from_set, present, select, to_map, to_set
 from .subsystem import Change, Reading, Subsystem
+
+# A word is made of quoted parts and letters; a quote that is never closed is in no word.
+PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'])"""
+WORD_PART = re.compile(PART)
+WORD = re.compile(f"{PART}+")
+ASSIGNMENT = re.compile(r'([^:="]+)(?::("(?:[^"\\]|\\.)*"|[^=]*))?(=)(.*)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,22 +52,24 @@ def parse_set(text: str) -> list[OvsColumn]:
             raise ValueError(f"set: {text!r}: must be TABLE RECORD COLUMN[:KEY]=VALUE")
         table, record = words[:2]
         for word in words[2:]:
-            target, equals, value = word.partition("=")
-            column, _, key = target.partition(":")
+            column, key, equals, value = _assigned(word)
             if not equals or not re.fullmatch(r"[A-Za-z_-]+", column):
                 raise ValueError(f"set: {word!r}: must be COLUMN[:KEY]=VALUE")
             columns.append(OvsColumn(table, record, column.replace("-", "_"), _unquote(key), value))
     return columns
 
 
+def _assigned(word: str) -> tuple[str, str, str, str]:
+    """``COLUMN[:KEY]=VALUE`` as column, key, ``=`` and value; a quoted key may have any letter."""
+    found = ASSIGNMENT.fullmatch(word)
+    return (found[1], found[2] or "", found[3], found[4]) if found else (word, "", "", "")
+
+
 def _commands(text: str) -> list[list[str]]:
-    try:
-        # Double quotes are OVSDB's own and stay; outside of them blanks separate.
-        lexer = shlex.shlex(text, posix=False)
-        lexer.whitespace_split, lexer.commenters, lexer.quotes = True, "", '"'
-        words = [re.sub(r"^'(.*)'$", r"\1", word) for word in lexer]
-    except ValueError as error:
-        raise ValueError(f"set: {text!r}: {error}") from error
+    """Words by command. Blanks separate words, but not within quotes; double quotes are OVSDB's own and stay."""
+    words = [WORD_PART.sub(_without_shell_quotes, word) for word in WORD.findall(text)]
+    if re.search(r"[\"']", WORD.sub("", text)):
+        raise ValueError(f"set: {text!r}: a quote is not closed")
     commands: list[list[str]] = [[]]
     for word in words:
         if word == "--":
@@ -70,6 +77,10 @@ def _commands(text: str) -> list[list[str]]:
         elif word != "set" or commands[-1] or len(commands) == 1:
             commands[-1].append(word)
     return [one for one in commands if one]
+
+
+def _without_shell_quotes(part: re.Match[str]) -> str:
+    return part[0][1:-1] if part[0].startswith("'") else part[0]
 
 
 class OvsColumnSubsystem(Subsystem[OvsColumn]):

@@ -1,0 +1,125 @@
+"""Flows without a switch: their spelling, ports by name, lines of ovs-ofctl, and what a diff makes of a reading."""
+
+from __future__ import annotations
+
+import pytest
+from headworks.node.flow_options import read_cookie, read_flows
+from headworks.node.flows import MODULE_COOKIE, Flow, FlowSubsystem
+from headworks.node.openflow import modern, parse, ports_in, spelling, split_actions, write_ports
+from headworks.node.subsystem import Reading
+
+NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
+
+
+def test_ports_by_name_become_numbers_whatever_their_name_is() -> None:
+    assert write_ports("in_port={tap-1},dl_vlan=3", NUMBERS) == "in_port=7,dl_vlan=3"
+    assert write_ports("output:{eth0.100},output:{br0}", NUMBERS) == "output:8,output:LOCAL"
+    assert write_ports("NORMAL", NUMBERS) == "NORMAL"
+    assert ports_in("output:{a},{b}") == ["a", "b"]
+
+
+def test_a_port_without_number_is_named() -> None:
+    with pytest.raises(KeyError, match="tap-2"):
+        write_ports("in_port={tap-2}", NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("-priority=0 actions=NORMAL", ("-", 0, 0, "", 0, "", "NORMAL")),
+        ("+table=3 tun_id=0x5 cookie=0x6b actions=drop", ("+", 3, 32768, "tun_id=0x5", 0x6B, "", "drop")),
+        ("-table=1 priority=4,ip,in_port=LOCAL actions=output:7", ("-", 1, 4, "ip,in_port=LOCAL", 0, "", "output:7")),
+        ("-table=9  cookie=0x1 actions=drop", ("-", 9, 32768, "", 1, "", "drop")),
+        ("-ip idle_timeout=5 check_overlap actions=", ("-", 0, 32768, "ip", 0, "idle_timeout=5 check_overlap", "")),
+    ],
+)  # fmt: skip
+def test_a_line_of_diff_flows_is_taken_apart(line: str, expected: tuple[object, ...]) -> None:
+    assert tuple(parse(line)) == expected
+
+
+def test_the_order_of_a_match_does_not_matter() -> None:
+    assert spelling("in_port=1,arp") == spelling("arp,in_port=1")
+    assert spelling("") == spelling("")
+
+
+@pytest.mark.parametrize(
+    ("match", "actions", "expected"),
+    [
+        ("", "resubmit(,25)", "resubmit(,25)"),
+        ("dl_vlan=7", "strip_vlan,set_tunnel:0x12,output:1", "pop_vlan,set_field:0x12->tun_id,output:1"),
+        ("dl_vlan=7", "mod_vlan_vid:5,NORMAL", "set_field:4101->vlan_vid,NORMAL"),
+        ("tun_id=0x7", "mod_vlan_vid:5,NORMAL", "push_vlan:0x8100,set_field:4101->vlan_vid,NORMAL"),
+        ("", "mod_vlan_vid:5,mod_vlan_pcp:1", "push_vlan:0x8100,set_field:4101->vlan_vid,set_field:1->vlan_pcp"),
+        ("dl_vlan=7", "strip_vlan,mod_vlan_vid:5", "pop_vlan,push_vlan:0x8100,set_field:4101->vlan_vid"),
+        ("arp", "mod_dl_src:fa:16:3e:00:00:01,IN_PORT", "set_field:fa:16:3e:00:00:01->eth_src,IN_PORT"),
+        ("ip", "mod_nw_src:10.0.0.1,mod_nw_tos:4", "set_field:10.0.0.1->ip_src,set_field:1->ip_dscp"),
+        ("udp", "mod_tp_dst:53", "set_field:53->udp_dst"),
+        ("ip", "learn(table=1,a),ct(commit,nat(src=1)),strip_vlan", "learn(table=1,a),ct(commit,nat(src=1)),pop_vlan"),
+    ],
+)  # fmt: skip
+def test_old_action_words_become_openflow_14s(match: str, actions: str, expected: str) -> None:
+    assert modern(match, actions) == expected
+
+
+def test_actions_are_split_at_the_outermost_commas_only() -> None:
+    assert split_actions("a,b(c,d(e,f)),g") == ["a", "b(c,d(e,f))", "g"]
+
+
+def test_a_flow_with_the_same_object_on_the_switch_is_no_change_and_others_are() -> None:
+    same, other, extra = (Flow("br0", 0, priority, "", "drop") for priority in (1, 2, 3))
+    found = Flow("br0", 0, 2, "", "NORMAL")
+    desired = {flow.name: flow for flow in (same, other)}
+    reading = Reading(
+        {same.name: same, other.name: found, extra.name: extra}, frozenset({same.name, other.name, extra.name})
+    )
+    changes = FlowSubsystem("lab").diff(desired, reading)
+    assert [(change.verb, change.before, change.after) for change in changes] == [
+        ("change", found, other),
+        ("remove", extra, None),
+    ]
+
+
+def test_a_flow_that_the_switch_lacks_is_added() -> None:
+    flow = Flow("br0", 0, 1, "in_port={tap1}", "drop")
+    (change,) = FlowSubsystem("lab").diff({flow.name: flow}, Reading())
+    assert change.label == "+ flow br0 table=0,priority=1,in_port={tap1}"
+
+
+def test_load_refuses_an_unknown_field() -> None:
+    with pytest.raises(ValueError, match=r"Flow: .*colour"):
+        FlowSubsystem.load([{"bridge": "br0", "table": 0, "priority": 0, "match": "", "actions": "", "colour": "red"}])
+
+
+def test_lines_and_mappings_of_a_user_mean_the_same() -> None:
+    line = "table=3, priority=10, in_port={eth2},tcp, tcp_dst=80 actions=output:{eth3}"
+    mapping = {"table": 3, "priority": 10, "match": "in_port={eth2},tcp,tcp_dst=80", "actions": "output:{eth3}"}
+    assert read_flows([line], "br0") == read_flows([mapping], "br0")
+    assert list(read_flows(["actions=drop"], "br0").values()) == [Flow("br0", 0, 32768, "", "drop")]
+
+
+@pytest.mark.parametrize(
+    ("flow", "complaint"),
+    [
+        ("table=300,actions=drop", "table '300': must be a number from 0 to 254"),
+        ("priority=x,actions=drop", "priority 'x'"),
+        ("idle_timeout=3,actions=drop", "idle_timeout cannot be given"),
+        ({"tabel": 3}, "unknown key 'tabel'"),
+    ],
+)
+def test_a_malformed_flow_of_a_user_is_refused(flow: object, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        read_flows([flow], "br0")
+
+
+def test_a_flow_given_twice_or_without_bridge_is_refused() -> None:
+    with pytest.raises(ValueError, match="given twice"):
+        read_flows(["ip,actions=drop", "ip actions=NORMAL"], "br0")
+    with pytest.raises(ValueError, match="bridge is missing"):
+        read_flows(["actions=drop"], None)
+
+
+def test_cookies_are_numbers() -> None:
+    assert read_cookie("0x10") == 16
+    assert read_cookie(None) == MODULE_COOKIE
+    with pytest.raises(ValueError, match="cookie 'x'"):
+        read_cookie("x")
