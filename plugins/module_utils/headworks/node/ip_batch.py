@@ -13,10 +13,12 @@ _FAILED = re.compile(r"Command failed -:(\d+)")
 def ip_batch(lines: Sequence[str]) -> None:
     """Run ``lines`` (``ip`` commands without the leading ``ip``) in one process; it stops at the first that fails.
 
-    Names must not have white space: the kernel allows none in link names, and namespaces are checked by ``netns.py``.
-
     :raises ToolError: naming the command that failed and why.
+    :raises ValueError: a line is more than one.
     """
+    for line in lines:
+        if len(line.splitlines()) != 1:
+            raise ValueError(f"ip {line!r}: is not one command")
     if not lines:
         return
     try:

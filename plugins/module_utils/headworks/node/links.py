@@ -51,8 +51,8 @@ class Link:
 
         :raises ValueError: a name the kernel would not take, or a veth without a peer.
         """
-        for name in (self.name, self.peer, self.master):
-            if name and not _NAME.fullmatch(name):
+        for name in (self.name, self.peer or self.name, self.master or self.name):
+            if not _NAME.fullmatch(name):
                 raise ValueError(f"link {self.name!r}: {name!r} is no link name: 1 to 15 characters, no / : or space")
 
 

@@ -32,6 +32,8 @@ def unquieten(nic: str) -> None:
     """The kernel hears the NIC again."""
     if _has_chain(nic):
         run(["nft", "-f", "-"], stdin=f"delete chain netdev {TABLE} {_chain(nic)}\n")
+        if "chain " not in run(["nft", "list", "table", "netdev", TABLE]):
+            run(["nft", "-f", "-"], stdin=f"delete table netdev {TABLE}\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         set_tx_checksum(query, nic, True)
 

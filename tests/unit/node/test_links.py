@@ -1,0 +1,83 @@
+"""Links: what differs, what may stay, and the commands that make one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from headworks.node.links import Link, LinkSubsystem, _adjustments, _create, _rebuild
+from headworks.node.subsystem import Reading
+
+VETH = Link("tap1", "veth", 1450, peer="qr-1", peer_netns="qrouter-1", peer_mac="fa:16:3e:00:00:01", tx_checksum=False)
+
+
+def same(desired: Link, actual: Link) -> bool:
+    return LinkSubsystem("cloud").same(desired, actual)
+
+
+def test_what_the_plan_leaves_open_does_not_differ() -> None:
+    assert same(Link("nic", "existing", 0), Link("nic", "existing", 9000, mac="00:11:22:33:44:55"))
+    assert same(replace(VETH, mac=""), replace(VETH, mac="00:11:22:33:44:55"))
+
+
+@pytest.mark.parametrize(
+    "actual",
+    [
+        replace(VETH, mtu=1500),
+        replace(VETH, up=False),
+        replace(VETH, tx_checksum=True),
+        replace(VETH, master="br0"),
+        replace(VETH, peer="?"),
+        replace(VETH, peer_netns="?"),
+        replace(VETH, kind="bridge"),
+    ],
+)
+def test_what_matters_differs(actual: Link) -> None:
+    assert not same(VETH, actual)
+
+
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        ({"mtu": 9}, False),
+        ({"up": False}, False),
+        ({"master": "x"}, False),
+        ({"peer": "?"}, True),
+        ({"kind": "tap"}, True),
+    ],
+)
+def test_a_link_is_made_anew_only_for_its_kind_and_its_peer(change: dict[str, object], anew: bool) -> None:
+    assert _rebuild(VETH, replace(VETH, **change)) == anew  # type: ignore[arg-type]
+
+
+def test_mac_addresses_are_compared_whatever_their_case() -> None:
+    assert _adjustments(replace(VETH, mac="FA:16:3E:AA:00:01"), replace(VETH, mac="fa:16:3e:aa:00:01")) == []
+
+
+def test_a_veth_is_made_up_marked_and_with_its_peer_in_one_command() -> None:
+    assert _create(VETH, " group 26743") == [
+        "link add name tap1 mtu 1450 group 26743 up type veth"
+        " peer name qr-1 mtu 1450 address fa:16:3e:00:00:01 netns qrouter-1"
+    ]
+
+
+def test_a_foreign_link_is_an_error_for_a_cloud_and_welcome_to_a_module() -> None:
+    desired, actual = {"tap1": VETH}, Reading({"tap1": VETH})
+    with pytest.raises(ValueError, match="tap1 exists and is not ours"):
+        LinkSubsystem("cloud").diff(desired, actual)
+    assert LinkSubsystem().diff(desired, actual) == []
+
+
+def test_an_existing_nic_must_exist_unless_a_veth_brings_it() -> None:
+    port = Link("qvb1", "existing", 0, master="qbr1")
+    with pytest.raises(ValueError, match="qvb1: there is no such interface"):
+        LinkSubsystem("cloud").diff({"qvb1": port}, Reading())
+    pair = Link("qvo1", "veth", peer="qvb1")
+    changes = LinkSubsystem("cloud").diff({"qvb1": port, "qvo1": pair}, Reading())
+    assert [one.name for one in changes] == ["qvb1", "qvo1"]
+
+
+@pytest.mark.parametrize("name", ["", "sixteen-letters-", "a b", "a/b", "a\nlink delete eth0"])
+def test_a_name_that_the_kernel_would_not_take_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="link"):
+        Link(name, "tap")
