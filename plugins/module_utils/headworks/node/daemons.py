@@ -90,7 +90,7 @@ class DaemonSubsystem(Subsystem[D]):
             ours = self.owner is not None and cloud in (None, self.owner)
             if ours or name in desired:
                 problems = self._problems(one, cloud, states.get(name, units.ABSENT))
-                if not unit_current:
+                if not unit_current or (name in states and states[name].outdated):
                     problems.append("its unit file is missing or of another version")
                 objects[name] = replace(one, problems=tuple(problems))
             if ours:
@@ -106,8 +106,8 @@ class DaemonSubsystem(Subsystem[D]):
         for name, one in wanted.items():  # bad values are refused before anything is written
             self.unit(name)
             self.files(one)
-        units.install({self._unit_file: self.unit_text()})
         states = self._states()
+        units.install({self._unit_file: self.unit_text()}, outdated=any(state.outdated for state in states.values()))
         to_start, to_reload = {}, []
         for name, one in wanted.items():
             state = states.get(name, units.ABSENT)

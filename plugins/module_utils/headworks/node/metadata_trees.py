@@ -17,6 +17,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,22 +164,30 @@ def _sum(content: bytes) -> str:
 def _build(trees: Path, name: str, one: InstanceMetadata, group: int) -> None:
     fresh = trees / f".{name}"
     shutil.rmtree(fresh, ignore_errors=True)
-    _make_directory(fresh, group)
-    made = {fresh}
-    for path, text in layout(one.files, one.links).items():
-        target = fresh / path
-        for directory in reversed(target.relative_to(fresh).parents):
-            if fresh / directory not in made:
-                _make_directory(fresh / directory, group)
-                made.add(fresh / directory)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(text.encode())
-            os.fchmod(descriptor, 0o640)
-            os.fchown(descriptor, 0, group)
+    with _born_closed(group):
+        fresh.mkdir()
+        made = {fresh}
+        for path, text in layout(one.files, one.links).items():
+            target = fresh / path
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            target.write_bytes(text.encode())
     for path, target_path in one.links.items():
         (fresh / path).symlink_to(os.path.relpath(fresh / target_path, (fresh / path).parent))
     fresh.rename(trees / name)
+
+
+@contextmanager
+def _born_closed(group: int) -> Iterator[None]:
+    """What is made in the body is root's, readable by ``group`` and by nobody else from its first moment on."""
+    mask, before = os.umask(0o027), os.getegid()
+    os.setegid(group)
+    try:
+        yield
+    finally:
+        os.setegid(before)
+        os.umask(mask)
 
 
 def _make_directory(path: Path, group: int) -> None:

@@ -17,22 +17,24 @@ from .process import NETNS_DIR, ToolError, has_tool, run
 UNIT_DIR = Path("/etc/systemd/system")
 BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
 
-_PROPERTIES = ("Id", "ActiveState", "SubState", "MainPID")
+_PROPERTIES = ("Id", "ActiveState", "SubState", "MainPID", "NeedDaemonReload")
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """What systemd says of a unit: ``active`` and ``sub`` in its own words, ``pid`` of the main process (0 = none)."""
+    """What systemd says of a unit: ``active`` and ``sub`` in its own words, ``pid`` of the main process (0 = none);
+    ``outdated`` when the unit's file is another by now than the one it knows."""
 
     active: str
     sub: str = ""
     pid: int = 0
+    outdated: bool = False
 
     @property
     def running(self) -> bool:
-        """Whether it is up and serves (not starting, not waiting to be started again). A daemon that says of itself that
-        it is reloading (haproxy's master) serves meanwhile."""
+        """Whether it is up and serves (not starting, not waiting to be started again). One that says of itself that it
+        is reloading (haproxy's master) serves meanwhile."""
         return self.active in {"active", "reloading"}
 
     @property
@@ -81,7 +83,8 @@ def parse_states(text: str) -> dict[str, UnitState]:
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" in values:
             pid = int(values.get("MainPID") or 0)
-            states[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("SubState", ""), pid)
+            outdated = values.get("NeedDaemonReload") == "yes"
+            states[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("SubState", ""), pid, outdated)
     return states
 
 
@@ -103,20 +106,21 @@ def installed(units: Mapping[str, str]) -> bool:
     return all(read_text(UNIT_DIR / name) == text for name, text in units.items())
 
 
-def install(units: Mapping[str, str]) -> None:
-    """Write unit files (name → text); systemd is told only when one changed."""
+def install(units: Mapping[str, str], outdated: bool = False) -> None:
+    """Write unit files (name → text). systemd finds new ones by itself; it is told (which makes it read everything
+    again, a quarter of a second) only when one changed, or when it is known to have an old one (``outdated``)."""
     UNIT_DIR.mkdir(parents=True, exist_ok=True)
-    if sum(write_file(UNIT_DIR / name, text) for name, text in units.items()):
+    for name, text in units.items():
+        known = (UNIT_DIR / name).exists()
+        outdated |= write_file(UNIT_DIR / name, text) and known
+    if outdated:
         run(["systemctl", "daemon-reload"])
 
 
 def uninstall(names: Collection[str]) -> None:
-    """Remove unit files; systemd is told only when one was there."""
-    there = [UNIT_DIR / name for name in names if (UNIT_DIR / name).exists()]
-    for path in there:
-        path.unlink()
-    if there:
-        run(["systemctl", "daemon-reload"])
+    """Remove unit files of stopped units, which systemd has forgotten by then."""
+    for name in names:
+        (UNIT_DIR / name).unlink(missing_ok=True)
 
 
 def start(names: Collection[str]) -> None:
