@@ -1,5 +1,5 @@
-"""A wire and a guest for testing the nano image by itself: a network namespace with taps, dnsmasq and a metadata service,
-and QEMU (TCG) with the image's overlay on them. What the guest must do is in test_nano_image.py.
+"""A wire and a guest for testing the nano image by itself: a network namespace with taps, dnsmasq and a metadata
+service, and QEMU (TCG) with the image's overlay on them. What the guest must do is in test_nano_image.py.
 
 Everything belongs to the test's own namespace and directory; processes are ended by their own handles.
 """
@@ -23,8 +23,12 @@ from pathlib import Path
 GATEWAY = "10.18.0.1"
 ADDRESS = "10.18.0.3"
 MACS = ("fa:16:3e:00:00:01", "fa:16:3e:00:00:02")
+OFFLOADS = ("tso4", "tso6", "ecn", "ufo")
 # Under the userspace datapath of Open vSwitch nothing fills in checksums left to the hardware: guests run like this.
-NO_OFFLOADS = "csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off"
+NO_OFFLOADS = ",".join(
+    f"{feature}=off"
+    for feature in ("csum", "gso", "guest_csum", *(f"{side}_{kind}" for side in ("guest", "host") for kind in OFFLOADS))
+)
 _counter = itertools.count()
 
 METADATA_SERVER = """
@@ -46,8 +50,8 @@ http.server.ThreadingHTTPServer(("169.254.169.254", 80), Handler).serve_forever(
 """
 
 
-def run(*command: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=check, text=True, capture_output=True, **options)  # type: ignore[call-overload]
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=True, text=True, capture_output=True)
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -116,7 +120,7 @@ class Wire:
             "meta-data/local-hostname": "vm1.novalocal",
             "meta-data/public-keys/": "0=ops",
             "meta-data/public-keys/0/openssh-key": self.public_key,
-            "user-data": "#!/bin/sh\necho \"user data says $((40 + 2)) on $(hostname)\"\n",
+            "user-data": '#!/bin/sh\necho "user data says $((40 + 2)) on $(hostname)"\n',
             **changes,
         }
         served = {f"/2009-04-04/{path}": body for path, body in answers.items() if body is not None}
@@ -187,7 +191,9 @@ class Guest:
             "-o", "ConnectTimeout=10", f"{user}@{address}", command,
         )  # fmt: skip
 
-    def ssh(self, command: str, user: str = "root", check: bool = True, stdin: str | None = None, **options: str) -> str:
+    def ssh(
+        self, command: str, user: str = "root", check: bool = True, stdin: str | None = None, **options: str
+    ) -> str:
         """Output of a command in the guest; a changed host key is an error, as for any user."""
         result = subprocess.run(
             self.ssh_command(command, user, **options), input=stdin, text=True, capture_output=True, timeout=60

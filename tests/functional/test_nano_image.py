@@ -72,7 +72,12 @@ def test_takes_address_routes_dns_and_mtu_from_dhcp(vm1: Guest) -> None:
 
 def test_console_shows_each_metadata_request_with_its_answer(vm1: Guest) -> None:
     base = "http://169.254.169.254/2009-04-04"
-    for path in ("meta-data/instance-id", "meta-data/local-hostname", "meta-data/public-keys/0/openssh-key", "user-data"):
+    for path in (
+        "meta-data/instance-id",
+        "meta-data/local-hostname",
+        "meta-data/public-keys/0/openssh-key",
+        "user-data",
+    ):
         vm1.wait_for(rf"^headworks-nano: GET {base}/{path}: 200, \d+ bytes$")
 
 
@@ -119,7 +124,9 @@ def test_tcp_works_in_both_directions_without_any_offload(vm1: Guest) -> None:
 
 def test_can_serve_tcp(vm1: Guest) -> None:
     vm1.ssh("setsid nc -ll -p 7777 -e /bin/hostname </dev/null >/dev/null 2>&1 &")
-    ask = vm1.wire.command("python3", "-c", f"import socket; print(socket.create_connection(('{ADDRESS}', 7777), 10).recv(99))")
+    ask = vm1.wire.command(
+        "python3", "-c", f"import socket; print(socket.create_connection(('{ADDRESS}', 7777), 10).recv(99))"
+    )
     assert "vm1" in run(*ask).stdout
 
 
@@ -156,9 +163,11 @@ def test_renewed_lease_changes_what_is_different_and_drops_nothing(vm1: Guest) -
         "--dhcp-option=option:dns-server,10.18.0.9", "--dhcp-option=26,1400",
         "--dhcp-option=121,0.0.0.0/0,10.18.0.254,192.0.2.0/24,10.18.0.253",
     )  # fmt: skip
-    # A connection that is open across the change, and an address the kernel would stamp anew had it been removed.
+    # A connection that is open across the change.
     session = subprocess.Popen(
-        vm1.ssh_command("kill -USR1 $(cat /run/nano/net/eth0/pid); sleep 6; echo still here"), stdout=subprocess.PIPE, text=True
+        vm1.ssh_command("kill -USR1 $(cat /run/nano/net/eth0/pid); sleep 6; echo still here"),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     output, _ = session.communicate(timeout=60)
     assert output == "still here\n"
@@ -172,7 +181,9 @@ def test_renewed_lease_changes_what_is_different_and_drops_nothing(vm1: Guest) -
 
 def test_nic_plugged_in_later_is_configured_and_forgotten_when_pulled(vm1: Guest) -> None:
     vm1.wire.start_dhcp(
-        f"--dhcp-option=option:router,{GATEWAY}", "--dhcp-range=10.22.22.0,static,120s", f"--dhcp-host={MACS[1]},10.22.22.9"
+        f"--dhcp-option=option:router,{GATEWAY}",
+        "--dhcp-range=10.22.22.0,static,120s",
+        f"--dhcp-host={MACS[1]},10.22.22.9",
     )
     vm1.qmp("netdev_add", type="tap", id="n1", ifname="tap1", script="no", downscript="no")
     vm1.qmp("device_add", driver="virtio-net-pci", id="late", netdev="n1", mac=MACS[1], csum=False, guest_csum=False)
@@ -233,7 +244,7 @@ def test_q35_with_two_nics_static_routes_and_nothing_but_an_instance_id(guests: 
         "--dhcp-option=tag:tap0,121,169.254.169.254/32,10.18.0.1,198.51.100.0/24,10.18.0.7",
         "--dhcp-option=tag:tap1,option:router,10.22.22.1",
     )  # fmt: skip
-    guest.wire.start_metadata(**{path: None for path in ("meta-data/public-keys/", "user-data")})
+    guest.wire.start_metadata(**dict.fromkeys(("meta-data/public-keys/", "user-data")))
     guest.boot()
     table = re.findall(r"^headworks-nano: route table: (.*?) *$", guest.text(), re.MULTILINE)
     assert "default via 10.22.22.1 dev eth1  metric 201" in table
