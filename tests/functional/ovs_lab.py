@@ -21,6 +21,7 @@ def run(*words: str, text: str | None = None) -> str:
     return done.stdout
 
 
+GROUP = 26999  # not the engine's own, so that no other test's links are meant
 OFCTL = ("ovs-ofctl", "-O", "OpenFlow14")
 
 
@@ -152,6 +153,7 @@ class OvsLab:
         address = port["external_ids"]["attached-mac"]
         words = ["ip", "link", "add", link["name"], "type", "veth", "peer", "name", device, "netns", netns]
         run(*words, "address", address)
+        run("ip", "link", "set", link["name"], "group", str(GROUP))
         for args in (["ip", "-n", netns, "link", "set", device, "up"], ["ip", "link", "set", link["name"], "up"]):
             run(*args)
         for where, name in ((netns, device), ("", link["name"])):

@@ -37,7 +37,7 @@ class RouterLab:
     def __init__(self, state: Mapping[str, Any], prefix: str) -> None:
         self.prefix = prefix
         sections = state["sections"]
-        self.table = sections["nft"][0]
+        self.table = next(one for one in sections["nft"] if one["name"])
         self.netns = self.table["name"]
         self.config = next(one for one in sections["l3"] if one["name"] == self.netns)
         self.links = [one for one in sections["links"] if one.get("peer_netns") == self.netns]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from clouds import make_instance, make_port, provider_cloud, s1_cloud
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
 from headworks.plan.wire import wire
-from ovs_lab import OFCTL, OvsLab, run
+from ovs_lab import GROUP, OFCTL, OvsLab, run
+from router_lab import nft_text
 
 VM1, VM2, VM3, VM4 = "10.18.0.3", "10.18.0.4", "10.22.22.3", "10.18.0.5"
 PORTS = {"vm2": make_port("internal", VM2, "compute2", OWNER_INSTANCE, "vm2")}
@@ -230,6 +233,42 @@ def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> N
     learned = run(*OFCTL, "dump-flows", compute2.ours("br-tun"), f"table=20,cookie={LEARNED}/-1")
     assert behind in learned
     assert compute2.outputs("br-tun", question) == {TO_COMPUTE1}
+
+
+def test_guest_reaches_nothing_of_the_node_itself(compute2: OvsLab) -> None:
+    """The node's kernel sees what a packet socket reads; without the host's tables it answers, past every flow."""
+    node = "10.18.0.250"
+    guest, tap = compute2.guest(PORTS["vm2"].id), PORTS["vm2"].tap
+    tables = "".join(nft_text(one) for one in compute2.sections["nft"]).replace("26743", str(GROUP))
+    run("ip", "address", "add", f"{node}/32", "dev", "lo")
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind((node, 0))
+    listener.settimeout(0.3)
+    target = Path("/sys/class/net", tap, "address").read_text().strip()
+    knock = v4(VM2, node, udp(1000, listener.getsockname()[1], b"knock"), dst_mac=target)
+    answer = mac(target) + bytes([10, 18, 0, 250]) + mac(MAC2)
+
+    def answers() -> tuple[bool, bool]:
+        guest.send(arp(1, (MAC2, VM2), ("00:00:00:00:00:00", node)))
+        guest.send(knock)
+        try:
+            heard = listener.recv(100) == b"knock"
+        except TimeoutError:
+            heard = False
+        try:
+            return bool(guest.until(answer, seconds=0.3)), heard
+        except TimeoutError:
+            return False, heard
+
+    try:
+        assert answers() == (True, True), "this test's premise"
+        run("nft", "-f", "-", text=tables.replace("headworks", "wdp"))
+        assert answers() == (False, False)
+    finally:
+        for family in ("inet", "arp"):
+            subprocess.run(["nft", "delete", "table", family, "wdp"], capture_output=True, check=False)
+        run("ip", "address", "del", f"{node}/32", "dev", "lo")
+        listener.close()
 
 
 def test_switch_holds_the_flows_as_the_plan_writes_them(compute2: OvsLab, provider: OvsLab) -> None:

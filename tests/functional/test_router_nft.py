@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from clouds import identity, s1_cloud
@@ -146,14 +147,20 @@ def test_without_source_nat_the_networks_are_routed_openly() -> None:
     "router", [{}, {"enable_snat": False}, {"floating_ips": ()}, {"gateway": None, "floating_ips": ()}]
 )
 def test_nft_prints_the_rules_as_the_plan_writes_them(router: dict[str, object], unique: str) -> None:
-    table = wire(cloud_with(**router))["network1"]["sections"]["nft"][0]
     run("ip", "netns", "add", unique)
     try:
-        run("ip", "netns", "exec", unique, "nft", "-f", "-", text=nft_text(table))
-        listed = run("ip", "netns", "exec", unique, "nft", "list", "table", "ip", "headworks")
-        maps = json.loads(run("ip", "netns", "exec", unique, "nft", "-j", "list", "maps"))
+        for table in wire(cloud_with(**router))["network1"]["sections"]["nft"]:
+            check_spelling(table, ["ip", "netns", "exec", unique, "nft"])
     finally:
         subprocess.run(["ip", "netns", "del", unique], check=True)
+
+
+def check_spelling(table: Mapping[str, Any], nft: list[str]) -> None:
+    """Load a table where ``nft`` runs, and hold what it lists against the record."""
+    family = table.get("family", "ip")
+    run(*nft, "-f", "-", text=nft_text(table))
+    listed = run(*nft, "list", "table", family, "headworks")
+    maps = json.loads(run(*nft, "-j", "list", "maps", family))
     chains = {
         name: [line.strip() for line in body.splitlines() if line.strip()]
         for name, body in re.findall(r"chain (\w+) \{\n(.*?)\n\t\}", listed, re.DOTALL)

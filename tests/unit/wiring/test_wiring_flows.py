@@ -72,7 +72,10 @@ def test_allowed_pair_with_a_mac_of_its_own_is_tied_to_that_mac() -> None:
 def test_each_tunnel_type_has_its_table(kind: str, table: int) -> None:
     found = lines(sections(s1_cloud(kind=kind), "compute1"))
     assert f"br-tun table=0,priority=1,in_port={{{kind}-0a000120}} actions=resubmit(,{table})" in found
-    assert f"br-tun table={table},priority=1,tun_id=0x2 actions=push_vlan:0x8100,set_field:4097->vlan_vid,resubmit(,10)" in found
+    assert (
+        f"br-tun table={table},priority=1,tun_id=0x2 actions=push_vlan:0x8100,set_field:4097->vlan_vid,resubmit(,10)"
+        in found
+    )
 
 
 def test_local_ports_are_neither_answered_for_nor_sent_into_tunnels(s1: Callable[[str], Sections]) -> None:

@@ -28,9 +28,14 @@ def config(found: Sections) -> dict[str, Any]:
     return next(one for one in found["l3"] if one["name"] == NETNS)
 
 
+def table(found: Sections) -> dict[str, Any]:
+    """The router's nftables table."""
+    return next(one for one in found["nft"] if one["name"] == NETNS)
+
+
 def rules(found: Sections, chain: str) -> list[str]:
     """The rules of a chain of the router's table; empty when there is no such chain."""
-    return next((list(one["rules"]) for one in found["nft"][0]["chains"] if one["name"] == chain), [])
+    return next((list(one["rules"]) for one in table(found)["chains"] if one["name"] == chain), [])
 
 
 def test_devices_have_the_gateway_addresses_and_the_floating_ips(s1: Callable[[str], Sections]) -> None:
@@ -71,25 +76,24 @@ def test_kernel_switches(s1: Callable[[str], Sections]) -> None:
 
 
 def test_floating_ips_are_map_elements(s1: Callable[[str], Sections]) -> None:
-    (table,) = s1("network1")["nft"]
-    assert table["name"] == NETNS
-    assert {one["name"]: one["elements"] for one in table["maps"]} == {
+    found = table(s1("network1"))
+    assert {one["name"]: one["elements"] for one in found["maps"]} == {
         "floating_dnat": {"172.16.19.232": "10.18.0.3"},
         "floating_snat": {"10.18.0.3": "172.16.19.232"},
     }
-    assert table["floating_maps"] == ["floating_dnat"]
+    assert found["floating_maps"] == ["floating_dnat"]
 
 
 def test_rules_do_not_grow_with_floating_ips(s1: Callable[[str], Sections]) -> None:
     many = tuple(
         FloatingIp(f"172.16.20.{n}", "ext", f"10.18.0.{n}", f"vm{n}", identity(str(n))) for n in range(10, 110)
     )
-    assert with_router(floating_ips=many)["nft"][0]["chains"] == s1("network1")["nft"][0]["chains"]
+    assert table(with_router(floating_ips=many))["chains"] == table(s1("network1"))["chains"]
 
 
 def test_two_floating_ips_of_one_address_both_lead_in_and_the_lower_leads_out() -> None:
     two = tuple(FloatingIp(f"172.16.20.{n}", "ext", "10.18.0.3", "vm1", identity(str(n))) for n in (5, 6))
-    maps = {one["name"]: one["elements"] for one in with_router(floating_ips=two)["nft"][0]["maps"]}
+    maps = {one["name"]: one["elements"] for one in table(with_router(floating_ips=two))["maps"]}
     assert maps["floating_dnat"] == {"172.16.20.5": "10.18.0.3", "172.16.20.6": "10.18.0.3"}
     assert maps["floating_snat"] == {"10.18.0.3": "172.16.20.5"}
 
@@ -113,7 +117,7 @@ def test_without_source_nat_floating_ips_work_and_the_networks_are_open() -> Non
 
 def test_router_without_gateway_has_no_nat_and_no_default_route() -> None:
     found = with_router(gateway=None, floating_ips=())
-    assert {one["name"] for one in found["nft"][0]["chains"]} == {"input", "forward"}
-    assert "maps" not in found["nft"][0]
+    assert {one["name"] for one in table(found)["chains"]} == {"input", "forward"}
+    assert "maps" not in table(found)
     assert "routes" not in config(found)
     assert {one["name"] for one in config(found)["devices"]} == {QR1, QR2, "lo"}

@@ -118,7 +118,7 @@ class NftSubsystem(Subsystem[NftTable]):
 def _ours(owner: str) -> Iterator[NftTable]:
     """Where tables of ours may be."""
     for netns in ("", *owned_namespaces(owner)):
-        for family in ("ip", "ip6", "inet"):
+        for family in ("ip", "ip6", "inet", "arp"):
             yield NftTable(netns, family)
 
 

@@ -11,6 +11,7 @@ from .wiring.dhcp import dhcp_l3, dhcp_networks
 from .wiring.flows_int import int_flows
 from .wiring.flows_provider import provider_flows
 from .wiring.flows_tun import tun_flows
+from .wiring.host_nft import host_tables
 from .wiring.instances import disks, domains, images
 from .wiring.links import links, namespaces
 from .wiring.metadata import instance_metadata, metadata_proxies
@@ -55,6 +56,10 @@ def _l3(view: NodeView) -> list[Any]:
     return sorted([*router_l3(view), *dhcp_l3(view)], key=lambda one: one.name)
 
 
+def _nft(view: NodeView) -> list[Any]:
+    return [*host_tables(view), *router_tables(view)]
+
+
 _SECTIONS: Mapping[str, Callable[[NodeView], Sequence[Any] | None]] = {
     "netns": namespaces,
     "links": links,
@@ -63,7 +68,7 @@ _SECTIONS: Mapping[str, Callable[[NodeView], Sequence[Any] | None]] = {
     "underlay": underlay,
     "flows": _flows,
     "l3": _l3,
-    "nft": router_tables,
+    "nft": _nft,
     "dhcp": dhcp_networks,
     "metadata_proxies": metadata_proxies,
     "metadata": instance_metadata,

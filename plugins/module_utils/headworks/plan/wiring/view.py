@@ -95,9 +95,14 @@ class NodeView:
         return bool(self.node.roles & {"network", "compute"})
 
     @property
+    def userspace(self) -> bool:
+        """Whether the node switches with Open vSwitch's userspace datapath."""
+        return self.node.datapath_type == "netdev"
+
+    @property
     def offload(self) -> bool:
         """Whether checksums may be left to the receiver: not on the userspace datapath, which never completes them."""
-        return self.node.datapath_type != "netdev"
+        return not self.userspace
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

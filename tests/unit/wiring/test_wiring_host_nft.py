@@ -1,0 +1,23 @@
+"""What the node's own kernel may say to guests' links, and hear from them: nothing."""
+
+from __future__ import annotations
+
+from clouds import s1_cloud
+from states import sections
+
+
+def rules(datapath: str) -> dict[str, dict[str, list[str]]]:
+    """Family → chain → rules of the root namespace's tables."""
+    tables = [one for one in sections(s1_cloud(datapath), "compute1")["nft"] if one["name"] == ""]
+    return {one["family"]: {chain["name"]: chain["rules"] for chain in one["chains"]} for one in tables}
+
+
+def test_userspace_node_neither_hears_nor_answers_guests() -> None:
+    assert rules("netdev") == {
+        "inet": {"output": ["oifgroup 26743 drop"], "prerouting": ["iifgroup 26743 drop"]},
+        "arp": {"output": ["oifgroup 26743 drop"], "input": ["iifgroup 26743 drop"]},
+    }
+
+
+def test_kernel_node_only_has_to_be_kept_from_speaking() -> None:
+    assert rules("system") == {"inet": {"output": ["oifgroup 26743 drop"]}, "arp": {"output": ["oifgroup 26743 drop"]}}
