@@ -5,10 +5,12 @@ Which flows a node needs is the plan's business (``plan/wiring/flows*.py``), how
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 from .openflow import Entry, modern, parse, ports_in, spelling, write_ports
@@ -112,13 +114,14 @@ class FlowSubsystem(Subsystem[Flow]):
             return Reading()
         switches = _switches(self.endpoint)
         known, unknown = self._write(desired, switches)
-        self._check([line for lines in unknown.values() for line in lines])
+        fresh = list(chain(*unknown.values()))
         objects: dict[str, Flow] = {}
         owned: set[str] = set()
         pruned = self.prune | {name for name in switches.bridges if self._has_our_flows(switches, name)}
         for bridge in sorted((set(known) | pruned) & set(switches.bridges)):
             lines = known.get(bridge, [])
             comparison = self._compare(bridge, lines)
+            fresh += [line for line in lines if line[0].name in comparison.differing]
             objects.update({flow.name: flow for flow, _ in lines})
             for name, actual in comparison.differing.items():
                 if actual is None:
@@ -130,6 +133,7 @@ class FlowSubsystem(Subsystem[Flow]):
                 objects[flow.name] = flow
                 if self.owner is not None or bridge in self.prune:
                     owned.add(flow.name)
+        self._check(fresh)
         return Reading(objects, frozenset(owned))
 
     def same(self, desired: Flow, actual: Flow) -> bool:
@@ -268,9 +272,9 @@ class FlowSubsystem(Subsystem[Flow]):
         return {entry.where: lines[entry.cookie - 1][0] for entry in entries}
 
     def _check(self, lines: Sequence[tuple[Flow, str]]) -> None:
-        """That flows which cannot be compared yet are well-formed."""
+        """That flows which the switch does not have are well-formed; check mode tells, too."""
         if lines:
-            self._ofctl(lines, "diff-flows", "/dev/null", "/dev/stdin")
+            self._ofctl(lines, "parse-flows", "/dev/stdin")
 
     def _ofctl(self, lines: Sequence[tuple[Flow, str]], *arguments: str) -> str:
         text = "".join([line for _, line in lines])
@@ -289,7 +293,7 @@ class FlowSubsystem(Subsystem[Flow]):
         while len(lines) > 1:
             half = lines[: len(lines) // 2]
             text = "".join([line for _, line in half])
-            _, complaints = run_both([*OFCTL, "diff-flows", "/dev/null", "/dev/stdin"], stdin=text, ok=(0, 1, 2))
+            _, complaints = run_both([*OFCTL, "parse-flows", "/dev/stdin"], stdin=text, ok=(0, 1))
             lines = half if NOT_NORMAL in complaints else lines[len(half) :]
         return str(self.describe(lines[0][0]))
 
@@ -352,10 +356,9 @@ def _as_flow(bridge: str, entry: Entry) -> Flow:
 
 def _explain(message: str, lines: Sequence[tuple[Flow, str]]) -> str:
     """ovs-ofctl's message with the flow's text instead of its line number."""
-    for marker in ("/dev/stdin:", " -:"):
-        number, colon, reason = message.partition(marker)[2].partition(":")
-        if colon and number.isdigit() and 0 < int(number) <= len(lines):
-            return f"flow {lines[int(number) - 1][1].strip()!r}: {reason.strip()}"
+    found = re.search(r"(?:/dev/stdin| -):(\d+): (.*)", message)
+    if found and 0 < int(found[1]) <= len(lines):
+        return f"flow {lines[int(found[1]) - 1][1].strip()!r}: {found[2]}"
     return message
 
 

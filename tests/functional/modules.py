@@ -1,0 +1,42 @@
+"""Running a module of library/ as Ansible would on a node: a process of its own, arguments as JSON, a JSON answer.
+
+The node image has no Ansible; the checkout's virtual environment has, and its Python is the node's version.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).resolve().parents[2]
+SITE_PACKAGES = TOP / ".venv/lib/python3.11/site-packages"
+
+RUNNER = """
+import json, runpy, sys
+sys.path.append(sys.argv[1])
+import ansible.module_utils
+ansible.module_utils.__path__.append(sys.argv[2])
+import ansible.module_utils.basic as basic
+basic._ANSIBLE_ARGS = sys.stdin.buffer.read()
+basic._ANSIBLE_PROFILE = "legacy"
+runpy.run_path(sys.argv[3], run_name="__main__")
+"""
+
+
+def run_module(name: str, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+    """What module ``name`` answers to ``options``; a failed one has ``failed`` and ``msg``."""
+    given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
+    words = [sys.executable, "-c", RUNNER, SITE_PACKAGES, TOP / "plugins/module_utils", TOP / f"library/{name}.py"]
+    done = subprocess.run(
+        [str(word) for word in words],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout, f"module {name} said nothing: {done.stderr}"
+    return dict(json.loads(done.stdout))

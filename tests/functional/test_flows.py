@@ -1,0 +1,267 @@
+"""FlowSubsystem with a real switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from headworks.node import flows as flows_module
+from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.flows import COOKIE, LEARN_COOKIE, Flow, FlowSubsystem, dump
+from headworks.node.process import ToolError
+from shell import sh
+
+
+@pytest.fixture
+def bridge(unique: str) -> Iterator[str]:
+    """A bridge of cloud ``unique`` with two ports, <bridge>1 and <bridge>2."""
+    words = ["add-br", unique, "--", "set", "bridge", unique, "datapath_type=netdev", "fail_mode=secure"]
+    sh("ovs-vsctl", *words, f"external_ids:headworks={unique}")
+    for number in "12":
+        add_port(unique, f"{unique}{number}")
+    yield unique
+    sh("ovs-vsctl", "--if-exists", "del-br", unique)
+
+
+def add_port(bridge: str, name: str) -> None:
+    sh("ovs-vsctl", "add-port", bridge, name, "--", "set", "interface", name, "type=internal")
+
+
+def run(owner: str | None, *flows: Flow, check: bool = False, **options: Any) -> Result:
+    return converge([(FlowSubsystem(owner, **options), {one.name: one for one in flows})], check=check)
+
+
+def labels(result: Result) -> list[str]:
+    return [f"{one['verb']} {one['name'].partition(' ')[2]}" for one in result.changes]
+
+
+def number(port: str) -> str:
+    return sh("ovs-vsctl", "get", "interface", port, "ofport").strip()
+
+
+def test_flows_go_in_with_our_cookie_and_ports_as_numbers_and_a_second_run_changes_nothing(bridge: str) -> None:
+    flows = (
+        Flow(bridge, 0, 10, f"in_port={{{bridge}1}},tcp,tcp_dst=80", f"output:{{{bridge}2}}"),
+        Flow(bridge, 23, 0, "", "drop"),
+    )
+    assert sorted(labels(run(bridge, *flows))) == [
+        f"add table=0,priority=10,in_port={{{bridge}1}},tcp,tcp_dst=80",
+        "add table=23,priority=0,any",
+    ]
+    first, second = number(f"{bridge}1"), number(f"{bridge}2")
+    assert dump(bridge) == [
+        f"cookie={COOKIE:#x}, priority=10,tcp,in_port={first},tp_dst=80 actions=output:{second}",
+        f"cookie={COOKIE:#x}, table=23, priority=0 actions=drop",
+    ]
+    assert not run(bridge, *flows).changed
+
+
+ARP_ANSWER = (
+    "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],mod_dl_src:fa:16:3e:00:00:01,load:0x2->NXM_OF_ARP_OP[],"
+    "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],load:0xfa163e000001->NXM_NX_ARP_SHA[],load:0xa120001->NXM_OF_ARP_SPA[],in_port"
+)
+LEARN = (
+    f"learn(table=20,cookie={LEARN_COOKIE:#x},priority=1,hard_timeout=300,NXM_OF_VLAN_TCI[0..11],"
+    "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
+    "output:NXM_OF_IN_PORT[]),output:1"
+)
+# As planners and people write them; each must be equal to itself once it is in the switch.
+SPELLINGS = [
+    ("ip", "dec_ttl,output:1"),
+    ("arp,dl_vlan=3,arp_tpa=10.0.0.1", ARP_ANSWER),
+    ("ct_state=+new-est,ip,reg5=5", "ct(commit,zone=NXM_NX_REG6[0..15]),resubmit(,91)"),
+    ("ip,ct_mark=1", "ct(commit,zone=5,exec(set_field:0x1->ct_mark)),normal"),
+    ("ip,nw_src=10.0.0.1", "conjunction(7,1/2)"),
+    ("dl_vlan=7", "strip_vlan,set_tunnel:0x12,output:1,output:2"),
+    ("dl_vlan=8", "mod_vlan_vid:5,normal"),
+    ("tun_id=9", "mod_vlan_vid:5,resubmit(,10)"),
+    ("tun_id=10", "push_vlan:0x8100,set_field:4103->vlan_vid,NORMAL"),
+    ("dl_vlan=9,dl_dst=fa:16:3e:00:00:01", "pop_vlan,set_field:18->tun_id,output:2"),
+    ("vlan_tci=0x0000/0x1fff", "drop"),
+    ("dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", "resubmit(,22)"),
+    ("icmp6,icmp_type=136,nd_target=fe80::1", "goto_table:30"),
+    ("tcp,tp_dst=0x50/0xfff0", "resubmit(,60)"),
+    ("udp,udp_src=67,udp_dst=68", "mod_tp_dst:53,output:1"),
+    ("ip,nw_dst=10.0.0.0/24", "set_field:10.0.0.1->ip_dst,mod_nw_src:10.0.0.2,output:1"),
+    ("reg0=1", LEARN),
+    ("reg0=2", "set_field:5->reg5,move:NXM_OF_VLAN_TCI[0..11]->NXM_NX_REG6[0..11],output:NXM_NX_REG5[]"),
+    ("in_port=LOCAL", "all,flood,controller"),
+]  # fmt: skip
+
+
+def test_every_way_of_writing_compares_equal_with_itself(bridge: str) -> None:
+    flows = [Flow(bridge, 20, 100 + place, *one) for place, one in enumerate(SPELLINGS)]
+    run(bridge, *flows)
+    assert not run(bridge, *flows).changed
+
+
+def test_every_way_of_writing_is_recognised_when_something_else_differs(bridge: str) -> None:
+    flows = [Flow(bridge, 20, 100 + place, *one) for place, one in enumerate(SPELLINGS)]
+    run(bridge, *flows)
+    changed = [Flow(bridge, flow.table, flow.priority, flow.match, "resubmit(,77)") for flow in flows]
+    assert {one["verb"] for one in run(bridge, *changed, check=True).changes} == {"change"}
+    run(bridge, *changed)
+    assert not run(bridge, *changed).changed
+
+
+def test_a_changed_action_is_a_change_and_a_flow_no_longer_wanted_goes(bridge: str) -> None:
+    first, second = Flow(bridge, 0, 10, f"in_port={{{bridge}1}}", "drop"), Flow(bridge, 0, 11, "ip", "drop")
+    run(bridge, first, second)
+    changed = Flow(bridge, 0, 10, f"in_port={{{bridge}1}}", "NORMAL")
+    result = run(bridge, changed)
+    assert labels(result) == [
+        f"change table=0,priority=10,in_port={{{bridge}1}}",
+        "remove table=0,priority=11,ip",
+    ]
+    assert result.changes[0]["before"].endswith("actions=drop")
+    assert dump(bridge) == [f"cookie={COOKIE:#x}, priority=10,in_port={number(f'{bridge}1')} actions=NORMAL"]
+
+
+def test_foreign_and_learned_flows_stay(bridge: str) -> None:
+    sh("ovs-ofctl", "add-flow", bridge, "cookie=0x77,table=3,priority=5,actions=drop")
+    sh(
+        "ovs-ofctl",
+        "add-flow",
+        bridge,
+        f"cookie={LEARN_COOKIE:#x},table=20,priority=1,hard_timeout=300,dl_vlan=1,actions=1",
+    )
+    run(bridge, Flow(bridge, 0, 1, "", "drop"))
+    assert not run(bridge, Flow(bridge, 0, 1, "", "drop")).changed
+    run(bridge)
+    assert len(dump(bridge)) == 2
+
+
+def test_a_foreign_flow_in_the_place_of_ours_is_replaced_and_shown(bridge: str) -> None:
+    sh("ovs-ofctl", "add-flow", bridge, "cookie=0x77,table=3,priority=5,actions=drop")
+    result = run(bridge, Flow(bridge, 3, 5, "", "drop"))
+    assert result.changes[0]["before"].endswith("actions=drop cookie=0x77")
+    assert dump(bridge) == [f"cookie={COOKIE:#x}, table=3, priority=5 actions=drop"]
+
+
+def test_another_clouds_flows_stay(bridge: str) -> None:
+    run(bridge, Flow(bridge, 0, 1, "", "drop"))
+    assert not run(f"{bridge}-other").changed
+    assert len(dump(bridge)) == 1
+
+
+def test_flows_on_a_foreign_bridge_are_found_again_and_removed_without_trace(bridge: str) -> None:
+    sh("ovs-vsctl", "remove", "bridge", bridge, "external_ids", "headworks")
+    run(bridge, Flow(bridge, 0, 1, "", "NORMAL"))
+    assert labels(run(bridge)) == ["remove table=0,priority=1,any"]
+    assert dump(bridge) == []
+    assert sh("ovs-vsctl", "get", "bridge", bridge, "external_ids").strip() == "{}"
+
+
+def test_a_port_with_a_new_number_gets_its_flows_rewritten(bridge: str) -> None:
+    flows = (
+        Flow(bridge, 0, 10, f"in_port={{{bridge}1}}", f"output:{{{bridge}2}}"),
+        Flow(bridge, 0, 9, "ip", f"output:{{{bridge}1}}"),
+    )
+    run(bridge, *flows)
+    old = number(f"{bridge}1")
+    sh("ovs-vsctl", "set", "interface", f"{bridge}1", "ofport_request=77")
+    assert number(f"{bridge}1") == "77"
+    assert labels(run(bridge, *flows)) == [
+        f"add table=0,priority=10,in_port={{{bridge}1}}",
+        "change table=0,priority=9,ip",
+        f"remove table=0,priority=10,in_port={old}",
+    ]
+    assert len(dump(bridge)) == 2
+    assert not run(bridge, *flows).changed
+
+
+def test_flows_of_ports_that_do_not_exist_are_missing_in_check_mode(bridge: str) -> None:
+    flow = Flow(bridge, 0, 10, f"in_port={{{bridge}9}}", "drop")
+    there = Flow(bridge, 0, 11, "ip", "drop")
+    run(bridge, there)
+    assert labels(run(bridge, flow, there, check=True)) == [f"add table=0,priority=10,in_port={{{bridge}9}}"]
+    add_port(bridge, f"{bridge}9")
+    assert len(labels(run(bridge, flow, there))) == 1
+
+
+def test_a_port_that_never_comes_is_named(bridge: str) -> None:
+    with pytest.raises(ConvergeError, match=rf"flows need ports that have no number: {bridge}9: no such port"):
+        run(bridge, Flow(bridge, 0, 10, f"in_port={{{bridge}9}}", "drop"))
+
+
+def test_a_match_without_its_prerequisites_is_refused_in_check_mode_too_and_named(bridge: str) -> None:
+    good = [Flow(bridge, 0, priority, "ip", "drop") for priority in range(1, 20)]
+    for bad in (
+        Flow(bridge, 0, 30, "tcp_dst=80", "drop"),
+        Flow(bridge, 0, 30, f"in_port={{{bridge}9}},tcp_dst=8", "drop"),
+    ):
+        with pytest.raises(ConvergeError, match=r"priority=30,.*tcp_dst=8.*its match lacks what a field of it depends"):
+            run(bridge, *good[:10], bad, *good[10:], check=True)
+    assert dump(bridge) == []
+
+
+def test_a_flow_that_cannot_be_parsed_is_quoted(bridge: str) -> None:
+    with pytest.raises(ConvergeError, match=r"flow 'cookie=.*priority=2 actions=drp': unknown action drp"):
+        run(bridge, Flow(bridge, 0, 1, "", "drop"), Flow(bridge, 0, 2, "", "drp"))
+
+
+def test_after_the_switch_lost_its_flows_all_are_written_again(bridge: str) -> None:
+    flows = [Flow(bridge, 0, priority, "ip", "drop") for priority in range(1, 20)]
+    run(bridge, *flows)
+    sh("ovs-ofctl", "del-flows", bridge)
+    assert len(run(bridge, *flows).changes) == 19
+    assert not run(bridge, *flows).changed
+
+
+def test_a_bridge_that_went_takes_its_flows_with_it(bridge: str) -> None:
+    subsystem = FlowSubsystem(bridge)
+    flow = Flow(bridge, 0, 1, "", "drop")
+    run(bridge, flow)
+    changes = subsystem.diff({}, subsystem.read({}))
+    sh("ovs-vsctl", "del-br", bridge)
+    subsystem.apply(changes)
+    with pytest.raises(ToolError, match=f"ovs-vswitchd has no bridge {bridge}"):
+        subsystem.apply(subsystem.diff({flow.name: flow}, subsystem.read({})))
+
+
+def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(
+    bridge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = flows_module.run_both
+
+    def counted(args: Any, **options: Any) -> Any:
+        calls.append(args[-3:-1])
+        return real(args, **options)
+
+    monkeypatch.setattr(flows_module, "run_both", counted)
+    flows = [
+        Flow(
+            bridge,
+            60 + n % 9,
+            1 + n % 3,
+            f"ip,in_port={{{bridge}1}},nw_src=10.{n >> 16}.{n >> 8 & 255}.{n & 255}",
+            "drop",
+        )
+        for n in range(10_000)
+    ]
+    run(bridge, *flows)
+    assert [call for call in calls if "add-flows" in call] == [["add-flows", bridge]]
+    calls.clear()
+    assert not run(bridge, *flows).changed
+    assert calls == [["diff-flows", bridge]]
+
+
+def test_a_bundle_is_all_or_nothing(bridge: str) -> None:
+    sh(
+        "ovs-vsctl",
+        "set",
+        "bridge",
+        bridge,
+        "flow_tables:5=@t",
+        "--",
+        "--id=@t",
+        "create",
+        "Flow_Table",
+        "flow_limit=1",
+    )
+    first = Flow(bridge, 0, 1, "", "drop")
+    with pytest.raises(ConvergeError, match="add-flows"):
+        run(bridge, first, Flow(bridge, 5, 1, "", "drop"), Flow(bridge, 5, 2, "", "drop"))
+    assert dump(bridge) == []

@@ -1,0 +1,210 @@
+"""OvsPortSubsystem with the real database and switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.ovs import OvsPort, OvsPortSubsystem
+from headworks.node.ovsdb import Ovsdb, OvsdbError
+from shell import sh
+
+
+@pytest.fixture
+def bridges(unique: str) -> Iterator[tuple[str, str]]:
+    names = (f"{unique}A", f"{unique}B")
+    for name in names:
+        sh("ovs-vsctl", "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
+    yield names
+    for name in names:
+        sh("ovs-vsctl", "--if-exists", "del-br", name)
+
+
+@pytest.fixture
+def device(unique: str) -> Iterator[str]:
+    """The name of a veth that the test may make."""
+    yield f"{unique}v"
+    sh("ip", "link", "delete", f"{unique}v", check=False)
+
+
+def make_device(name: str) -> None:
+    sh("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+
+
+def run(owner: str | None, *ports: OvsPort, check: bool = False) -> Result:
+    return converge([(OvsPortSubsystem(owner), {one.name: one for one in ports})], check=check)
+
+
+def labels(result: Result) -> list[str]:
+    return [f"{one['verb']} {one['name']}" for one in result.changes]
+
+
+def column(table: str, name: str, what: str) -> Any:
+    """A column's value in JSON's terms; maps as dicts, sets as lists."""
+    text = sh("ovs-vsctl", "--format=json", f"--columns={what}", "list", table, name)
+    value = json.loads(text)["data"][0][0]
+    if isinstance(value, list) and value[0] == "map":
+        return dict(value[1])
+    return value[1] if isinstance(value, list) else value
+
+
+def test_every_column_gets_into_the_database_and_a_second_run_changes_nothing(
+    unique: str, bridges: tuple[str, str]
+) -> None:
+    one, two = bridges
+    ports = (
+        OvsPort(f"{unique}1", one, "internal", 7, "", (), "02:00:00:00:00:07", 1400, external_ids={"iface-id": "a,b"}),
+        OvsPort(f"{unique}2", one, "internal", vlan_mode="trunk", trunks=(20, 10)),
+        OvsPort(f"{unique}3", one, "vxlan", options={"remote_ip": "192.0.2.9", "local_ip": "192.0.2.1", "key": "flow"}),
+        OvsPort(f"{unique}4", one, "patch", options={"peer": f"{unique}5"}),
+        OvsPort(f"{unique}5", two, "patch", options={"peer": f"{unique}4"}),
+        OvsPort(f"{unique}6", one, "gre", options={"remote_ip": "192.0.2.10"}),
+        OvsPort(f"{unique}7", one, "geneve", options={"remote_ip": "192.0.2.11", "key": "7"}),
+    )  # fmt: skip
+    assert labels(run(unique, *ports)) == [f"add {port.name}" for port in ports]
+    assert column("port", f"{unique}1", "tag") == 7
+    assert column("interface", f"{unique}1", "external_ids") == {"iface-id": "a,b"}
+    assert column("port", f"{unique}1", "external_ids") == {"headworks": unique}
+    assert column("port", f"{unique}2", "trunks") == [10, 20]
+    assert column("interface", f"{unique}3", "options") == ports[2].options
+    assert "02:00:00:00:00:07" in sh("ip", "link", "show", f"{unique}1")
+    assert "mtu 1400" in sh("ip", "link", "show", f"{unique}1")
+    assert sh("ovs-vsctl", "list-ports", two).split() == [f"{unique}5"]
+    assert not run(unique, *ports).changed
+
+
+def test_changed_columns_are_changed_in_place(unique: str, bridges: tuple[str, str]) -> None:
+    name = f"{unique}1"
+    before = OvsPort(name, bridges[0], "vxlan", tag=5, options={"remote_ip": "192.0.2.9", "key": "1"})
+    run(unique, before)
+    sh("ovs-vsctl", "set", "interface", name, "external_ids:theirs=x")
+    uuids = column("port", name, "_uuid"), column("interface", name, "_uuid")
+    after = OvsPort(name, bridges[0], "vxlan", options={"remote_ip": "192.0.2.10"}, external_ids={"iface-id": "y"})
+    assert labels(run(unique, after)) == [f"change {name}"]
+    assert (column("port", name, "_uuid"), column("interface", name, "_uuid")) == uuids
+    assert column("interface", name, "options") == {"remote_ip": "192.0.2.10"}
+    assert column("interface", name, "external_ids") == {"iface-id": "y", "theirs": "x"}
+    assert column("port", name, "tag") == []
+    assert not run(unique, after).changed
+
+
+def test_a_port_moves_to_another_bridge_as_the_same_row(unique: str, bridges: tuple[str, str]) -> None:
+    name = f"{unique}1"
+    run(unique, OvsPort(name, bridges[0], "internal"))
+    uuid = column("port", name, "_uuid")
+    assert labels(run(unique, OvsPort(name, bridges[1], "internal"))) == [f"change {name}"]
+    assert sh("ovs-vsctl", "port-to-br", name).strip() == bridges[1]
+    assert column("port", name, "_uuid") == uuid
+    assert not run(unique, OvsPort(name, bridges[1], "internal")).changed
+
+
+def test_only_ours_are_removed(unique: str, bridges: tuple[str, str]) -> None:
+    for name, mark in (("f", []), ("n", ["external_ids:headworks-nic=1", f"external_ids:headworks={unique}"])):
+        words = [
+            "add-port",
+            bridges[0],
+            f"{unique}{name}",
+            "--",
+            "set",
+            "interface",
+            f"{unique}{name}",
+            "type=internal",
+        ]
+        sh("ovs-vsctl", *words)
+        if mark:
+            sh("ovs-vsctl", "set", "port", f"{unique}{name}", *mark)
+    run(unique, OvsPort(f"{unique}1", bridges[0], "internal"))
+    assert not run(f"{unique}-other").changed
+    assert labels(run(unique)) == [f"remove {unique}1"]
+    assert set(sh("ovs-vsctl", "list-ports", bridges[0]).split()) == {f"{unique}f", f"{unique}n"}
+
+
+def test_a_foreign_port_with_a_wanted_name_is_set_but_not_taken_over(unique: str, bridges: tuple[str, str]) -> None:
+    name = f"{unique}1"
+    sh("ovs-vsctl", "add-port", bridges[0], name, "--", "set", "interface", name, "type=internal")
+    assert labels(run(unique, OvsPort(name, bridges[0], "internal", tag=9))) == [f"change {name}"]
+    assert column("port", name, "tag") == 9
+    assert not run(unique).changed
+
+
+def test_a_port_without_its_device_is_a_failure_that_names_it_and_is_mended_once_it_is_there(
+    unique: str, bridges: tuple[str, str], device: str
+) -> None:
+    wanted = OvsPort(device, bridges[0])
+    with pytest.raises(ConvergeError, match=rf"ovs_port {device}: .*No such device"):
+        run(unique, wanted)
+    make_device(device)
+    run(unique, wanted)
+    assert column("interface", device, "ofport") > 0
+    assert not run(unique, wanted).changed
+
+
+def test_a_device_that_was_deleted_and_made_again_is_served_again(
+    unique: str, bridges: tuple[str, str], device: str
+) -> None:
+    make_device(device)
+    run(unique, OvsPort(device, bridges[0]))
+    sh("ip", "link", "delete", device)
+    make_device(device)
+    run(unique, OvsPort(device, bridges[0]))
+    assert column("interface", device, "error") == []
+    assert not run(unique, OvsPort(device, bridges[0])).changed
+
+
+def test_a_missing_bridge_is_named_and_nothing_is_changed(unique: str, bridges: tuple[str, str]) -> None:
+    ports = (OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", f"{unique}no", "internal"))
+    with pytest.raises(ConvergeError, match=rf"port {unique}2: there is no bridge {unique}no"):
+        run(unique, *ports)
+    assert sh("ovs-vsctl", "list-ports", bridges[0]).split() == []
+
+
+def test_check_mode_reports_exactly_what_a_run_does(unique: str, bridges: tuple[str, str]) -> None:
+    run(unique, OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", bridges[0], "internal"))
+    wanted = (OvsPort(f"{unique}2", bridges[0], "internal", tag=3), OvsPort(f"{unique}3", bridges[0], "internal"))
+    promised = labels(run(unique, *wanted, check=True))
+    assert promised == [f"change {unique}2", f"add {unique}3", f"remove {unique}1"]
+    assert column("port", f"{unique}2", "tag") == []
+    assert labels(run(unique, *wanted)) == promised
+
+
+def test_a_row_left_by_a_killed_run_is_completed(unique: str, bridges: tuple[str, str]) -> None:
+    """The transaction is in, ovs-vswitchd was not waited for: nothing is lost, nothing is made twice."""
+    name = f"{unique}1"
+    sh("ovs-vsctl", "--no-wait", "add-port", bridges[0], name, "--", "set", "interface", name, "type=internal",
+       "--", "set", "port", name, f"external_ids:headworks={unique}")  # fmt: skip
+    run(unique, OvsPort(name, bridges[0], "internal", tag=4))
+    assert column("port", name, "tag") == 4
+    assert column("interface", name, "ofport") > 0
+    assert not run(unique, OvsPort(name, bridges[0], "internal", tag=4)).changed
+
+
+def test_three_hundred_ports_are_one_transaction(
+    unique: str, bridges: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = []
+    real = Ovsdb.commit
+
+    def counted(self: Ovsdb, operations: Any, seconds: float | None = None) -> Any:
+        commits.append(len(operations))
+        return real(self, operations, seconds)
+
+    monkeypatch.setattr(Ovsdb, "commit", counted)
+    ports = [OvsPort(f"{unique}{number}", bridges[0], "internal", tag=1 + number % 20) for number in range(300)]
+    run(unique, *ports)
+    run(unique, *ports)
+    assert commits == [601]
+    assert len(sh("ovs-vsctl", "list-ports", bridges[0]).split()) == 300
+
+
+def test_the_database_says_which_operation_it_refused(unique: str, bridges: tuple[str, str]) -> None:
+    row = {"name": f"{unique}1", "interfaces": ["named-uuid", "i"], "tag": 5000}
+    with Ovsdb() as database, pytest.raises(OvsdbError, match=rf"^insert Port {unique}1: .*5000"):
+        database.commit(
+            [
+                {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": f"{unique}1"}},
+                {"op": "insert", "table": "Port", "row": row},
+            ]
+        )
