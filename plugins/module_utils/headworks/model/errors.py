@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 _SHOWN = 120
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 
 class PlanError(Exception):
@@ -25,13 +27,13 @@ def key_of(*parts: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value as a message shows it: on one line, and not endless."""
-    text = repr(str(value) if isinstance(value, str) else value)
+    text = _CREDENTIALS.sub("://…@", repr(str(value) if isinstance(value, str) else value))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` did you mean 'x'?`` with a leading blank, or "" when nothing is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.65)
     return f" did you mean {near[0]!r}?" if near else ""
 
 

@@ -1,0 +1,68 @@
+"""The allocations as a file: what is written is read again, is sorted, has a line an object, and damage is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from headworks.model.errors import PlanError
+from headworks.plan.allocations import Allocations, load
+from headworks.plan.resolve import resolve
+from inventories import facts_of, flock, s1
+
+
+def _s1() -> Allocations:
+    return resolve(s1(), None, facts_of(s1())).allocations
+
+
+def test_what_is_written_is_read_again() -> None:
+    allocations = _s1()
+    assert load(json.loads(allocations.text())) == allocations
+    assert load(allocations.dump()) == allocations
+    assert json.loads(allocations.text())["cloud_allocations"] == allocations.dump()
+
+
+def test_the_text_is_yaml_too() -> None:
+    allocations = _s1()
+    assert yaml.safe_load(allocations.text()) == json.loads(allocations.text())
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"cloud_allocations": {}}, {"cloud_allocations": None}])
+def test_nothing_yet_is_no_error(nothing: dict[str, object] | None) -> None:
+    assert load(nothing) == Allocations()
+
+
+def test_each_instance_is_a_line_and_they_are_sorted_as_people_count() -> None:
+    inventory = flock(11)
+    lines = resolve(inventory, None, facts_of(inventory)).allocations.text().splitlines()
+    first = lines.index('"instances": {') + 1
+    assert [line.split('"')[1] for line in lines[first : first + 11]] == [f"web{one}" for one in range(1, 12)]
+    assert lines[first].startswith('"web1": {"number": 1, "node": "compute1", "ports": {"internal": ["fa:16:3e:')
+
+
+def test_one_more_instance_changes_few_lines() -> None:
+    inventory = flock(20)
+    first = resolve(inventory, None, facts_of(inventory)).allocations
+    more = flock(21)
+    second = resolve(more, first.dump(), facts_of(more)).allocations
+    before, after = set(first.text().splitlines()), set(second.text().splitlines())
+    # Its own two lines (what it has, what was declared), the last number, and two lines that get a comma.
+    assert len(after - before) == 5
+
+
+@pytest.mark.parametrize(
+    ("damage", "where"),
+    [
+        ({"version": 2}, "cloud_allocations.version: 2: must be 1"),
+        ({"instances": {"vm1": {"node": "compute1"}}}, "cloud_allocations.instances.vm1: 'number'"),
+        ({"instances": {"vm1": {"number": 1, "node": "c", "ports": {"n": "fa"}}}}, "cloud_allocations.instances.vm1: "),
+        ({"networks": {"n": {"segment": "vxlan/x"}}}, "cloud_allocations.networks.n: "),
+        ({"routers": {"r": []}}, "cloud_allocations.routers.r: "),
+        ({"vlans": {"n": 3}}, "cloud_allocations: "),
+    ],
+)
+def test_damage_is_refused_with_its_place(damage: dict[str, object], where: str) -> None:
+    with pytest.raises(PlanError) as error:
+        load({"version": 1, **damage})
+    assert error.value.messages[0].startswith(where)

@@ -1,0 +1,95 @@
+"""The plan of changes, line by line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headworks.plan.resolve import resolve
+from inventories import facts_of, instance, node, s1, subnet
+
+
+def labels(change: Any) -> list[str]:
+    """What a run announces after S1 was run and then changed."""
+    inventory = s1()
+    first = resolve(inventory, None, facts_of(inventory))
+    change(inventory)
+    return [one.label for one in resolve(inventory, first.allocations.dump(), facts_of(inventory)).plan_changes]
+
+
+def test_the_first_run_announces_everything() -> None:
+    inventory = s1()
+    assert [one.label for one in resolve(inventory, None, facts_of(inventory)).plan_changes] == [
+        "+ node compute1 (compute)",
+        "+ node compute2 (compute)",
+        "+ node controller1 (controller)",
+        "+ node network1 (network)",
+        "+ network ext (flat on physnet1, 172.16.0.0/16)",
+        "+ network internal (vxlan 1, 10.18.0.0/24)",
+        "+ network internal2 (vxlan 2, 10.22.22.0/24)",
+        "+ router r1 (on network1, ext 172.16.19.1, internal, internal2)",
+        "+ floating ip 172.16.19.232 (to vm1 10.18.0.3)",
+        "+ image nano",
+        "+ instance vm1 (m1.nano on compute1, 10.18.0.3)",
+        "+ instance vm2 (m1.nano on compute2, 10.18.0.4)",
+        "+ instance vm3 (m1.nano on compute1, 10.22.22.3)",
+    ]
+
+
+def test_nothing_changed_announces_nothing() -> None:
+    assert labels(lambda _: None) == []
+
+
+def test_a_new_network_behind_a_router() -> None:
+    def change(inventory: dict[str, Any]) -> None:
+        inventory["cloud"]["cloud_networks"]["web"] = {"subnets": {"web": subnet("10.30.0.0/24")}}
+        inventory["cloud"]["cloud_routers"]["r1"]["interfaces"] += ["web"]
+
+    assert labels(change) == ["+ network web (vxlan 3, 10.30.0.0/24)", "~ router r1 interfaces: +web"]
+
+
+def test_an_instance_and_its_network_go() -> None:
+    def change(inventory: dict[str, Any]) -> None:
+        del inventory["instances"]["vm3"]
+        del inventory["cloud"]["cloud_networks"]["internal2"]
+        inventory["cloud"]["cloud_routers"]["r1"]["interfaces"] = ["internal"]
+
+    assert labels(change) == ["- network internal2", "~ router r1 interfaces: -internal2", "- instance vm3"]
+
+
+def test_a_node_and_an_instance_come() -> None:
+    def change(inventory: dict[str, Any]) -> None:
+        inventory["nodes"]["compute3"] = node("compute", tunnel="10.92.0.23")
+        inventory["instances"]["vm4"] = instance("internal")
+
+    assert labels(change) == ["+ node compute3 (compute)", "+ instance vm4 (m1.nano on compute3, 10.18.0.5)"]
+
+
+def test_changes_of_an_instance() -> None:
+    def change(inventory: dict[str, Any]) -> None:
+        inventory["instances"]["vm1"]["vars"]["instance_state"] = "stopped"
+        inventory["instances"]["vm2"]["vars"]["instance_networks"].append("internal2")
+        inventory["instances"]["vm3"]["vars"]["instance_user_data"] = "#!/bin/sh\n# hunter2"
+
+    assert labels(change) == [
+        "~ instance vm1 state: running → stopped",
+        "~ instance vm2 networks: +internal2/10.22.22.4",
+        "~ instance vm3 other settings",
+    ]
+
+
+def test_a_floating_ip_is_pointed_elsewhere_and_an_mtu_changes() -> None:
+    def change(inventory: dict[str, Any]) -> None:
+        inventory["cloud"]["cloud_floating_ips"]["172.16.19.232"]["instance"] = "vm2"
+        inventory["cloud"]["cloud_networks"]["internal"]["mtu"] = 1400
+
+    assert labels(change) == [
+        "~ network internal mtu: 1450 → 1400",
+        "~ floating ip 172.16.19.232 to: vm1:10.18.0.3 → vm2:10.18.0.4",
+    ]
+
+
+def test_secrets_are_remembered_as_digests_only() -> None:
+    inventory = s1()
+    inventory["instances"]["vm1"]["vars"].update(instance_user_data="hunter2", instance_metadata={"p": "hunter3"})
+    text = resolve(inventory, None, facts_of(inventory)).allocations.text()
+    assert "hunter" not in text

@@ -1,0 +1,26 @@
+"""A plan of thousands takes seconds, and twice as many take about twice as long."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from headworks.plan.resolve import resolve
+from inventories import facts_of, flock
+
+
+def _seconds(count: int) -> float:
+    inventory = flock(count, computes=count // 50, networks=10)
+    facts = facts_of(inventory, ram_mb=262144, vcpus=128)
+    start = time.process_time()
+    first = resolve(inventory, None, facts)
+    again = resolve(inventory, json.loads(first.allocations.text()), facts)
+    assert again.allocations == first.allocations
+    assert len(again.cloud.instances) == count
+    return time.process_time() - start
+
+
+def test_two_thousand_instances_are_resolved_twice_in_seconds_and_linearly() -> None:
+    small, large = min(_seconds(500) for _ in range(2)), _seconds(2000)
+    assert large < 15
+    assert large < 8 * small  # four times as many: 16 times as long were quadratic
