@@ -6,7 +6,7 @@ What the rows look like is in ``ovs_rows.py``, how the database is spoken to in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -49,6 +49,7 @@ __all__ = ["OvsBridge", "OvsBridgeSubsystem", "OvsPort", "OvsPortSubsystem"]
 
 # Up to so many names are asked for one by one; above, reading the whole table is quicker.
 FEW = 20
+NOTHING: tuple[Any, ...] = ("", None, (), {}, False)
 
 
 class _OvsSubsystem(Subsystem[Any]):
@@ -85,6 +86,10 @@ class _OvsSubsystem(Subsystem[Any]):
     def comparable(self, actual: Any, wanted: Any) -> Any:
         """``actual`` without what ``wanted`` leaves open."""
         raise NotImplementedError
+
+    def describe(self, one: Any) -> Any:
+        """What is set of the object: here the records' defaults are worth showing, emptiness is not."""
+        return None if one is None else {key: value for key, value in asdict(one).items() if value not in NOTHING}
 
     def _only(self, actual: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str]:
         return actual if self.exact else {key: value for key, value in actual.items() if key in wanted}
