@@ -160,6 +160,11 @@ def run(params: dict[str, Any], check: bool) -> converge.Report:
     nodes = [{**node, "image": params["images"].get(node["image"], node["image"])} for node in params["nodes"]]
     lab = parse(params["lab"], params["networks"], nodes)
     podman = Podman(Path(params["podman"]), Path(params["cache"]))
+    with converge.one_at_a_time(Path(params["cache"]), lab):
+        return _run(lab, podman, params, check)
+
+
+def _run(lab: Lab, podman: Podman, params: dict[str, Any], check: bool) -> converge.Report:
     state, only = params["state"], _chosen(lab, params["only"])
     if state == "absent":
         return converge.remove(lab, podman, Path(params["state_directory"]), check=check)

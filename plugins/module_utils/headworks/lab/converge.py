@@ -6,6 +6,7 @@ container itself, and what is dead is cleared before anything is started.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -13,8 +14,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,16 @@ def ensure_key(directory: Path) -> Access:
             temporary.chmod(mode)
             temporary.rename(path)
     return Access(directory, public.read_text())
+
+
+@contextmanager
+def one_at_a_time(cache: Path, lab: Lab) -> Iterator[None]:
+    """Two runs for one lab wait for each other; the lock goes with the process, however it ends."""
+    path = cache / "lab" / f"{lab.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def start(lab: Lab, podman: Podman, access: Access, *, check: bool = False) -> Report:
@@ -196,19 +208,10 @@ def _is_current(podman: Podman, found: dict[str, Any], digest: str) -> bool:
 def _remove_containers(podman: Podman, names: Sequence[str]) -> None:
     if not names:
         return
-    sandboxes = [
-        Path(found["NetworkSettings"]["SandboxKey"])
-        for found in podman.json("inspect", "--type=container", *names)
-        if found["NetworkSettings"].get("SandboxKey")
-    ]
     try:
         podman.run("rm", "--force", "--time", "0", *names)
     except PodmanError as error:
         raise BrokenStore(f"dead containers cannot be removed: {error}") from error
-    for path in sandboxes:
-        # After a crash podman forgets these; a namespace that nothing is in any more is only a file then.
-        if path.exists() and not os.path.ismount(path):
-            path.unlink()
 
 
 def _ensure_networks(lab: Lab, podman: Podman) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,17 @@ class Podman:
         :raises PodmanError: it failed, or took longer than ``timeout`` seconds.
         """
         try:
-            done = subprocess.run(
-                [str(self.command), *args],
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                timeout=timeout,
-                env={**os.environ, "HEADWORKS_CACHE": str(self.cache)},
-                check=False,
-            )
+            # podman leaves a copy of its standard input in the directory for temporary files.
+            with tempfile.TemporaryDirectory() as scratch:
+                done = subprocess.run(
+                    [str(self.command), *args],
+                    input=stdin,
+                    stdin=subprocess.DEVNULL if stdin is None else None,
+                    capture_output=True,
+                    timeout=timeout,
+                    env={**os.environ, "HEADWORKS_CACHE": str(self.cache), "TMPDIR": scratch},
+                    check=False,
+                )
         except subprocess.TimeoutExpired as error:
             raise PodmanError(f"podman {' '.join(args)}: no answer within {timeout:.0f} s") from error
         if done.returncode != 0:
