@@ -26,7 +26,7 @@ runpy.run_path(sys.argv[3], run_name="__main__")
 """
 
 
-def run_module(name: str, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+def run_module(name: str, /, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
     """What module ``name`` answers to ``options``; a failed one has ``failed`` and ``msg``."""
     given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     words = [sys.executable, "-c", RUNNER, SITE_PACKAGES, TOP / "plugins/module_utils", TOP / f"library/{name}.py"]

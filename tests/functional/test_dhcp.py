@@ -17,6 +17,7 @@ from headworks.node import dhcp, units
 from headworks.node.converge import ConvergeError, Result, converge
 from headworks.node.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, DhcpSubsystem, HostRoute
 from headworks.node.process import in_netns
+from modules import run_module
 
 OWNER = f"test{os.getpid()}"
 A, B, C = "fa:16:3e:00:00:0a", "fa:16:3e:00:00:0b", "fa:16:3e:00:00:0c"
@@ -313,3 +314,37 @@ def test_twenty_networks_start_in_one_call(wires: list[Wire]) -> None:
     assert answer is not None
     assert answer.address == "10.18.0.8"
     assert again < 2
+
+
+def test_the_module_serves_changes_and_removes_without_marking(wire: Wire) -> None:
+    hosts = [{"mac": A, "address": "10.18.0.3", "hostname": "vm1"}]
+    options = {
+        "name": wire.name,
+        "netns": wire.netns,
+        "interface": wire.interface,
+        "subnets": [{"cidr": "10.18.0.0/24", "server": "10.18.0.2", "gateway": "10.18.0.1"}],
+    }
+    assert run_module("dhcp_network", check=True, hosts=hosts, **options)["changed"]
+    assert wire.boot(A) is None
+    assert run_module("dhcp_network", hosts=hosts, **options)["changed"]
+    assert not run_module("dhcp_network", hosts=hosts, **options)["changed"]
+    answer = wire.boot(A)
+    assert answer is not None
+    assert answer.addresses(6) == ["10.18.0.2"]
+    assert not go().changed  # a cloud leaves it alone
+    hosts.append({"mac": B, "address": "10.18.0.4", "hostname": "vm2"})
+    changed = run_module("dhcp_network", diff=True, hosts=hosts, **options)
+    assert f"{B} 10.18.0.4 vm2" in changed["diff"][0]["after"]
+    assert f"{B} 10.18.0.4 vm2" not in changed["diff"][0]["before"]
+    assert run_module("dhcp_network", name=wire.name, state="absent")["changed"]
+    assert not (dhcp.ROOT / wire.name).exists()
+    assert not run_module("dhcp_network", name=wire.name, state="absent")["changed"]
+
+
+def test_the_module_names_what_is_wrong(wire: Wire) -> None:
+    assert "interface" in run_module("dhcp_network", name=wire.name)["msg"]
+    bad = {"mac": A, "address": "10.18.0.3", "hostname": "vm1\ndhcp-range=evil"}
+    subnets = [{"cidr": "10.18.0.0/24", "server": "10.18.0.2"}]
+    told = run_module("dhcp_network", name=wire.name, netns=wire.netns, interface="x", subnets=subnets, hosts=[bad])
+    assert "hostname" in told["msg"]
+    assert not (dhcp.ROOT / wire.name).exists()

@@ -21,6 +21,7 @@ from headworks.node.metadata import InstanceMetadata, MetadataProxy, MetadataSub
 from headworks.node.metadata_proxy import MetadataProxySubsystem
 from headworks.node.process import in_netns
 from headworks.node.subsystem import encode
+from modules import run_module
 
 OWNER = f"test{os.getpid()}"
 ROUTER = f"qrouter-{OWNER}"
@@ -402,3 +403,27 @@ def test_a_thousand_instances_are_compared_quickly(clean: None) -> None:
     again = time.monotonic() - start
     print(f"1000 trees: made {made * 1000:.0f} ms, again {again * 1000:.0f} ms")
     assert again < 1
+
+
+def test_the_modules_alone_serve_and_remove_and_a_cloud_leaves_them_alone(clean: None) -> None:
+    networks = [{"network_id": NET1, "cidr": "10.18.0.0/24"}]
+    one = {"network_id": NET1, "address": "10.18.0.3"}
+    files = {"latest/meta-data/hostname": "alone", "latest/user-data": "secret of module"}
+    answers = [
+        run_module("metadata_tree", diff=True, files=files, **one),
+        run_module("metadata_proxy", name=ROUTER, networks=networks),
+    ]
+    assert all(answer["changed"] for answer in answers), answers
+    assert "secret" not in repr(answers)
+    assert get("a", "/latest/meta-data/hostname") == (200, b"alone")
+    assert not run_module("metadata_tree", files=files, **one)["changed"]
+    assert not run_module("metadata_proxy", name=ROUTER, networks=networks)["changed"]
+    assert not go([], []).changed
+    assert get("a", "/latest/user-data") == (200, b"secret of module")
+    assert "path" in run_module("metadata_tree", files={"../evil": "x"}, **one)["msg"]
+    assert run_module("metadata_tree", state="absent", **one)["changed"]
+    assert run_module("metadata_proxy", name=ROUTER, state="absent")["changed"]
+    assert not metadata.ROOT.exists()
+    log = subprocess.run(["journalctl", "--since=-1min", "--no-pager"], check=True, capture_output=True)
+    assert b"Invoked with" in log.stdout  # what modules are told is logged, and yet:
+    assert b"secret of module" not in log.stdout

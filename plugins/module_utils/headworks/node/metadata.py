@@ -145,5 +145,6 @@ class MetadataSubsystem(Subsystem[Served]):
         """Paths, sizes and digests; never a content, which may be a secret."""
         if not isinstance(one, InstanceMetadata):
             return None if one is None else {"name": one.name, "problems": list(one.problems)}
+        tree = one.digest or (trees.digest(one) if one.files else "")
         summary = trees.summary(one) if one.files else trees.summary_of_tree(self.root, one.digest)
-        return {"network_id": one.network_id, "address": one.address, "files": summary}
+        return {"network_id": one.network_id, "address": one.address, "tree": tree, "files": summary}

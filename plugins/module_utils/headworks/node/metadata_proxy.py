@@ -11,10 +11,10 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from .daemons import DaemonSubsystem
-from .metadata import ROOT, MetadataProxy
+from .metadata import MetadataProxy
 from .metadata_store import HEADER, SOCKET
 
-PROXIES = ROOT / "proxies"
+ROOT = Path("/var/lib/headworks/metadata-proxies")
 CONFIG = "haproxy.cfg"
 HOST = "host"  # the proxy that runs in the root namespace
 ADDRESS = "169.254.169.254"
@@ -71,7 +71,7 @@ class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
     template = "headworks-metadata"
     program = "haproxy"
 
-    def __init__(self, owner: str | None = None, root: Path = PROXIES) -> None:
+    def __init__(self, owner: str | None = None, root: Path = ROOT) -> None:
         super().__init__(owner, root)
 
     def unit_text(self) -> str:

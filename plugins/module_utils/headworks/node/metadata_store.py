@@ -113,8 +113,8 @@ def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
 
 
 def root_remains(root: Path) -> bool:
-    """Whether anything of ours is in the directory (the proxies' directory is theirs)."""
-    return any((root / name).exists() for name in (CONFIG, LOADED, PENDING, "trees", "instances"))
+    """Whether anything is in the directory."""
+    return root.is_dir() and any(root.iterdir())
 
 
 @contextmanager

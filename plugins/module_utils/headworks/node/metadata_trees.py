@@ -138,13 +138,13 @@ def collect_garbage(root: Path) -> None:
 
 
 def summary(one: InstanceMetadata) -> dict[str, str]:
-    """Path → size and digest of every file that is not a listing made from the others."""
-    found = {path: _sum(text.encode()) for path, text in one.files.items()}
+    """Path → size and digest of every file but the listings."""
+    found = {path: _sum(text.encode()) for path, text in one.files.items() if not path.endswith("/")}
     return dict(sorted({**found, **{path: f"-> {target}" for path, target in one.links.items()}}.items()))
 
 
 def summary_of_tree(root: Path, name: str) -> dict[str, str]:
-    """The same of a tree on disk, where a given listing cannot be told from a made one: both are left out."""
+    """The same of a tree on disk."""
     tree = root / "trees" / name
     found: dict[str, str] = {}
     for place, directories, names in os.walk(tree) if name else ():
