@@ -41,9 +41,9 @@ EXAMPLES = r"""
   netns:
     name: blue
 
-- name: A hundred in one call
+- name: Several in one call
   netns:
-    netns: "{{ range(100) | map('regex_replace', '^', 'blue') | map('community.general.dict_kv', 'name') | list }}"
+    netns: [{name: blue}, {name: green}, {name: red}]
 
 - name: Remove two
   netns:
@@ -74,7 +74,10 @@ from ansible.module_utils.headworks.node.netns import NetnsSubsystem
 def main() -> None:
     """Ansible's entry."""
     module = item_module("netns", {"name": {"type": "str"}})
-    present, absent = split(NetnsSubsystem, items(module, "netns"))
+    try:
+        present, absent = split(NetnsSubsystem, items(module, "netns"))
+    except ValueError as error:
+        module.fail_json(msg=str(error))
     finish(module, [(NetnsSubsystem(), present, absent)])
 
 

@@ -89,7 +89,7 @@ class NftSubsystem(Subsystem[NftTable]):
                 owned.add(self.key(one))
         objects = {}
         for name, (netns, family) in known.items():
-            if (scope is None or name in scope) and _exists(netns, family):
+            if (scope is None or name in scope) and table_exists(netns, family):
                 listed = name in desired or not netns  # what goes with its namespace needs no listing
                 objects[name] = read_table(netns, family) if listed else NftTable(netns, family)
         return Reading(objects, frozenset(owned & set(objects)))
@@ -135,7 +135,7 @@ def read_table(netns: str, family: str) -> NftTable:
     )
 
 
-def _exists(netns: str, family: str) -> bool:
+def table_exists(netns: str, family: str = "ip") -> bool:
     """Whether the namespace has our table: asked of the kernel, which takes microseconds."""
     if (netns and not is_namespace(netns)) or not has_tool("nft"):
         return False

@@ -44,13 +44,16 @@ def arm(nic: str, bridge: str, carried: Carried, seconds: int = SECONDS) -> None
     run(["systemctl", "restart", f"{_PREFIX}{nic}.timer"])
 
 
+def waiting() -> list[str]:
+    """The NICs whose move waits for confirmation (or was taken back for want of it)."""
+    return sorted(one.name.removeprefix(_PREFIX).removesuffix(".timer") for one in UNITS.glob(f"{_PREFIX}*.timer"))
+
+
 def confirm() -> list[str]:
     """Stop all timers: the moves stand. Returns the NICs that were waiting for it."""
-    if not UNITS.is_dir():
-        return []
-    timers = sorted(UNITS.glob(f"{_PREFIX}*.timer"))
-    nics = [one.name.removeprefix(_PREFIX).removesuffix(".timer") for one in timers]
-    for nic, timer in zip(nics, timers, strict=True):
+    nics = waiting()
+    for nic in nics:
+        timer = UNITS / f"{_PREFIX}{nic}.timer"
         run(["systemctl", "stop", timer.name])
         for leftover in (timer, timer.with_suffix(".service"), STORE / f"{nic}.first", STORE / f"{nic}.finish"):
             leftover.unlink(missing_ok=True)
