@@ -78,10 +78,10 @@ def test_the_order_in_which_things_are_declared_does_not_matter() -> None:
     cloud = s1_cloud()
     turned = replace(
         cloud,
-        nodes=dict(reversed(cloud.nodes.items())),
-        networks=dict(reversed(cloud.networks.items())),
-        instances=dict(reversed(cloud.instances.items())),
-        dhcp_ports=dict(reversed(cloud.dhcp_ports.items())),
+        nodes=dict(reversed(list(cloud.nodes.items()))),
+        networks=dict(reversed(list(cloud.networks.items()))),
+        instances=dict(reversed(list(cloud.instances.items()))),
+        dhcp_ports=dict(reversed(list(cloud.dhcp_ports.items()))),
     )
     assert json.dumps(wire(turned)) == json.dumps(wire(cloud))
 
