@@ -101,7 +101,7 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
     fields = {
         name.removeprefix(start): value
         for name, value in variables.items()
-        if name.startswith(start) and name.removeprefix(start) not in helpers
+        if isinstance(name, str) and name.startswith(start) and name.removeprefix(start) not in helpers
     }
     try:
         return model.model_validate(fields)

@@ -161,7 +161,7 @@ def _target(it: Check, key: str, floating: FloatingIpModel) -> Target | None:
 
 
 def _has_ipv4(it: Check, target: Target) -> bool:
-    return any(one.version == 4 for one in it.spaces[target.network])
+    return any(one.version == 4 for one in it.spaces.get(target.network, ()))
 
 
 def _may_have(it: Check, address: str, target: Target, declared: str | None) -> bool:
