@@ -1,0 +1,106 @@
+"""A router's namespace with guests behind it, for tests of metadata: A and B on the first network, C on the second, D
+on one that is not served. What does not belong here: any test."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headworks.node.converge import Result, converge
+from headworks.node.metadata import InstanceMetadata, MetadataProxy, MetadataSubsystem, ServedNetwork
+from headworks.node.metadata_proxy import MetadataProxySubsystem
+from headworks.node.process import in_netns
+from headworks.node.subsystem import encode
+
+OWNER = f"test{os.getpid()}"
+ROUTER = f"qrouter-{OWNER}"
+NET1, NET2 = f"net1-{OWNER}", f"net2-{OWNER}"
+GUESTS = {"a": ("10.18.0.3", 1), "b": ("10.18.0.4", 1), "c": ("10.22.22.3", 2)}
+PROXY_UNIT = f"headworks-metadata@{ROUTER}.service"
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def guest(name: str) -> str:
+    return f"guest-{name}-{OWNER}"
+
+
+@contextmanager
+def wired() -> Iterator[None]:
+    """The router's namespace with two bridges, and a guest's namespace behind each veth."""
+    ip("netns", "add", ROUTER)
+    ip("-n", ROUTER, "link", "set", "lo", "up")
+    ip("-n", ROUTER, "addr", "add", "169.254.169.254/32", "dev", "lo")
+    for number, address in ((1, "10.18.0.1/24"), (2, "10.22.22.1/24"), (3, "10.33.33.1/24")):
+        ip("-n", ROUTER, "link", "add", f"br{number}", "type", "bridge")
+        ip("-n", ROUTER, "addr", "add", address, "dev", f"br{number}")
+        ip("-n", ROUTER, "link", "set", f"br{number}", "up")
+    for name, (address, number) in {**GUESTS, "d": ("10.33.33.3", 3)}.items():
+        ip("netns", "add", guest(name))
+        ip("-n", ROUTER, "link", "add", f"p{name}", "type", "veth", "peer", "eth0", "netns", guest(name))
+        ip("-n", ROUTER, "link", "set", f"p{name}", "master", f"br{number}", "up")
+        ip("-n", guest(name), "addr", "add", f"{address}/24", "dev", "eth0")
+        ip("-n", guest(name), "link", "set", "eth0", "up")
+        ip("-n", guest(name), "route", "add", "default", "via", address.rpartition(".")[0] + ".1")
+    yield
+    for name in (ROUTER, *map(guest, "abcd")):
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def tree(name: str, **more: str) -> InstanceMetadata:
+    address, number = GUESTS[name]
+    files = {
+        "2009-04-04/meta-data/hostname": name,
+        "2009-04-04/meta-data/placement/availability-zone": "nova",
+        "2009-04-04/meta-data/public-keys/": "0=ops",
+        "2009-04-04/meta-data/public-keys/0/openssh-key": "ssh-ed25519 AAAA ops",
+        "2009-04-04/user-data": f"#!/bin/sh\necho secret of {name} ü\n\n",
+        "openstack/latest/meta_data.json": '{"uuid": "1"}',
+        **more,
+    }
+    network = NET1 if number == 1 else NET2
+    return InstanceMetadata(network, address, f"uuid-{name}", files, {"latest": "2009-04-04"})
+
+
+def proxy() -> MetadataProxy:
+    return MetadataProxy(ROUTER, (ServedNetwork(NET1, "10.18.0.0/24"), ServedNetwork(NET2, "10.22.22.0/24")))
+
+
+def go(
+    proxies: list[MetadataProxy], trees: list[InstanceMetadata], check: bool = False, owner: str | None = OWNER
+) -> Result:
+    pipeline = [
+        (MetadataSubsystem(owner), MetadataSubsystem.load([encode(one) for one in trees])),
+        (MetadataProxySubsystem(owner), {one.name: one for one in proxies}),
+    ]
+    return converge(pipeline, check=check)
+
+
+def all_of_it() -> Result:
+    return go([proxy()], [tree("a"), tree("b"), tree("c")])
+
+
+def raw(name: str, request: bytes, timeout: float = 5) -> bytes:
+    """Send bytes from a guest; all that comes back until the other side closes or is silent."""
+    with in_netns(guest(name)):
+        asking = socket.create_connection(("169.254.169.254", 80), timeout=timeout)
+    with asking:
+        asking.sendall(request)
+        answer = b""
+        try:
+            while piece := asking.recv(65536):
+                answer += piece
+        except TimeoutError:
+            pass
+        return answer
+
+
+def get(name: str, path: str, *headers: str, method: str = "GET") -> tuple[int, bytes]:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 169.254.169.254", "Connection: close", *headers, "", ""]
+    head, _, body = raw(name, "\r\n".join(lines).encode()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
