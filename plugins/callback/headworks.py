@@ -43,8 +43,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._refused = False
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        """Runs without any of our actions get no verdict."""
-        if task.action in ("cloud_plan", *MODULES):
+        """A run that converges no node gets no verdict, unless its inventory is refused."""
+        if task.action == "cloud_converge":
             self._relevant = True
             self._check = self._check or bool(task.check_mode)
 
@@ -62,7 +62,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         if ignore_errors:
             return
         if result.task.action == "cloud_plan" and result.result.get("refused"):
-            self._refused = True
+            self._refused = self._relevant = True
         self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
 
     def v2_runner_on_unreachable(self, result: Any) -> None:

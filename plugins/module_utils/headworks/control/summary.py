@@ -4,72 +4,85 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plan.cloud import Cloud, Port
+from ..plan.cloud import Cloud, Instance, Network, Node, Port, Router
 
 
 def summarize(cloud: Cloud) -> dict[str, Any]:
-    """``{"name", "nodes", "networks", "routers", "floating_ips", "instances"}``, each a list of plain dictionaries."""
+    """``{"name", "nodes", "networks", "routers", "floating_ips", "instances", "guests"}``.
+
+    All but the name are dictionaries by name (floating IPs: by address) of plain dictionaries. ``guests`` tells how to
+    log in to an instance: ``{"address", "netns", "node"}``, from a namespace of its first network's DHCP on that node.
+    """
     floating = [one for router in cloud.routers.values() for one in router.floating_ips]
     return {
         "name": cloud.name,
-        "nodes": [
-            {
-                "name": one.name,
-                "roles": sorted(one.roles),
-                "management_ip": one.management_ip,
-                "tunnel_ip": one.tunnel_ip,
-                "datapath": one.datapath_type,
-            }
-            for one in cloud.nodes.values()
-        ],
-        "networks": [
-            {
-                "name": one.name,
-                "id": one.id,
-                "type": one.type,
-                "segmentation_id": one.segmentation_id,
-                "external": one.external,
-                "mtu": one.mtu,
-                "subnets": [subnet.cidr for subnet in one.subnets],
-                "netns": f"qdhcp-{one.id}",
-                "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(one.name, ())],
-            }
-            for one in cloud.networks.values()
-        ],
-        "routers": [
-            {
-                "name": one.name,
-                "id": one.id,
-                "node": one.node,
-                "netns": f"qrouter-{one.id}",
-                "external_network": one.gateway.network if one.gateway else "",
-                "external_ips": _addresses(one.gateway) if one.gateway else [],
-                "networks": [port.network for port in one.interfaces],
-            }
-            for one in cloud.routers.values()
-        ],
-        "floating_ips": [
-            {"address": one.address, "fixed": one.fixed, "instance": one.instance, "network": one.network}
-            for one in floating
-        ],
-        "instances": [
-            {
-                "name": one.name,
-                "id": one.id,
-                "domain": f"instance-{one.number:08x}",
-                "node": one.node,
-                "state": one.state,
-                "flavor": one.flavor,
-                "image": one.image.name,
-                "nics": [
-                    {"network": port.network, "mac": port.mac, "tap": port.tap, "addresses": _addresses(port)}
-                    for port in one.ports
-                ],
-                "floating_ips": [item.address for item in floating if item.instance == one.name],
-            }
-            for one in cloud.instances.values()
+        "nodes": {name: _node(one) for name, one in cloud.nodes.items()},
+        "networks": {name: _network(one, cloud) for name, one in cloud.networks.items()},
+        "routers": {name: _router(one) for name, one in cloud.routers.items()},
+        "floating_ips": {
+            one.address: {"fixed": one.fixed, "instance": one.instance, "network": one.network} for one in floating
+        },
+        "instances": {
+            name: {**_instance(one), "floating_ips": [item.address for item in floating if item.instance == name]}
+            for name, one in cloud.instances.items()
+        },
+        "guests": {name: reach for name, one in cloud.instances.items() if (reach := _reach(one, cloud))},
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "roles": sorted(node.roles),
+        "management_ip": node.management_ip,
+        "tunnel_ip": node.tunnel_ip,
+        "datapath": node.datapath_type,
+    }
+
+
+def _network(network: Network, cloud: Cloud) -> dict[str, Any]:
+    return {
+        "id": network.id,
+        "type": network.type,
+        "segmentation_id": network.segmentation_id,
+        "external": network.external,
+        "mtu": network.mtu,
+        "subnets": [subnet.cidr for subnet in network.subnets],
+        "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(network.name, ())],
+    }
+
+
+def _router(router: Router) -> dict[str, Any]:
+    return {
+        "id": router.id,
+        "node": router.node,
+        "external_network": router.gateway.network if router.gateway else "",
+        "external_ips": _addresses(router.gateway) if router.gateway else [],
+        "networks": [port.network for port in router.interfaces],
+    }
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "id": instance.id,
+        "domain": f"instance-{instance.number:08x}",
+        "node": instance.node,
+        "state": instance.state,
+        "flavor": instance.flavor,
+        "image": instance.image.name,
+        "nics": [
+            {"network": port.network, "mac": port.mac, "tap": port.tap, "addresses": _addresses(port)}
+            for port in instance.ports
         ],
     }
+
+
+def _reach(instance: Instance, cloud: Cloud) -> dict[str, str] | None:
+    for port in instance.ports:
+        served = cloud.dhcp_ports.get(port.network, ())
+        if served and port.fixed_ips:
+            netns = f"qdhcp-{cloud.networks[port.network].id}"
+            return {"address": port.fixed_ips[0].address, "netns": netns, "node": served[0].node}
+    return None
 
 
 def _addresses(port: Port) -> list[str]:
