@@ -16,7 +16,7 @@ from . import metadata_store as store
 from . import metadata_trees as trees
 from .subsystem import Change, Reading, Subsystem
 
-ROOT = Path("/var/lib/headworks/metadata")
+ROOT = Path("/run/headworks/metadata")
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ class MetadataSubsystem(Subsystem[Served]):
         with store.in_progress(self.root):
             for one in gone:
                 trees.unlink(self.root, one.network_id, one.address)
-            for one in wanted:
-                trees.link(self.root, one, self.owner or "")
+            trees.plant(self.root, wanted, self.owner or "")
             trees.collect_garbage(self.root)
             server = [one for one in changes if one.name == STORE.name]
             if server and server[0].after is not None:

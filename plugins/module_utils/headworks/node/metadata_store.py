@@ -14,7 +14,7 @@ from . import units
 from .files import read_text, write_file
 
 UNIT = "headworks-metadata-store.service"
-SOCKET = "/run/headworks/metadata/store.sock"
+SOCKET = "/run/headworks/metadata-socket/store"
 HEADER = "X-Headworks-Instance"
 CONFIG = "nginx.conf"
 PENDING = "pending"  # there while something is being done: a run that was cut off is seen by the next
@@ -31,8 +31,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=forking
-PIDFile=/run/headworks/metadata/pid
-RuntimeDirectory=headworks/metadata
+PIDFile=/run/headworks/metadata-socket/pid
+RuntimeDirectory=headworks/metadata-socket
 RuntimeDirectoryMode=0750
 Group=haproxy
 ExecStart=/usr/sbin/nginx -c {root}/{CONFIG}
@@ -52,7 +52,7 @@ def config_text(root: Path) -> str:
 # Written by headworks: changes made here are overwritten.
 user www-data;
 worker_processes 1;
-pid /run/headworks/metadata/pid;
+pid /run/headworks/metadata-socket/pid;
 error_log syslog:server=unix:/dev/log,nohostname,tag=metadata_store warn;
 events {{
     worker_connections 1024;
