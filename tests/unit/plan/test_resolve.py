@@ -133,6 +133,15 @@ def test_a_local_network_has_dhcp_wherever_it_has_members() -> None:
     assert cloud.networks["here"].segmentation_id is None
 
 
+def test_a_router_that_a_local_network_cannot_reach_is_warned_of() -> None:
+    inventory = s1()
+    inventory["cloud"]["cloud_networks"]["internal2"]["type"] = "local"
+    assert resolved(inventory).warnings == (
+        "cloud_routers.r1.interfaces.1: 'internal2': is a network of type local; the router is on network1, and nobody "
+        "on compute1 reaches it",
+    )
+
+
 def test_a_network_without_subnet_gives_ports_without_address() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["bare"] = {}

@@ -213,6 +213,17 @@ def test_a_mac_in_use_cannot_be_wished_for_by_somebody_new() -> None:
         again(inventory, first)
 
 
+def test_a_mac_that_somebody_wished_for_is_not_derived_for_another_and_what_came_of_it_stays() -> None:
+    inventory = s1()
+    derived = again(inventory).cloud.instances["vm2"].ports[0].mac
+    inventory["instances"]["vm9"] = instance({"network": "internal", "mac": derived})
+    first = again(inventory)
+    other = first.cloud.instances["vm2"].ports[0].mac
+    assert other != derived
+    del inventory["instances"]["vm9"]
+    assert again(inventory, first).cloud.instances["vm2"].ports[0].mac == other
+
+
 def test_a_shrunken_pool_moves_nobody_and_a_moved_subnet_moves_all() -> None:
     inventory = s1()
     first = again(inventory)

@@ -45,7 +45,10 @@ class Placer:
         :param instances: instance → node as it is now.
         """
         placed = self._routers(routers)
-        return ServicePlacement(placed, self._dhcp(dhcp, instances, placed), tuple(self.warnings))
+        members = self._members(instances, placed)
+        served = self._dhcp(dhcp, members)
+        self._warn_of_local_networks(placed, members)
+        return ServicePlacement(placed, served, tuple(self.warnings))
 
     def _routers(self, before: Mapping[str, str]) -> dict[str, str]:
         cloud = self.inventory.cloud
@@ -71,10 +74,9 @@ class Placer:
         return placed
 
     def _dhcp(
-        self, before: Mapping[str, Collection[str]], instances: Mapping[str, str], routers: Mapping[str, str]
+        self, before: Mapping[str, Collection[str]], members: Mapping[str, set[str]]
     ) -> dict[str, tuple[str, ...]]:
         cloud = self.inventory.cloud
-        members = self._members(instances, routers)
         served = [name for name, network in cloud.networks.items() if serves_dhcp(network)]
         result: dict[str, list[str]] = {}
         reach: dict[str, list[str]] = {}
@@ -108,6 +110,18 @@ class Placer:
             self.problems.add(f"cloud_networks.{name}.physical_network", network.physical_network, message)
         else:
             self.warnings.append(f"cloud_networks.{name}.physical_network: {network.physical_network!r}: {message}")
+
+    def _warn_of_local_networks(self, routers: Mapping[str, str], members: Mapping[str, set[str]]) -> None:
+        """A network of type local does not leave its node, so a router serves only its own node's part of it."""
+        for name, node in routers.items():
+            for index, interface in enumerate(self.inventory.cloud.routers[name].interfaces):
+                network = interface.network
+                others = sorted(members[network] - {node}, key=natural)
+                if others and self.inventory.cloud.networks[network].type == "local":
+                    self.warnings.append(
+                        f"cloud_routers.{name}.interfaces.{index}: {network!r}: is a network of type local; the router "
+                        f"is on {node}, and nobody on {', '.join(others)} reaches it"
+                    )
 
     def _members(self, instances: Mapping[str, str], routers: Mapping[str, str]) -> dict[str, set[str]]:
         """The nodes that have an instance or a router on a network, by network."""

@@ -1,0 +1,35 @@
+"""Names become ids, ids become MACs, and web2 comes before web10."""
+
+from __future__ import annotations
+
+import pytest
+from headworks.plan.identity import derived_mac, natural, object_id
+
+
+def test_a_mac_is_always_the_same_until_somebody_has_it() -> None:
+    port = object_id("lab", "port", "instance/vm1/internal")
+    mac = derived_mac(port, {})
+    assert mac == derived_mac(port, {})
+    taken = {mac}
+    for _ in range(50):  # more than one digest has to give
+        other = derived_mac(port, taken)
+        assert other not in taken
+        assert other.startswith("fa:16:3e:")
+        taken.add(other)
+
+
+def test_kinds_and_clouds_have_ids_of_their_own() -> None:
+    ids = [object_id(cloud, kind, "a") for cloud in ("lab", "home") for kind in ("network", "router", "port")]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["web2", "web10", "web100"],
+        ["a", "a1", "a1b", "a2", "b"],
+        ["1", "02", "10", "x"],
+    ],
+)
+def test_people_count_in_this_order(names: list[str]) -> None:
+    assert sorted(names[::-1], key=natural) == names
