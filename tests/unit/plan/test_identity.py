@@ -32,4 +32,5 @@ def test_kinds_and_clouds_have_ids_of_their_own() -> None:
     ],
 )
 def test_people_count_in_this_order(names: list[str]) -> None:
-    assert sorted(names[::-1], key=natural) == names
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural) == names
