@@ -16,7 +16,7 @@ from .node import rtnl
 from .node.l3 import Device, L3Subsystem, NamespaceConfig, read_namespace
 from .node.links import Link, LinkSubsystem
 from .node.netns import Namespace, NetnsSubsystem, is_namespace
-from .node.nft import NftMap, NftSubsystem, NftTable, read_table, table_exists
+from .node.nft import NftMap, NftSubsystem, NftTable, families, read_table
 from .node.ovs import OvsPort, OvsPortSubsystem
 from .node.ovsdb import Ovsdb, optional, present, select
 from .node.process import NETNS_DIR, in_netns
@@ -82,7 +82,7 @@ def devices(netns: str) -> list[str]:
 
 def floating_ips(netns: str) -> dict[str, str]:
     """The router's floating IPs now: floating → fixed."""
-    if not is_namespace(netns) or not table_exists(netns):
+    if not is_namespace(netns) or "ip" not in families(netns):
         return {}
     maps = {one.name: one for one in read_table(netns, "ip").maps}
     return dict(maps[DNAT].elements) if DNAT in maps else {}
@@ -95,7 +95,7 @@ def floating_steps(netns: str, device: str, changes: Mapping[str, str | None]) -
     """
     if not is_namespace(netns):
         raise ValueError(f"router: there is no namespace {netns} on this node")
-    if not table_exists(netns):
+    if "ip" not in families(netns):
         raise ValueError(f"router: namespace {netns} has no table headworks")
     table = read_table(netns, "ip")
     if not {DNAT, SNAT} <= {one.name for one in table.maps}:

@@ -45,6 +45,13 @@ class Netlink:
     ) -> None:
         self._socket.close()
 
+    def option(self, level: int, name: int, size: int) -> bytes:
+        """A socket option of ``size`` bytes.
+
+        :raises OSError: this kernel does not know it.
+        """
+        return self._socket.getsockopt(level, name, size)
+
     def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
         """Bodies of the messages that answer a dump request."""
         yield from self._ask(kind, F_REQUEST | F_DUMP, body)

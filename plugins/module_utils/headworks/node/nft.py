@@ -7,13 +7,14 @@ and written in ``nft_text.py``; connections that outlive a floating IP are ended
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .conntrack import delete_translations
 from .netlink import NETFILTER, Netlink, attribute
 from .netns import is_namespace, owned_namespaces
+from .nft_memory import forget, remembered
 from .nft_text import parse_table, same_hook, transaction
 from .process import has_tool, in_netns, run
 from .subsystem import Change, Reading, Subsystem
@@ -81,18 +82,19 @@ class NftSubsystem(Subsystem[NftTable]):
 
     def read(self, desired: Mapping[str, NftTable], scope: frozenset[str] | None = None) -> Reading[NftTable]:
         """Only where the kernel says that there is such a table does ``nft`` have to list it."""
-        known = {name: (one.name, one.family) for name, one in desired.items()}
-        owned = set()
-        if self.owner:
-            for one in _ours(self.owner):
-                known.setdefault(self.key(one), (one.name, one.family))
-                owned.add(self.key(one))
-        objects = {}
-        for name, (netns, family) in known.items():
-            if (scope is None or name in scope) and table_exists(netns, family):
+        ours = {"", *owned_namespaces(self.owner)} if self.owner else set()
+        wanted = {one.name for one in desired.values()}
+        objects, owned = {}, set()
+        for netns in sorted(ours | wanted):
+            for family in families(netns):
+                name = self.key(NftTable(netns, family))
+                if (scope is not None and name not in scope) or (netns not in ours and name not in desired):
+                    continue
                 listed = name in desired or not netns  # what goes with its namespace needs no listing
                 objects[name] = read_table(netns, family) if listed else NftTable(netns, family)
-        return Reading(objects, frozenset(owned & set(objects)))
+                if netns in ours:
+                    owned.add(name)
+        return Reading(objects, frozenset(owned))
 
     def same(self, desired: NftTable, actual: NftTable) -> bool:
         """Maps and chains are compared by name; priorities by number."""
@@ -108,6 +110,8 @@ class NftSubsystem(Subsystem[NftTable]):
         for change in changes:
             table = change.after or change.before
             assert table is not None
+            if change.after is None:
+                forget(_memory(table.name, table.family))
             if table.name and not is_namespace(table.name):
                 continue  # it went with its namespace
             with in_netns(table.name):
@@ -115,17 +119,11 @@ class NftSubsystem(Subsystem[NftTable]):
                 delete_translations(_gone(change.before, change.after))
 
 
-def _ours(owner: str) -> Iterator[NftTable]:
-    """Where tables of ours may be."""
-    for netns in ("", *owned_namespaces(owner)):
-        for family in ("ip", "ip6", "inet", "arp"):
-            yield NftTable(netns, family)
-
-
 def read_table(netns: str, family: str) -> NftTable:
     """The table as it is, in a namespace that has one."""
     with in_netns(netns):
-        listing = run(["nft", "-s", "list", "table", family, TABLE])
+        command = ["nft", "-s", "list", "table", family, TABLE]
+        listing = remembered(_memory(netns, family), lambda: run(command))
     maps, chains = parse_table(listing)
     return NftTable(
         netns,
@@ -135,16 +133,24 @@ def read_table(netns: str, family: str) -> NftTable:
     )
 
 
-def table_exists(netns: str, family: str = "ip") -> bool:
-    """Whether the namespace has our table: asked of the kernel, which takes microseconds."""
+def _memory(netns: str, family: str) -> str:
+    return f"{netns or '@root'}-{family}"
+
+
+def families(netns: str) -> list[str]:
+    """The families in which the namespace has a table of ours: asked of the kernel, which takes microseconds.
+
+    ``netdev`` is not among them: that table belongs to ``underlay_userspace.py``.
+    """
     if (netns and not is_namespace(netns)) or not has_tool("nft"):
-        return False
-    body = struct.pack("=BBH", FAMILIES[family], 0, 0) + attribute(1, TABLE.encode() + b"\0")
+        return []
+    mark = attribute(1, TABLE.encode() + b"\0")
     try:
         with in_netns(netns), Netlink(NETFILTER) as netlink:
-            return bool(netlink.ask(_GET_TABLE, body))
+            found = {body[0] for body in netlink.dump(_GET_TABLE, struct.pack("=BBH", 0, 0, 0)) if mark in body}
     except OSError:
-        return False  # no table, or no nftables in this kernel
+        return []  # no nftables in this kernel
+    return [family for family, number in FAMILIES.items() if number in found and family != "netdev"]
 
 
 def _gone(before: NftTable | None, after: NftTable | None) -> list[tuple[str, str]]:
