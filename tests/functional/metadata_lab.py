@@ -104,3 +104,9 @@ def get(name: str, path: str, *headers: str, method: str = "GET") -> tuple[int, 
     lines = [f"{method} {path} HTTP/1.1", "Host: 169.254.169.254", "Connection: close", *headers, "", ""]
     head, _, body = raw(name, "\r\n".join(lines).encode()).partition(b"\r\n\r\n")
     return int(head.split()[1]), body
+
+
+def main_pid(unit: str) -> int:
+    """The unit's main process."""
+    words = ["systemctl", "show", "--value", "--property=MainPID", unit]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)

@@ -106,7 +106,8 @@ def verbs(result: Result) -> list[tuple[str, str]]:
 
 
 def main_pid(name: str) -> int:
-    return units.read_states(f"headworks-dhcp@{name}.service")[f"headworks-dhcp@{name}.service"].pid
+    words = ["systemctl", "show", "--value", "--property=MainPID", f"headworks-dhcp@{name}.service"]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
 def names_answer(wire: Wire, name: str) -> bytes:

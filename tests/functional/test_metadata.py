@@ -28,6 +28,7 @@ from metadata_lab import (
     get,
     go,
     guest,
+    main_pid,
     proxy,
     tree,
     wired,
@@ -87,9 +88,9 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(clean: None) -> None:
     assert not metadata.ROOT.exists()
     result = go([proxy()], wanted)
     assert result.changes == first.changes
-    pids = {unit: state.pid for unit, state in units.read_states("headworks-metadata*").items()}
+    pids = {unit: main_pid(unit) for unit in (PROXY_UNIT, metadata_store.UNIT)}
     assert not go([proxy()], wanted).changed
-    assert {unit: state.pid for unit, state in units.read_states("headworks-metadata*").items()} == pids
+    assert {unit: main_pid(unit) for unit in (PROXY_UNIT, metadata_store.UNIT)} == pids
 
 
 def test_a_changed_tree_is_swapped_and_the_old_one_goes(clean: None) -> None:
@@ -115,7 +116,7 @@ def test_the_diff_shows_paths_and_digests_but_no_content(clean: None) -> None:
 
 def test_a_changed_network_list_is_a_reload_that_finishes_requests_under_way(clean: None) -> None:
     all_of_it()
-    before = units.read_states(PROXY_UNIT)[PROXY_UNIT].pid
+    before = main_pid(PROXY_UNIT)
     with in_netns(guest("a")):
         slow = socket.create_connection(("169.254.169.254", 80), timeout=5)
     slow.sendall(b"GET /latest/meta-data/hostname HTTP/1.1\r\nHost: x\r\n")
@@ -124,7 +125,7 @@ def test_a_changed_network_list_is_a_reload_that_finishes_requests_under_way(cle
     slow.sendall(b"Connection: close\r\n\r\n")
     assert b"200 OK" in slow.recv(4096)
     slow.close()
-    assert units.read_states(PROXY_UNIT)[PROXY_UNIT].pid == before
+    assert main_pid(PROXY_UNIT) == before
     end = time.monotonic() + 3
     while get("c", "/latest/meta-data/hostname")[0] != 404 and time.monotonic() < end:
         time.sleep(0.05)
@@ -156,7 +157,7 @@ def test_no_request_fails_while_trees_and_networks_change(clean: None) -> None:
 def test_killed_daemons_come_back_by_themselves(clean: None) -> None:
     all_of_it()
     for unit in (PROXY_UNIT, metadata_store.UNIT):
-        os.kill(units.read_states(unit)[unit].pid, signal.SIGKILL)
+        os.kill(main_pid(unit), signal.SIGKILL)
     end = time.monotonic() + 10
     while time.monotonic() < end:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,18 +11,10 @@ from headworks.node import units
 from headworks.node.process import ToolError
 from headworks.node.units import UnitState
 
-SHOWN = """\
-Id=headworks-dhcp@a.service
-MainPID=4711
-ActiveState=active
-SubState=running
-NeedDaemonReload=no
-
-MainPID=0
-Id=headworks-dhcp@b.service
-ActiveState=activating
-SubState=auto-restart
-NeedDaemonReload=yes
+LISTED = """\
+headworks-dhcp@a.service  loaded    active     running      DHCP and DNS of network a
+headworks-dhcp@b.service  loaded    activating auto-restart DHCP and DNS of network b
+headworks-dhcp@c.service  not-found failed     failed       headworks-dhcp@c.service
 """
 
 
@@ -37,20 +30,22 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     monkeypatch.setattr(units, "run", run)
     monkeypatch.setattr(units, "available", lambda: True)
     monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "system")
+    monkeypatch.setattr(units, "UNREAD", tmp_path / "run" / "unread")
     return made
 
 
 def test_the_states_of_all_units_come_from_one_answer() -> None:
-    assert units.parse_states(SHOWN) == {
-        "headworks-dhcp@a.service": UnitState("active", "running", 4711),
-        "headworks-dhcp@b.service": UnitState("activating", "auto-restart", 0, outdated=True),
+    assert units.parse_states(LISTED) == {
+        "headworks-dhcp@a.service": UnitState("active", "running"),
+        "headworks-dhcp@b.service": UnitState("activating", "auto-restart"),
+        "headworks-dhcp@c.service": UnitState("failed", "failed"),
     }
     assert units.parse_states("") == {}
 
 
 def test_only_a_unit_that_serves_is_running() -> None:
-    assert UnitState("active", "running", 1).running
-    assert UnitState("reloading", "reload", 1).running
+    assert UnitState("active", "running").running
+    assert UnitState("reloading", "reload").running
     for state in (UnitState("activating", "auto-restart"), UnitState("failed", "failed"), units.ABSENT):
         assert not state.running
 
@@ -97,18 +92,31 @@ def test_systemd_reads_everything_again_only_when_a_known_unit_file_changed(call
     assert units.installed({"x@.service": "one"})
     units.install({"x@.service": "two"})
     assert calls == [["systemctl", "daemon-reload"]]
-    units.install({"x@.service": "two"}, outdated=True)
-    assert len(calls) == 2
+    assert units.installed({"x@.service": "two"})
     units.uninstall(["x@.service", "not-there.service"])
     assert not units.installed({"x@.service": "two"})
+
+
+def test_a_run_killed_before_systemd_read_a_changed_unit_file_is_noticed(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units.install({"x@.service": "one"})
+    with monkeypatch.context() as patch:
+        patch.setattr(units, "run", lambda args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            units.install({"x@.service": "two"})
+    assert not units.installed({"x@.service": "two"})
+    units.install({"x@.service": "two"})
+    assert calls == [["systemctl", "daemon-reload"]]
+    assert units.installed({"x@.service": "two"})
 
 
 def test_a_failure_is_told_with_what_the_unit_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(args: Sequence[str], **more: object) -> str:
         if args[1] == "start":
             raise ToolError("systemctl start: exit 1: Job failed")
-        if args[1] == "show":
-            return "Id=x@1.service\nActiveState=failed\nSubState=failed\nMainPID=0\n"
+        if args[1] == "list-units":
+            return "x@1.service loaded failed failed Some daemon\n"
         return "dnsmasq: bad option at line 3\nfailed to start\n"
 
     monkeypatch.setattr(units, "run", run)
@@ -117,6 +125,18 @@ def test_a_failure_is_told_with_what_the_unit_logged(monkeypatch: pytest.MonkeyP
         units.start(["x@1.service"])
 
 
-def test_a_process_that_is_gone_is_in_no_namespace() -> None:
-    assert not units.in_namespace(UnitState("inactive"), "")
-    assert not units.in_namespace(UnitState("active", "running", 1), "no-such-namespace")
+def test_a_process_is_in_its_own_namespace_and_in_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "NETNS_DIR", tmp_path)
+    (tmp_path / "mine").symlink_to("/proc/self/ns/net")
+    (tmp_path / "other").touch()
+    mine = f"{os.getpid()}\n"
+    assert units.in_namespace(mine, "mine")
+    assert not units.in_namespace(mine, "other")
+    assert not units.in_namespace(mine, "none")
+
+
+@pytest.mark.parametrize("pid", ["", "x", "999999999", "../self"])
+def test_a_process_that_is_gone_is_in_no_namespace(pid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "NETNS_DIR", tmp_path)
+    (tmp_path / "mine").symlink_to("/proc/self/ns/net")
+    assert not units.in_namespace(pid, "mine")

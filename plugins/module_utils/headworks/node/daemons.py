@@ -20,6 +20,7 @@ from .subsystem import Change, Reading, Subsystem, decode, encode
 
 RECORD = "record.json"  # the record the files were made from, and whose it is
 PENDING = "pending"  # there while files and daemon may disagree: a run that was cut off is seen by the next
+PID = "pid"  # where the daemon, or its master process, writes its process id
 NETNS_LINK = "netns"  # where the unit finds the network namespace to run in
 
 D = TypeVar("D", bound=Any)
@@ -42,7 +43,8 @@ class DaemonSubsystem(Subsystem[D]):
         self.root = root
 
     def unit_text(self) -> str:
-        """The template unit. It finds an object's files in ``<root>/%i/``, its namespace by ``netns`` there."""
+        """The template unit. It finds an object's files in ``<root>/%i/``, its namespace by ``netns`` there; the daemon
+        writes its process id into ``pid`` there."""
         raise NotImplementedError
 
     def files(self, one: D) -> dict[str, str]:
@@ -90,7 +92,7 @@ class DaemonSubsystem(Subsystem[D]):
             ours = self.owner is not None and cloud in (None, self.owner)
             if ours or name in desired:
                 problems = self._problems(one, cloud, states.get(name, units.ABSENT))
-                if not unit_current or (name in states and states[name].outdated):
+                if not unit_current:
                     problems.append("its unit file is missing or of another version")
                 objects[name] = replace(one, problems=tuple(problems))
             if ours:
@@ -106,13 +108,13 @@ class DaemonSubsystem(Subsystem[D]):
         for name, one in wanted.items():  # bad values are refused before anything is written
             self.unit(name)
             self.files(one)
+        units.install({self._unit_file: self.unit_text()})
         states = self._states()
-        units.install({self._unit_file: self.unit_text()}, outdated=any(state.outdated for state in states.values()))
         to_start, to_reload = {}, []
         for name, one in wanted.items():
             state = states.get(name, units.ABSENT)
             restart, reload = self._write(one)
-            if restart or not state.running or not units.in_namespace(state, self.netns(one)):
+            if restart or not state.running or not self._in_place(one):
                 to_start[name] = one
             elif reload:
                 to_reload.append(self.unit(name))
@@ -160,15 +162,17 @@ class DaemonSubsystem(Subsystem[D]):
             problems.append(f"not as written: {', '.join(altered)}")
         if not state.running:
             problems.append(f"{self.program} is {state.text}")
-        elif not self._in_place(one, state):
+        elif not self._in_place(one):
             problems.append(f"{self.program} runs in another namespace")
         else:
             problems += self.more_problems(one)
         return problems
 
-    def _in_place(self, one: D, state: units.UnitState) -> bool:
-        linked = read_link(self.directory(one.name) / NETNS_LINK) == _netns_path(self.netns(one))
-        return linked and units.in_namespace(state, self.netns(one))
+    def _in_place(self, one: D) -> bool:
+        """Whether the daemon runs where it should."""
+        directory = self.directory(one.name)
+        linked = read_link(directory / NETNS_LINK) == _netns_path(self.netns(one))
+        return linked and units.in_namespace(read_text(directory / PID) or "", self.netns(one))
 
     def _write(self, one: D) -> tuple[bool, bool]:
         """Write the files that differ; returns whether that takes a restart, and whether it takes a reload."""

@@ -84,7 +84,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NetworkNamespacePath={self.root}/%i/netns
-ExecStart=/usr/sbin/haproxy -Ws -f {self.root}/%i/{CONFIG}
+ExecStart=/usr/sbin/haproxy -Ws -p {self.root}/%i/pid -f {self.root}/%i/{CONFIG}
 ExecReload=/usr/sbin/haproxy -c -q -f {self.root}/%i/{CONFIG}
 ExecReload=/bin/kill -USR2 $MAINPID
 KillMode=mixed

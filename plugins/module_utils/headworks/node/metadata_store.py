@@ -105,7 +105,7 @@ def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
     if wanted:
         if read_text(root / CONFIG) != config_text(root) or read_text(root / LOADED) != config_text(root):
             found.append(f"{CONFIG} is not as written")
-        if state.outdated or not units.installed({UNIT: unit_text(root)}):
+        if not units.installed({UNIT: unit_text(root)}):
             found.append("its unit file is missing or of another version")
         if not state.running:
             found.append(f"nginx is {state.text}")
@@ -130,9 +130,8 @@ def run_it(root: Path) -> None:
     """Have nginx run with the present configuration: started if it is down, reloaded if its configuration changed."""
     text = config_text(root)
     write_file(root / CONFIG, text)
-    state = units.read_states(UNIT).get(UNIT, units.ABSENT)
-    units.install({UNIT: unit_text(root)}, outdated=state.outdated)
-    if not state.running:
+    units.install({UNIT: unit_text(root)})
+    if not units.read_states(UNIT).get(UNIT, units.ABSENT).running:
         units.start([UNIT])
     elif read_text(root / LOADED) != text:
         units.reload([UNIT])

@@ -17,19 +17,16 @@ from .process import NETNS_DIR, ToolError, has_tool, run
 UNIT_DIR = Path("/etc/systemd/system")
 BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
 
-_PROPERTIES = ("Id", "ActiveState", "SubState", "MainPID", "NeedDaemonReload")
+UNREAD = Path("/run/headworks/units-changed")  # there while systemd may know an older unit file than there is
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """What systemd says of a unit: ``active`` and ``sub`` in its own words, ``pid`` of the main process (0 = none);
-    ``outdated`` when the unit's file is another by now than the one it knows."""
+    """What systemd says of a unit: ``active`` and ``sub`` in its own words."""
 
     active: str
     sub: str = ""
-    pid: int = 0
-    outdated: bool = False
 
     @property
     def running(self) -> bool:
@@ -69,52 +66,53 @@ def instance_name(unit: str) -> str:
 def read_states(pattern: str) -> dict[str, UnitState]:
     """State of every unit that systemd has in memory and whose name matches the glob ``pattern``, keyed by name.
 
-    A unit that was never started, or was stopped, may be missing: take ``ABSENT`` for it.
+    A unit that was never started, or was stopped, may be missing: take ``ABSENT`` for it. This is ``list-units``, one
+    question to systemd however many units; ``show`` asks for each (120 ms for 40 units, against 12 ms).
     """
     if not available():
         return {}
-    return parse_states(run(["systemctl", "show", pattern, f"--property={','.join(_PROPERTIES)}"]))
+    return parse_states(run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", pattern]))
 
 
 def parse_states(text: str) -> dict[str, UnitState]:
-    """What ``systemctl show`` prints: one block of ``key=value`` lines per unit, blocks parted by empty lines."""
-    states = {}
-    for block in text.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "Id" in values:
-            pid = int(values.get("MainPID") or 0)
-            outdated = values.get("NeedDaemonReload") == "yes"
-            states[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("SubState", ""), pid, outdated)
-    return states
+    """What ``systemctl list-units`` prints: unit, load state, active state, sub-state, description."""
+    rows = (line.split(None, 4) for line in text.splitlines())
+    return {row[0]: UnitState(row[2], row[3]) for row in rows if len(row) >= 4}
 
 
-def in_namespace(state: UnitState, netns: str) -> bool:
-    """Whether the unit's main process runs in the network namespace of that name *as it is now* ("" = the root's).
+def in_namespace(pid: str, netns: str) -> bool:
+    """Whether a process (its id as text, as read from a file) runs in the network namespace of that name *as it is now*
+    ("" = the root's).
 
     A namespace that was removed and made again has the old name, and a daemon still sits in the old one, talking to
     nobody.
     """
     try:
         target = NETNS_DIR / netns if netns else Path("/proc/1/ns/net")
-        return os.stat(f"/proc/{state.pid}/ns/net").st_ino == target.stat().st_ino
-    except OSError:
+        return os.stat(f"/proc/{int(pid)}/ns/net").st_ino == target.stat().st_ino
+    except (OSError, ValueError):
         return False
 
 
 def installed(units: Mapping[str, str]) -> bool:
-    """Whether the unit files (name → text) are there with just that text."""
-    return all(read_text(UNIT_DIR / name) == text for name, text in units.items())
+    """Whether the unit files (name → text) are there with just that text, and systemd has read them."""
+    return not UNREAD.exists() and all(read_text(UNIT_DIR / name) == text for name, text in units.items())
 
 
-def install(units: Mapping[str, str], outdated: bool = False) -> None:
-    """Write unit files (name → text). systemd finds new ones by itself; it is told (which makes it read everything
-    again, a quarter of a second) only when one changed, or when it is known to have an old one (``outdated``)."""
+def install(units: Mapping[str, str]) -> None:
+    """Write unit files (name → text). systemd finds new ones by itself; it is told to read everything again (a quarter
+    of a second) only when one changed, or when a run was killed in between."""
     UNIT_DIR.mkdir(parents=True, exist_ok=True)
+    known = {name: read_text(UNIT_DIR / name) for name in units}
+    changed = any(known[name] not in (None, text) for name, text in units.items())
+    if changed:
+        UNREAD.parent.mkdir(parents=True, exist_ok=True)
+        UNREAD.touch()
     for name, text in units.items():
-        known = (UNIT_DIR / name).exists()
-        outdated |= write_file(UNIT_DIR / name, text) and known
-    if outdated:
+        write_file(UNIT_DIR / name, text)
+    if changed or UNREAD.exists():
         run(["systemctl", "daemon-reload"])
+        UNREAD.unlink(missing_ok=True)
 
 
 def uninstall(names: Collection[str]) -> None:
