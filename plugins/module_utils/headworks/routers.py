@@ -41,7 +41,7 @@ def router_steps(wanted: Iterable[Mapping[str, Any]]) -> tuple[list[Step], list[
         (NetnsSubsystem(), {one.namespace.name: one.namespace for one in routers}, {n: Namespace(n) for n in gone}),
         (LinkSubsystem(), links, {name: Link(name, "veth") for name in old}),
         (OvsPortSubsystem(), ports, {name: OvsPort(name, "") for name in old}),
-        (NftSubsystem(), {one.table.name: one.table for one in routers}, {}),
+        (NftSubsystem(), {one.table.name: one.table for one in routers}, {name: NftTable(name) for name in gone}),
         (L3Subsystem(), {one.config.name: one.config for one in routers}, {}),
     ]
     return steps, routers

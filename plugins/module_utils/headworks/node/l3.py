@@ -7,11 +7,12 @@ difference becomes ``ip`` commands is in ``l3_commands.py``.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 from typing import ClassVar
 
 from . import rtnl
@@ -23,7 +24,7 @@ from .offload import set_tx_checksum, tx_checksum
 from .process import in_netns
 from .subsystem import Change, Reading, Subsystem
 
-SYSCTL_DIR = Path("/proc/sys/net")
+SYSCTL_DIR = "/proc/sys/net"
 _IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
 _LOOPBACK = ("127.0.0.1/8", "::1/128")  # the kernel's own on lo
 _SYSCTL = re.compile(r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.@:-]+)*")
@@ -203,21 +204,30 @@ def _sysctls(desired: NamespaceConfig, actual: NamespaceConfig) -> list[tuple[st
     return sorted(wrong, key=lambda one: (not one[0].endswith("forward"), one[0]))
 
 
-def _sysctl_path(key: str) -> Path:
+@cache
+def _sysctl_path(key: str) -> str:
     if not _SYSCTL.fullmatch(key) or ".." in key:
         raise ValueError(f"sysctl {key!r}: is no key below {SYSCTL_DIR}")
-    return SYSCTL_DIR / (key if "/" in key else key.replace(".", "/"))
+    return f"{SYSCTL_DIR}/{key if '/' in key else key.replace('.', '/')}"
 
 
 def _read_sysctl(key: str) -> str | None:
     try:
-        return " ".join(_sysctl_path(key).read_text().split())
+        descriptor = os.open(_sysctl_path(key), os.O_RDONLY)
     except FileNotFoundError:
         return None
+    try:
+        return " ".join(os.read(descriptor, 4096).decode().split())
+    finally:
+        os.close(descriptor)
 
 
 def _write_sysctl(key: str, value: str) -> None:
     try:
-        _sysctl_path(key).write_text(value)
+        descriptor = os.open(_sysctl_path(key), os.O_WRONLY)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise OSError(error.errno, f"sysctl {key} = {value}: {error.strerror}") from error
