@@ -107,7 +107,7 @@ ONE_MESSAGE = {
     ),
     "VLAN without ranges": (
         in_cloud("networks|v", VLAN),
-        "'physnet1': networks of type vlan need cloud_vlan_ranges.physnet1",
+        "cloud_networks.v.segmentation_id: None: give one, or say in cloud_vlan_ranges.physnet1 which are free",
     ),
     "VLAN range that is none": (in_cloud("vlan_ranges", {"physnet1": ["0:4095"]}), "must be VLANs between 1 and 4094"),
     "VLAN network without physical network": (

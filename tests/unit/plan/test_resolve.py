@@ -241,3 +241,14 @@ def test_the_input_is_left_as_it_was() -> None:
     before = copy.deepcopy((inventory, facts))
     resolve(inventory, None, facts)
     assert (inventory, facts) == before
+
+
+def test_a_vlan_given_outright_needs_no_ranges() -> None:
+    inventory = s1()
+    inventory["cloud"]["cloud_networks"]["v"] = {
+        "type": "vlan",
+        "physical_network": "physnet1",
+        "segmentation_id": 2000,
+        "subnets": {"v": {"cidr": "192.168.0.0/16"}},
+    }
+    assert resolved(inventory).cloud.networks["v"].segmentation_id == 2000

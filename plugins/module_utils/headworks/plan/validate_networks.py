@@ -56,9 +56,9 @@ def _vlan(it: Check, key: str, physical: str, vlan: int | None) -> None:
     where = f"cloud_vlan_ranges.{physical}"
     if vlan is not None and not 1 <= vlan <= 4094:
         it.bad(f"{key}.segmentation_id", vlan, "must be a VLAN between 1 and 4094")
-    elif not ranges:
-        it.bad(f"{key}.physical_network", physical, f"networks of type vlan need {where}, e.g. [\"2000:4094\"]")
-    elif vlan is not None and not any(first <= vlan <= last for first, last in ranges):
+    elif vlan is None and not ranges:
+        it.bad(f"{key}.segmentation_id", None, f"give one, or say in {where} which are free, e.g. [\"2000:4094\"]")
+    elif vlan is not None and ranges and not any(first <= vlan <= last for first, last in ranges):
         text = ", ".join(f"{first}:{last}" for first, last in ranges)
         it.bad(f"{key}.segmentation_id", vlan, f"must be within {where}, {text}")
 
