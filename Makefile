@@ -20,7 +20,7 @@ help:  ## this list
 
 .PHONY: demo bootstrap bootstrap-dev node-images guest-image lab lab-down clean
 demo:  ## everything, from a fresh Debian 12 to guests that talk (as root)
-	@scripts/demo
+	@scripts/demo $(ARGS)
 
 bootstrap:  ## Debian packages that are missing, and .venv
 	@scripts/bootstrap demo
@@ -40,8 +40,8 @@ lab: bootstrap  ## start the lab, or make it as the inventory says
 lab-down:  ## remove the lab; the caches stay
 	@if [ -x .venv/bin/ansible-playbook ]; then ansible-playbook playbooks/lab-down.yml $(ARGS); fi
 
-clean: functional-stop lab-down  ## remove all that runs and all that is left on this machine, except the caches
-	@if [ -x .venv/bin/ansible-playbook ]; then scripts/podman --lab-release; fi
+clean:  ## remove all that runs and all that is left on this machine, except the caches
+	@scripts/clean
 
 .PHONY: distclean
 distclean: clean  ## the caches and .venv as well
@@ -60,8 +60,9 @@ test:  ## what CI runs: lint, unit, functional and cloud tests
 
 test-lint: bootstrap-dev  ## ruff, mypy, ansible-lint
 	@ruff check .
-	mypy
-	ansible-lint --offline
+	mypy plugins/module_utils/headworks library
+	mypy $(wildcard plugins/action plugins/callback plugins/filter plugins/inventory)
+	ansible-lint
 
 test-unit: bootstrap-dev  ## pure tests: fast, no root
 	@python -m pytest tests/unit $(ARGS)
@@ -86,5 +87,5 @@ functional-stop:  ## remove that container
 # --- measuring ---------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: bootstrap-dev  ## the benches, in a container of their own: make bench ARGS="bench/router"
+bench: bootstrap-dev  ## the benches, in a container of their own: make bench ARGS="router --rounds 3"
 	@scripts/bench $(ARGS)

@@ -139,15 +139,15 @@ def stop(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, ord
     return Report(stopped=chosen)
 
 
-def close_connections(directory: Path, addresses: Iterable[str]) -> None:
-    """End the ssh connections that are kept open to these nodes (sockets ``ssh-<address>``).
+def close_connections(directory: Path, addresses: Iterable[str] | None = None) -> None:
+    """End the ssh connections that are kept open to these nodes, or all (sockets ``ssh-<address>`` in ``directory``).
 
     They would keep the next command waiting for a machine that is gone.
     """
-    for address in addresses:
-        path = directory / f"ssh-{address}"
-        if path.exists():
-            args = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", address]
+    names = None if addresses is None else {f"ssh-{address}" for address in addresses}
+    for path in directory.glob("ssh-*"):
+        if names is None or path.name in names:
+            args = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "node"]
             subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20)
             path.unlink(missing_ok=True)
 
@@ -160,7 +160,7 @@ def remove(lab: Lab, podman: Podman, state_directory: Path, *, check: bool = Fal
     report = Report(removed=[*containers, *networks, *map(str, files)])
     if check:
         return report
-    close_connections(state_directory, (lab.management(node) for node in lab.nodes))
+    close_connections(state_directory)
     _remove_containers(podman, containers)
     _remove_networks(lab, podman)
     for path in files:
@@ -219,7 +219,10 @@ def _ensure_networks(lab: Lab, podman: Podman) -> None:
     for network in lab.networks:
         if lab.podman_network(network.name) not in present:
             # podman refuses a subnet that an interface has, and one left by a dead lab would be this lab's own.
-            host.delete_bridge(lab.bridge(network.name))
+            if not host.delete_bridge(lab.bridge(network.name)):
+                raise LabError(
+                    f"device {lab.bridge(network.name)} is in use: a lab {lab.name} of another store runs here"
+                )
             _create_network(lab, podman, network)
 
 

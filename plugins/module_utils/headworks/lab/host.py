@@ -35,15 +35,12 @@ def run(*args: str, stdin: str | None = None) -> str:
     return subprocess.run(args, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
-def link_exists(name: str) -> bool:
-    """Whether the machine has a network device of this name."""
-    return Path("/sys/class/net", name).exists()
-
-
-def delete_bridge(name: str) -> None:
-    """Remove a bridge if it is there; a device of the name that is no bridge is left alone."""
-    if Path("/sys/class/net", name, "bridge").is_dir():
+def delete_bridge(name: str) -> bool:
+    """Remove a bridge that has no ports. Returns whether none of the name is left; one with ports is somebody's."""
+    device = Path("/sys/class/net", name)
+    if (device / "bridge").is_dir() and not any((device / "brif").iterdir()):
         run("ip", "link", "delete", "dev", name)
+    return not device.exists()
 
 
 def uplink_mtu() -> int:
