@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from headworks.node.process import in_netns
@@ -74,7 +75,15 @@ class DhcpClient:
         return self.ask(REQUEST, {50: socket.inet_aton(address)})
 
     def ask(self, kind: int, options: dict[int, bytes] | None = None) -> Answer | None:
-        """Send one message; the answer to it, or None."""
+        """Send one message; the first answer to it, or None."""
+        return next(self._answers(self._send(kind, options)), None)
+
+    def ask_all(self, kind: int, options: dict[int, bytes] | None = None, seconds: float = 0.2) -> list[Answer]:
+        """Send one message; every answer within that time."""
+        self.socket.settimeout(seconds)
+        return list(self._answers(self._send(kind, options)))
+
+    def _send(self, kind: int, options: dict[int, bytes] | None) -> bytes:
         number = os.urandom(4)
         hardware = bytes.fromhex(self.mac.replace(":", ""))
         header = struct.pack("!BBBB4sHH", 1, 1, 6, 0, number, 0, 0x8000) + bytes(16) + hardware.ljust(16, b"\0")
@@ -85,15 +94,17 @@ class DhcpClient:
             **(options or {}),
         }
         body = b"".join(bytes([code, len(value)]) + value for code, value in wanted.items())
-        packet = header + bytes(192) + b"\x63\x82\x53\x63" + body + b"\xff"
-        self.socket.sendto(packet, ("255.255.255.255", 67))
+        self.socket.sendto(header + bytes(192) + b"\x63\x82\x53\x63" + body + b"\xff", ("255.255.255.255", 67))
+        return number
+
+    def _answers(self, number: bytes) -> Iterator[Answer]:
         try:
             while True:
                 reply = self.socket.recv(4096)
                 if reply[4:8] == number and reply[0] == 2:
-                    return _parse(reply)
+                    yield _parse(reply)
         except TimeoutError:
-            return None
+            return
 
 
 def _parse(reply: bytes) -> Answer:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from dhcp_client import ACK, NAK, Answer, DhcpClient
+from dhcp_client import ACK, NAK, REQUEST, Answer, DhcpClient
 from headworks.node import dhcp, units
 from headworks.node.converge import ConvergeError, Result, converge
 from headworks.node.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, DhcpSubsystem, HostRoute
@@ -349,3 +349,31 @@ def test_the_module_names_what_is_wrong(wire: Wire) -> None:
     told = run_module("dhcp_network", name=wire.name, netns=wire.netns, interface="x", subnets=subnets, hosts=[bad])
     assert "hostname" in told["msg"]
     assert not (dhcp.ROOT / wire.name).exists()
+
+
+def test_two_servers_of_a_network_do_not_refuse_each_others_guests(wires: list[Wire]) -> None:
+    first, second = Wire(f"t{os.getpid()}-1"), Wire(f"t{os.getpid()}-2")
+    wires += [first, second]
+    first.up()
+    second.up()
+    # one wire: the second server's guest side is bridged with the first's
+    ip("-n", second.guest, "link", "set", "eth0", "netns", first.guest, "name", "eth1")
+    ip("-n", second.netns, "addr", "del", "10.18.0.2/24", "dev", second.interface)
+    ip("-n", second.netns, "addr", "add", "10.18.0.5/24", "dev", second.interface)
+    ip("-n", first.guest, "link", "add", "br0", "type", "bridge")
+    for device in ("eth0", "eth1"):
+        ip("-n", first.guest, "link", "set", device, "master", "br0", "up")
+    ip("-n", first.guest, "link", "set", "br0", "up")
+    hosts = [DhcpHost(f"fa:16:3e:00:01:{one:02x}", f"10.18.0.{one + 10}", f"vm{one}") for one in range(10)]
+    other = second.network(*hosts)
+    go(first.network(*hosts), replace(other, subnets=(replace(other.subnets[0], server="10.18.0.5"),)))
+    for host in hosts:
+        guest = DhcpClient(first.guest, "br0", host.mac)
+        offer = guest.discover()
+        assert offer is not None
+        # whichever is chosen: the one chosen acknowledges, the other holds its tongue
+        for server in ("10.18.0.2", "10.18.0.5"):
+            options = {50: bytes(map(int, host.address.split("."))), 54: bytes(map(int, server.split(".")))}
+            answers = guest.ask_all(REQUEST, options)
+            assert [(one.type, one.addresses(54)) for one in answers] == [(ACK, [server])]
+        guest.close()
