@@ -277,14 +277,19 @@ def test_user_data_that_is_no_script_is_left_alone(machine: Machine, text: str, 
 # --- the kernel ---
 
 
-@pytest.fixture(scope="module")
-def flat_kernel() -> ModuleType:
-    loader = SourceFileLoader("flat_kernel", str(NANO / "flat-kernel"))
-    spec = spec_from_loader("flat_kernel", loader)
+def load(program: str) -> ModuleType:
+    """A builder program, which has no .py ending, as a module."""
+    loader = SourceFileLoader(program.replace("-", "_"), str(NANO / program))
+    spec = spec_from_loader(loader.name, loader)
     assert spec
     module = module_from_spec(spec)
     loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def flat_kernel() -> ModuleType:
+    return load("flat-kernel")
 
 
 def bzimage(tmp_path: Path, entry: int = 0x1000000, elf_class: bytes = b"\x01") -> Path:
@@ -335,6 +340,14 @@ def test_kernel_that_cannot_be_entered_this_way_is_refused(
     with pytest.raises(ValueError, match=complaint):
         flatten(flat_kernel, source, tmp_path / "flat", monkeypatch)
     assert not (tmp_path / "flat").exists()
+
+
+def test_signatures_come_off_modules_and_nothing_else() -> None:
+    strip = load("strip-signatures").strip
+    signature = b"s" * 300
+    signed = b"the module" + signature + bytes(8) + struct.pack(">I", len(signature)) + b"~Module signature appended~\n"
+    assert strip(signed) == b"the module"
+    assert strip(b"the module") == b"the module"
 
 
 # --- what is in the image ---
