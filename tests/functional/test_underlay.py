@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from headworks.node import underlay, underlay_guard
 from headworks.node.converge import ConvergeError, Result, converge
 from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem
 from headworks.node.underlay import NicAttachment, UnderlaySubsystem
+from headworks.node.underlay_dhcp import clients
 from headworks.node.underlay_move import STORE
 from shell import ip_json, link, sh
 from wires import host, namespace, pings, steady_ping
@@ -222,3 +225,32 @@ def test_a_confirmed_move_stands(node: Node, monkeypatch: pytest.MonkeyPatch) ->
     time.sleep(2)
     assert state(node.bridge) == before
     assert not any(node.nic in name for name in os.listdir("/run/systemd/system"))
+
+
+@pytest.mark.skipif(shutil.which("dhclient") is None, reason="no ISC dhclient here")
+def test_a_dhcp_client_moves_with_its_address(node: Node, tmp_path: Path) -> None:
+    subnet = f"10.11.{int(node.name[-2:], 16)}"
+    sh("ip", "address", "flush", "dev", node.nic)
+    sh("ip", "address", "add", f"{subnet}.1/24", "dev", "eth0", netns=node.neighbour)
+    server = ["dnsmasq", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces", "--user=root"]
+    server += [f"--dhcp-range={subnet}.50,{subnet}.60,120", f"--pid-file={tmp_path}/dnsmasq.pid"]
+    sh(*server, f"--dhcp-leasefile={tmp_path}/served", netns=node.neighbour)
+    files = ["-pf", f"{tmp_path}/dhclient.{node.nic}.pid", "-lf", f"{tmp_path}/dhclient.{node.nic}.leases"]
+    try:
+        sh("dhclient", "-4", *files, node.nic)
+        before = state(node.nic)[0]
+        assert len(before) == 1
+        result = run(node, node.attachment())
+        assert "looks after" in result.notes[0]
+        time.sleep(3)
+        assert state(node.bridge)[0] == before
+        assert state(node.nic)[0] == []
+        assert clients(node.bridge)
+        assert not clients(node.nic)
+        assert not run(node, node.attachment()).changed
+        run(node)
+        assert clients(node.nic)
+    finally:
+        for client in [*clients(node.nic), *clients(node.bridge)]:
+            os.kill(client.pid, 9)
+        os.kill(int((tmp_path / "dnsmasq.pid").read_text()), 15)

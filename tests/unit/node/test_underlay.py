@@ -6,6 +6,7 @@ import pytest
 from headworks.node import underlay_move
 from headworks.node.subsystem import Reading
 from headworks.node.underlay import NicAttachment, UnderlaySubsystem
+from headworks.node.underlay_dhcp import leases_for, rewritten
 from headworks.node.underlay_guard import is_management
 from headworks.node.underlay_move import Address, Carried, gather, to_finish, to_first
 
@@ -98,3 +99,34 @@ def test_a_nic_in_somebody_elses_bridge_is_an_error() -> None:
 def test_a_name_that_the_kernel_would_not_take_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no link name"):
         NicAttachment(name, "br-ex")
+
+
+def test_a_dhcp_client_is_started_for_the_other_device_with_files_of_its_own() -> None:
+    arguments = [
+        "/sbin/dhclient",
+        "-1",
+        "-4",
+        "-v",
+        "-pf",
+        "/run/dhclient.eth0.pid",
+        "-lf",
+        "/var/lib/dhcp/eth0.leases",
+    ]
+    assert rewritten([*arguments, "-cf", "/etc/dhclient-eth01.conf", "eth0"], "eth0", "br-ex") == [
+        "dhclient",
+        "-nw",
+        "-4",
+        "-v",
+        "-pf",
+        "/run/dhclient.br-ex.pid",
+        "-lf",
+        "/var/lib/dhcp/br-ex.leases",
+        "-cf",
+        "/etc/dhclient-eth01.conf",
+        "br-ex",
+    ]
+
+
+def test_a_lease_is_carried_to_the_other_device() -> None:
+    lease = 'lease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\nlease {\n  interface "eth01";\n}\n'
+    assert leases_for(lease, "eth0", "br-ex") == lease.replace('"eth0"', '"br-ex"')

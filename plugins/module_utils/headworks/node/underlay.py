@@ -1,7 +1,7 @@
 """Physical NICs in bridges: the NIC becomes a port and its addresses and routes move to the bridge in one step.
 
 The OVS bridge itself is a row in ``ovs.py``; this file is about not cutting the node off while a NIC goes in. How
-addresses are carried over is in ``underlay_move.py``, the way back that runs by itself in ``underlay_guard.py``, and
+addresses are carried over is in ``underlay_move.py`` (DHCP clients: ``underlay_dhcp.py``), the way back that runs by itself in ``underlay_guard.py``, and
 what a userspace datapath needs of its NIC in ``underlay_userspace.py``.
 """
 
@@ -17,6 +17,7 @@ from .ip_batch import ip_batch
 from .ovs_rows import MARK, NIC_MARK
 from .ovsdb import Operation, Ovsdb, by_uuid, from_map, from_set, optional, present, select, to_map, to_set
 from .subsystem import Change, Reading, Subsystem
+from .underlay_dhcp import clients, move_clients
 from .underlay_guard import arm, is_management
 from .underlay_move import Carried, forget, gather, recall, remember, to_finish, to_first
 from .underlay_userspace import quiet, quieten, unquieten
@@ -123,6 +124,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             ip_batch(to_finish(carried, one.name, one.bridge))
             if one.datapath_type == "netdev":
                 quieten(one.name)
+            self.notes += move_clients(one.name, one.bridge)
         except Exception:
             _put_back(one, carried, plugged)
             raise
@@ -138,6 +140,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         _unplug(one)
         if one.name in there:
             ip_batch(to_finish(carried, one.bridge if one.bridge in there else "", one.name))
+            self.notes += move_clients(one.bridge, one.name)
         forget(one.name)
 
 
@@ -148,6 +151,7 @@ def _put_back(one: NicAttachment, carried: Carried, plugged: bool) -> None:
     if plugged:
         _unplug(one)
     ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name))
+    move_clients(one.bridge, one.name)
 
 
 def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:
@@ -165,6 +169,8 @@ def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapa
         return f"{bridge} has not the MAC of {nic}"
     if not (there.up and links[nic].up):
         return f"{bridge} or {nic} is down"
+    if clients(nic):
+        return f"a DHCP client still looks after {nic}"
     if datapath == "netdev" and not quiet(nic):
         return f"the kernel still answers on {nic}"
     return ""
