@@ -1,8 +1,8 @@
 """Physical NICs in bridges: the NIC becomes a port and its addresses and routes move to the bridge in one step.
 
 The OVS bridge itself is a row in ``ovs.py``; this file is about not cutting the node off while a NIC goes in. How
-addresses are carried over is in ``underlay_move.py`` (DHCP clients: ``underlay_dhcp.py``), the way back that runs by itself in ``underlay_guard.py``, and
-what a userspace datapath needs of its NIC in ``underlay_userspace.py``.
+addresses are carried over is in ``underlay_move.py`` and their DHCP client in ``underlay_dhcp.py``, the way back that
+runs by itself in ``underlay_guard.py``, and what a userspace datapath needs of its NIC in ``underlay_userspace.py``.
 """
 
 from __future__ import annotations
