@@ -16,7 +16,7 @@ options:
   name:
     description:
       - Name or id of the network. It becomes part of a unit's name, C(headworks-dhcp@NAME.service), and of a directory,
-        C(/var/lib/headworks/dhcp/NAME). Give this or O(networks).
+        C(/run/headworks/dhcp/NAME). Give this or O(networks).
     type: str
   networks:
     description: A list of networks. Options given at the top hold for every one of them.

@@ -198,7 +198,7 @@ def test_removed_instances_and_proxies_leave_nothing_and_others_stay(clean: None
     assert not metadata.ROOT.exists()
     assert not Path(metadata_store.SOCKET).parent.exists()
     assert not units.read_states("headworks-metadata*")
-    assert not list(units.UNIT_DIR.glob("headworks-metadata*"))
+    assert not list(units.RUNTIME_DIR.glob("headworks-metadata*"))
     assert not go([], []).changed
 
 

@@ -75,7 +75,7 @@ def killed_after(milliseconds: float, state: Wanted) -> None:
 def on_disk() -> dict[str, str | int]:
     """Every file and link of ours with its content; what changes from run to run by nature is left out."""
     found: dict[str, str | int] = {}
-    for top in (dhcp.ROOT, metadata.ROOT, metadata_proxy.ROOT, *units.UNIT_DIR.glob("headworks-*")):
+    for top in (dhcp.ROOT, metadata.ROOT, metadata_proxy.ROOT, *units.RUNTIME_DIR.glob("headworks-*")):
         for path in (top, *top.rglob("*")):
             if path.is_symlink():
                 found[str(path)] = os.readlink(path)

@@ -32,7 +32,9 @@ class Node:
         self.active: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
         self.root = tmp_path / "dhcp"
-        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "system")
+        monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path / "system")
+        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "etc")
+        monkeypatch.setattr(units, "UNREAD", tmp_path / "unread")
         monkeypatch.setattr(units, "run", self.run)
         monkeypatch.setattr(units, "read_states", self.states)
         monkeypatch.setattr(units, "in_namespace", lambda pid, netns: True)
@@ -209,10 +211,10 @@ def test_nothing_of_a_removed_network_stays_and_with_the_last_goes_the_unit(node
     node.go(NET, other)
     assert node.go(other) == ["- dhcp net1"]
     assert sorted(one.name for one in node.root.iterdir()) == ["net2"]
-    assert (units.UNIT_DIR / "headworks-dhcp@.service").exists()
+    assert (units.RUNTIME_DIR / "headworks-dhcp@.service").exists()
     node.go()
     assert not node.root.exists()
-    assert not list(units.UNIT_DIR.iterdir())
+    assert not list(units.RUNTIME_DIR.iterdir())
 
 
 def test_only_what_bears_our_mark_is_removed(node: Node) -> None:
@@ -250,7 +252,7 @@ def test_a_stale_lease_is_a_difference(node: Node) -> None:
 
 
 def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "UNIT_DIR", tmp_path)
+    monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path)
     monkeypatch.setattr(units, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
     assert DhcpSubsystem("lab", tmp_path / "none").read({"net1": NET}).objects == {}
 

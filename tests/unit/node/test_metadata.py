@@ -47,7 +47,9 @@ class Node:
         self.root = tmp_path / "metadata"
         self.state = "inactive"
         self.calls: list[str] = []
-        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "system")
+        monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path / "system")
+        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "etc")
+        monkeypatch.setattr(units, "UNREAD", tmp_path / "unread")
         monkeypatch.setattr(units, "run", self.run)
         monkeypatch.setattr(units, "read_states", lambda pattern: {metadata_store.UNIT: UnitState(self.state)})
         monkeypatch.setattr(metadata_trees, "_group", os.getegid)
@@ -177,7 +179,7 @@ def test_with_the_last_tree_everything_goes(node: Node) -> None:
     node.go(ONE)
     assert node.go() == ["- metadata net1/10.18.0.3", "- metadata store"]
     assert not node.root.exists()
-    assert not list(units.UNIT_DIR.iterdir())
+    assert not list(units.RUNTIME_DIR.iterdir())
     assert node.go() == []
 
 
@@ -226,7 +228,7 @@ def test_a_server_that_is_down_is_started_and_one_with_an_old_configuration_relo
 
 
 def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "UNIT_DIR", tmp_path)
+    monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path)
     monkeypatch.setattr(units, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
     desired = MetadataSubsystem.load([encode(ONE)])
     assert set(desired) == {ONE.name, STORE.name}

@@ -30,6 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     monkeypatch.setattr(units, "run", run)
     monkeypatch.setattr(units, "available", lambda: True)
     monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "system")
+    monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path / "runtime")
     monkeypatch.setattr(units, "UNREAD", tmp_path / "run" / "unread")
     return made
 
@@ -95,6 +96,17 @@ def test_systemd_reads_everything_again_only_when_a_known_unit_file_changed(call
     assert units.installed({"x@.service": "two"})
     units.uninstall(["x@.service", "not-there.service"])
     assert not units.installed({"x@.service": "two"})
+
+
+def test_a_runtime_unit_is_not_overridden_by_one_of_the_same_name(calls: list[list[str]]) -> None:
+    units.install({"x@.service": "older, in /etc"})
+    assert not units.installed({"x@.service": "new"}, runtime=True)
+    units.install({"x@.service": "new"}, runtime=True)
+    assert units.installed({"x@.service": "new"}, runtime=True)
+    assert not (units.UNIT_DIR / "x@.service").exists()
+    assert calls == [["systemctl", "daemon-reload"]]
+    units.uninstall(["x@.service"], runtime=True)
+    assert not (units.RUNTIME_DIR / "x@.service").exists()
 
 
 def test_a_run_killed_before_systemd_read_a_changed_unit_file_is_noticed(

@@ -1,7 +1,9 @@
 """One daemon per object, as an instance of a systemd template unit: what DHCP servers and metadata proxies share.
 
-An object's files, and the record they were made from, are in ``<root>/<name>/``. What does not belong here: what is in
-the files, and anything only one kind of daemon does; subclasses say that.
+An object's files, and the record they were made from, are in ``<root>/<name>/``. The roots are below /run, and so are
+the unit files: nothing of it is of use after a boot, when the namespaces are gone and the node is restored from its
+state; and dnsmasq, which waits for the disk at every lease, serves ten times as many guests. What does not belong here:
+what is in the files, and anything only one kind of daemon does; subclasses say that.
 """
 
 from __future__ import annotations
@@ -30,8 +32,7 @@ class DaemonSubsystem(Subsystem[D]):
     """Base of such subsystems. The record has the fields ``name`` and ``problems``; the latter is empty in what is
     desired, and says in what was read why the node is not as its own record says.
 
-    A changed file is a reload, unless it is among ``restart_files``. Nothing enables the units: after a boot there are
-    no namespaces yet, and whoever makes them starts the daemons.
+    A changed file is a reload, unless it is among ``restart_files``.
     """
 
     template: ClassVar[str]  # the unit's name without "@.service"
@@ -79,11 +80,11 @@ class DaemonSubsystem(Subsystem[D]):
     def read(self, desired: Mapping[str, D], scope: frozenset[str] | None = None) -> Reading[D]:
         """The records in the objects' directories, with whatever is wrong in ``problems``."""
         present = {one.name for one in self.root.iterdir() if one.is_dir()} if self.root.is_dir() else set()
-        states = self._states() if present or (units.UNIT_DIR / self._unit_file).exists() else {}
+        states = self._states() if present or (units.RUNTIME_DIR / self._unit_file).exists() else {}
         names = present | {name for name, state in states.items() if state.active != "inactive"}
         if scope is not None:
             names &= scope
-        unit_current = units.installed({self._unit_file: self.unit_text()})
+        unit_current = units.installed({self._unit_file: self.unit_text()}, runtime=True)
         objects: dict[str, D] = {}
         owned = set()
         for name in names:
@@ -108,7 +109,7 @@ class DaemonSubsystem(Subsystem[D]):
         for name, one in wanted.items():  # bad values are refused before anything is written
             self.unit(name)
             self.files(one)
-        units.install({self._unit_file: self.unit_text()})
+        units.install({self._unit_file: self.unit_text()}, runtime=True)
         states = self._states()
         to_start, to_reload = {}, []
         for name, one in wanted.items():
@@ -201,7 +202,7 @@ class DaemonSubsystem(Subsystem[D]):
                 shutil.rmtree(self.directory(name))
         if not self.root.is_dir() or not any(self.root.iterdir()):
             shutil.rmtree(self.root, ignore_errors=True)
-            units.uninstall([self._unit_file])
+            units.uninstall([self._unit_file], runtime=True)
 
 
 def _netns_path(netns: str) -> str:

@@ -1,6 +1,6 @@
 """DHCP and DNS of a network: one dnsmasq per network in its ``qdhcp-`` namespace, as a systemd template instance.
 
-Everything of a network is in ``/var/lib/headworks/dhcp/<network id>/``. What its files say is ``dhcp_files.py``'s, the
+Everything of a network is in ``/run/headworks/dhcp/<network id>/``. What its files say is ``dhcp_files.py``'s, the
 leases are ``dhcp_leases.py``'s; the namespace, the interface and its addresses are made by others before.
 """
 
@@ -19,7 +19,7 @@ from .files import read_text, write_file
 from .process import in_netns
 from .subsystem import Change, encode
 
-ROOT = Path("/var/lib/headworks/dhcp")
+ROOT = Path("/run/headworks/dhcp")
 RELEASE_SECONDS = 1.0
 RELEASE_LOOKS = 3
 

@@ -14,7 +14,7 @@ from .daemons import DaemonSubsystem
 from .metadata import MetadataProxy
 from .metadata_store import HEADER, SOCKET
 
-ROOT = Path("/var/lib/headworks/metadata-proxies")
+ROOT = Path("/run/headworks/metadata-proxies")
 CONFIG = "haproxy.cfg"
 HOST = "host"  # the proxy that runs in the root namespace
 ADDRESS = "169.254.169.254"

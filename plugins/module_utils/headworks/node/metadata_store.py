@@ -23,7 +23,7 @@ LOADED = "loaded.conf"  # the configuration nginx was last told to read
 
 def unit_text(root: Path) -> str:
     """The unit. systemd makes the socket's directory and takes it away again, so no stale socket stays to be in the way
-    after a crash. Nothing enables it, as with the other daemons: whoever restores the node starts it."""
+    after a crash. It is a runtime unit, as the other daemons' are: whoever restores the node after a boot starts it."""
     return f"""\
 [Unit]
 Description=Metadata of instances
@@ -95,7 +95,7 @@ def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
 
     :param wanted: when not, what it would take to run does not matter.
     """
-    unit_file = units.UNIT_DIR / UNIT
+    unit_file = units.RUNTIME_DIR / UNIT
     state = units.read_states(UNIT).get(UNIT, units.ABSENT) if unit_file.exists() else units.ABSENT
     if not unit_file.exists() and not root_remains(root) and not state.running:
         return None
@@ -105,7 +105,7 @@ def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
     if wanted:
         if read_text(root / CONFIG) != config_text(root) or read_text(root / LOADED) != config_text(root):
             found.append(f"{CONFIG} is not as written")
-        if not units.installed({UNIT: unit_text(root)}):
+        if not units.installed({UNIT: unit_text(root)}, runtime=True):
             found.append("its unit file is missing or of another version")
         if not state.running:
             found.append(f"nginx is {state.text}")
@@ -130,7 +130,7 @@ def run_it(root: Path) -> None:
     """Have nginx run with the present configuration: started if it is down, reloaded if its configuration changed."""
     text = config_text(root)
     write_file(root / CONFIG, text)
-    units.install({UNIT: unit_text(root)})
+    units.install({UNIT: unit_text(root)}, runtime=True)
     if not units.read_states(UNIT).get(UNIT, units.ABSENT).running:
         units.start([UNIT])
     elif read_text(root / LOADED) != text:
@@ -141,7 +141,7 @@ def run_it(root: Path) -> None:
 def remove(root: Path) -> None:
     """Stop it, and remove what there is of it."""
     units.stop([UNIT])
-    units.uninstall([UNIT])
+    units.uninstall([UNIT], runtime=True)
     for name in (CONFIG, LOADED, PENDING):
         (root / name).unlink(missing_ok=True)
     for path in (root / "trees", root / "instances", root):

@@ -15,6 +15,7 @@ from .files import read_text, write_file
 from .process import NETNS_DIR, ToolError, has_tool, run
 
 UNIT_DIR = Path("/etc/systemd/system")
+RUNTIME_DIR = Path("/run/systemd/system")
 BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
 
 UNREAD = Path("/run/headworks/units-changed")  # there while systemd may know an older unit file than there is
@@ -94,31 +95,50 @@ def in_namespace(pid: str, netns: str) -> bool:
         return False
 
 
-def installed(units: Mapping[str, str]) -> bool:
-    """Whether the unit files (name → text) are there with just that text, and systemd has read them."""
-    return not UNREAD.exists() and all(read_text(UNIT_DIR / name) == text for name, text in units.items())
+def installed(units: Mapping[str, str], runtime: bool = False) -> bool:
+    """Whether the unit files (name → text) are there with just that text, no other overrides them, and systemd has read
+    them. See ``install``."""
+    here, other = _places(runtime)
+    return not UNREAD.exists() and all(
+        read_text(here / name) == text and (other is None or not (other / name).exists())
+        for name, text in units.items()
+    )
 
 
-def install(units: Mapping[str, str]) -> None:
+def install(units: Mapping[str, str], runtime: bool = False) -> None:
     """Write unit files (name → text). systemd finds new ones by itself; it is told to read everything again (a quarter
-    of a second) only when one changed, or when a run was killed in between."""
-    UNIT_DIR.mkdir(parents=True, exist_ok=True)
-    known = {name: read_text(UNIT_DIR / name) for name in units}
-    changed = any(known[name] not in (None, text) for name, text in units.items())
+    of a second) only when one changed, or when a run was killed in between.
+
+    :param runtime: until the next boot (in /run): for what is made anew then. The same name in /etc would win over it,
+        so it goes.
+    """
+    here, other = _places(runtime)
+    here.mkdir(parents=True, exist_ok=True)
+    known = {name: read_text(here / name) for name in units}
+    overriding = [other / name for name in units if other is not None and (other / name).exists()]
+    changed = overriding or any(known[name] not in (None, text) for name, text in units.items())
     if changed:
         UNREAD.parent.mkdir(parents=True, exist_ok=True)
         UNREAD.touch()
+    for path in overriding:
+        path.unlink()
     for name, text in units.items():
-        write_file(UNIT_DIR / name, text)
+        write_file(here / name, text)
     if changed or UNREAD.exists():
         run(["systemctl", "daemon-reload"])
         UNREAD.unlink(missing_ok=True)
 
 
-def uninstall(names: Collection[str]) -> None:
+def uninstall(names: Collection[str], runtime: bool = False) -> None:
     """Remove unit files of stopped units, which systemd has forgotten by then."""
+    here, _ = _places(runtime)
     for name in names:
-        (UNIT_DIR / name).unlink(missing_ok=True)
+        (here / name).unlink(missing_ok=True)
+
+
+def _places(runtime: bool) -> tuple[Path, Path | None]:
+    """Where unit files go, and where others of the same name would override them."""
+    return (RUNTIME_DIR, UNIT_DIR) if runtime else (UNIT_DIR, None)
 
 
 def start(names: Collection[str]) -> None:
