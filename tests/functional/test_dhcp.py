@@ -377,3 +377,22 @@ def test_two_servers_of_a_network_do_not_refuse_each_others_guests(wires: list[W
             answers = guest.ask_all(REQUEST, options)
             assert [(one.type, one.addresses(54)) for one in answers] == [(ACK, [server])]
         guest.close()
+
+
+def test_a_network_of_the_host_itself_is_served_in_the_root_namespace(wires: list[Wire]) -> None:
+    wire = Wire(f"t{os.getpid()}")
+    wires.append(wire)
+    device = f"hw{os.getpid()}"
+    ip("netns", "add", wire.guest)
+    ip("link", "add", device, "type", "veth", "peer", "eth0", "netns", wire.guest)
+    ip("addr", "add", "10.77.0.1/24", "dev", device)
+    ip("link", "set", device, "up")
+    ip("-n", wire.guest, "link", "set", "eth0", "up")
+    subnet = DhcpSubnet(tag="flat", cidr="10.77.0.0/24", server="10.77.0.1", gateway="10.77.0.1")
+    host = DhcpHost(A, "10.77.0.2", "cirros")
+    go(DhcpNetwork(wire.name, "", device, lease_seconds=120, subnets=(subnet,), hosts=(host,)))
+    answer = wire.boot(A)
+    assert answer is not None
+    assert answer.address == "10.77.0.2"
+    assert int.from_bytes(answer.options[51], "big") == 120
+    assert answer.addresses(6) == ["10.77.0.1"]

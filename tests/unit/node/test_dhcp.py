@@ -118,6 +118,8 @@ def test_ipv6_subnets_and_hosts_have_their_own_forms() -> None:
     network = replace(NET, subnets=(SUBNET, six), hosts=(DhcpHost(A, "fd00:18::3", "vm1"),), lease_seconds=-1)
     assert "dhcp-range=set:s6,fd00:18::,static,64,infinite" in lines(network, CONFIG)
     assert lines(network, HOSTS) == [f"{A},vm1.novalocal,[fd00:18::3]"]
+    both = replace(network, hosts=(DhcpHost(A, "fd00:18::3", "vm1"), *NET.hosts, DhcpHost(A, "10.22.0.3", "vm1")))
+    assert lines(both, HOSTS) == [f"{A},vm1.novalocal,10.18.0.3,[fd00:18::3]", f"{A},vm1.novalocal,10.22.0.3"]
     assert "tag:s6,option6:dns-server,[fd00:18::2]" in lines(network, OPTIONS)
     assert not any("fd00" in line for line in lines(network, OPTIONS) if "classless" in line)
 

@@ -57,7 +57,7 @@ def render(network: DhcpNetwork, directory: Path) -> dict[str, str]:
     """
     return {
         CONFIG: _config(network, directory),
-        HOSTS: _HEADER + "".join(_host_line(network, host) for host in network.hosts),
+        HOSTS: _HEADER + "".join(_host_lines(network)),
         NAMES: _HEADER + "".join(_name_line(network, host) for host in network.hosts),
         OPTIONS: _HEADER + "".join(line + "\n" for subnet in network.subnets for line in _options(network, subnet)),
     }
@@ -105,12 +105,22 @@ def _lease_max(network: DhcpNetwork) -> int:
     return max(1, min(sizes, _LEASES_AT_MOST))
 
 
-def _host_line(network: DhcpNetwork, host: DhcpHost) -> str:
-    if not _MAC.fullmatch(host.mac):
-        raise ValueError(f"DHCP of network {network.name}: {host.mac!r} is no MAC address in lower case with colons")
-    address = ip_address(host.address)
-    shown = f"[{address}]" if address.version == 6 else str(address)
-    return f"{host.mac},{qualified(network, host)},{shown}\n"
+def _host_lines(network: DhcpNetwork) -> list[str]:
+    """A line per lease; a guest's IPv6 addresses go with its first IPv4 one, or dnsmasq would look one up by the name."""
+    four: list[tuple[tuple[str, str], str]] = []
+    six: dict[tuple[str, str], list[str]] = {}
+    for host in network.hosts:
+        if not _MAC.fullmatch(host.mac):
+            raise ValueError(
+                f"DHCP of network {network.name}: {host.mac!r} is no MAC address in lower case with colons"
+            )
+        address, who = ip_address(host.address), (host.mac, qualified(network, host))
+        if address.version == 6:
+            six.setdefault(who, []).append(f"[{address}]")
+        else:
+            four.append((who, str(address)))
+    lines = [",".join([*who, address, *six.pop(who, [])]) + "\n" for who, address in four]
+    return lines + [",".join([*who, *addresses]) + "\n" for who, addresses in six.items()]
 
 
 def _name_line(network: DhcpNetwork, host: DhcpHost) -> str:
