@@ -10,9 +10,10 @@ from .process import ToolError, run
 _FAILED = re.compile(r"Command failed -:(\d+)")
 
 
-def ip_batch(lines: Sequence[str]) -> None:
+def ip_batch(lines: Sequence[str], force: bool = False) -> None:
     """Run ``lines`` (``ip`` commands without the leading ``ip``) in one process; it stops at the first that fails.
 
+    :param force: it goes on to the last whatever fails, and no failure is an error: for putting back what can be.
     :raises ToolError: naming the command that failed and why.
     :raises ValueError: a line is more than one.
     """
@@ -20,6 +21,9 @@ def ip_batch(lines: Sequence[str]) -> None:
         if len(line.splitlines()) != 1:
             raise ValueError(f"ip {line!r}: is not one command")
     if not lines:
+        return
+    if force:
+        run(["ip", "-force", "-batch", "-"], stdin="\n".join(lines) + "\n", ok=range(256), timeout=600)
         return
     try:
         run(["ip", "-batch", "-"], stdin="\n".join(lines) + "\n", timeout=600)

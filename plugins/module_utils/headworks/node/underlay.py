@@ -146,11 +146,11 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
 
 def _put_back(one: NicAttachment, carried: Carried, plugged: bool) -> None:
     """What a failed attachment had begun is undone."""
-    ip_batch(to_first(carried, one.name))
+    ip_batch(to_first(carried, one.name), force=True)
     unquieten(one.name)
     if plugged:
         _unplug(one)
-    ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name))
+    ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name), force=True)
     move_clients(one.bridge, one.name)
 
 
