@@ -199,3 +199,11 @@ def test_inside_another_namespace_nothing_is_looked_for(netns: str) -> None:
     with in_netns(netns):
         sh("ip", "link", "add", "tap1", "type", "bridge")
     assert labels(run(Link("tap1", "tap"))) == ["add tap1"]
+
+
+def test_the_node_has_no_address_of_its_own_on_guests_links(netns: str) -> None:
+    run(pair(netns), Link("tap2", "tap"))
+    sh("ip", "link", "set", "dev", "qr-1", "up", netns=netns)
+    for name in ("tap1", "tap2"):
+        assert sh("ip", "-6", "address", "show", "dev", name) == "", name
+    assert "fe80::" in sh("ip", "-6", "address", "show", "dev", "qr-1", netns=netns), "only the root's end is mute"

@@ -54,10 +54,12 @@ def test_mac_addresses_are_compared_whatever_their_case() -> None:
     assert _adjustments(replace(VETH, mac="FA:16:3E:AA:00:01"), replace(VETH, mac="fa:16:3e:aa:00:01")) == []
 
 
-def test_a_veth_is_made_up_marked_and_with_its_peer_in_one_command() -> None:
+def test_a_veth_is_made_marked_with_its_peer_and_muted_before_it_is_up() -> None:
     assert _create(VETH, " group 26743") == [
-        "link add name tap1 mtu 1450 group 26743 up type veth"
-        " peer name qr-1 mtu 1450 address fa:16:3e:00:00:01 netns qrouter-1"
+        "link add name tap1 mtu 1450 group 26743 type veth"
+        " peer name qr-1 mtu 1450 address fa:16:3e:00:00:01 netns qrouter-1",
+        "link set dev tap1 addrgenmode none",
+        "link set dev tap1 up",
     ]
 
 

@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from . import rtnl
 from .ip_batch import ip_batch
@@ -20,6 +21,7 @@ from .taps import make_taps
 
 GROUP = 26743  # ours
 DOOM_GROUP = 26744  # being removed
+IPV6 = Path("/proc/sys/net/ipv6")  # not there where the kernel was started without
 KINDS = ("bridge", "veth", "tap", "existing")  # in the order in which they are made: masters first
 _NAME = re.compile(r"[^\s/:]{1,15}")
 _ORDER = {kind: place for place, kind in enumerate(KINDS)}
@@ -146,19 +148,28 @@ def _create(one: Link, group: str) -> list[str]:
     mac = f" address {one.mac}" if one.mac else ""
     master = f" master {one.master}" if one.master else ""
     if one.kind == "tap":
-        return [f"link set dev {one.name}{group}{mtu}{mac}{master} up"]
+        return [f"link set dev {one.name}{group}{mtu}{mac}{master}", *_mute(one.name), f"link set dev {one.name} up"]
     if one.kind == "bridge" and one.mtu:
         # A bridge follows its ports' MTU until it is told one that differs from what it has.
         born = f"link add name {one.name} mtu {one.mtu - 1}{mac}{group}{master} up type bridge"
         return [born, f"link set dev {one.name}{mtu}"]
-    words = f"link add name {one.name}{mtu}{mac}{group}{master} up type {one.kind}"
     if one.kind == "veth":
+        words = f"link add name {one.name}{mtu}{mac}{group}{master} type veth"
         netns = f" netns {one.peer_netns}" if one.peer_netns else ""
         peer_mac = f" address {one.peer_mac}" if one.peer_mac else ""
-        words += f" peer name {one.peer}{mtu}{peer_mac}{netns}"
-        if not netns:
-            return [words, f"link set dev {one.peer} up"]
-    return [words]  # the far end in a namespace is brought up by l3.py
+        lines = [f"{words} peer name {one.peer}{mtu}{peer_mac}{netns}", *_mute(one.name)]
+        # The far end in a namespace is brought up by l3.py.
+        return [*lines, f"link set dev {one.name} up", *([] if netns else [f"link set dev {one.peer} up"])]
+    return [f"link add name {one.name}{mtu}{mac}{group}{master} up type {one.kind}"]
+
+
+def _mute(name: str) -> list[str]:
+    """No IPv6 address of the node's own on what belongs to guests; to be said before the link is up.
+
+    A thousand such addresses cost dearly, too: for every port that it floods a packet to, ovs-vswitchd's userspace
+    datapath looks through all of them.
+    """
+    return [f"link set dev {name} addrgenmode none"] if IPV6.exists() else []
 
 
 def _rebuild(desired: Link, actual: Link) -> bool:
