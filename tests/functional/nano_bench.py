@@ -168,7 +168,7 @@ class Guest:
     def text(self) -> str:
         return self.console.read_text(errors="replace").replace("\r", "")
 
-    def wait_for(self, pattern: str, seconds: float = 90) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 180) -> re.Match[str]:
         """Waits until the console shows the pattern (which may span lines) and returns the first match."""
         deadline = time.monotonic() + seconds
         while not (match := re.search(pattern, self.text(), re.MULTILINE)):
