@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..node.dhcp import ROOT as DHCP_ROOT
+from ..node.dhcp_files import LEASES
 from ..plan.cloud import Cloud, Instance, Network, Node, Port, Router
 
 
@@ -47,6 +49,7 @@ def _network(network: Network, cloud: Cloud) -> dict[str, Any]:
         "external": network.external,
         "mtu": network.mtu,
         "subnets": [subnet.cidr for subnet in network.subnets],
+        "leases": str(DHCP_ROOT / network.id / LEASES),
         "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(network.name, ())],
     }
 
