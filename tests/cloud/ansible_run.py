@@ -1,0 +1,116 @@
+"""Runs of ansible-playbook as a person makes them, and what the tests ask about such a run afterwards.
+
+What does not belong here: which inventories there are and what a node looks like (``cloud_lab.py``, ``snapshots.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).parents[2]
+CALLBACKS = Path(__file__).parent / "callback"
+TIMEOUT_S = 900.0
+
+# (node, kind, name, verb)
+ChangeLine = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. ``results`` has one dictionary for each task on each host (see ``callback/record.py``)."""
+
+    rc: int
+    output: str = field(repr=False)
+    seconds: float
+    results: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    recap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def changes(self) -> list[ChangeLine]:
+        """What the engine changed, or in check mode would have changed: sorted."""
+        return sorted(
+            (one["host"], change["kind"], change["name"], change["verb"])
+            for one in self.results
+            for change in one.get("changes") or ()
+        )
+
+    def changed_tasks(self) -> list[tuple[str, str]]:
+        """(node, task) of every task that reported a change: sorted."""
+        return sorted((one["host"], one["task"]) for one in self.results if one.get("changed"))
+
+    def changed_counts(self) -> dict[str, int]:
+        """``changed=`` of the recap by node."""
+        return {host: counts["changed"] for host, counts in self.recap.items()}
+
+    def plan(self) -> list[str]:
+        """The lines of the plan."""
+        return [line for one in self.results for line in one.get("plan") or ()]
+
+    def failures(self) -> dict[str, str]:
+        """What failed or could not be reached: outcome by node."""
+        return {one["host"]: one["outcome"] for one in self.results if one["outcome"] in ("failed", "unreachable")}
+
+    def must_be_well(self) -> Run:
+        """This run, or an assertion with the end of what it said."""
+        assert self.rc == 0, f"exit code {self.rc}:\n{self.output[-6000:]}"
+        return self
+
+
+def start_playbook(playbook: str, inventories: Sequence[Path], *options: str) -> Running:
+    """Start ``playbook`` (path from the checkout) in the background."""
+    record = tempfile.NamedTemporaryFile(prefix="cloud-record-", suffix=".jsonl", delete=False)  # noqa: SIM115
+    record.close()
+    command = [str(Path(sys.executable).parent / "ansible-playbook")]
+    for inventory in inventories:
+        command += ["-i", str(inventory)]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_PLUGINS": f"{TOP / 'plugins/callback'}:{CALLBACKS}",
+        "ANSIBLE_CALLBACKS_ENABLED": "headworks,record",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_NOCOLOR": "1",
+        "CLOUD_RECORD": record.name,
+    }
+    process = subprocess.Popen(
+        [*command, *options, playbook], cwd=TOP, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    return Running(process, Path(record.name), time.monotonic())
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that has not ended yet."""
+
+    process: subprocess.Popen[str]
+    record: Path
+    started: float
+
+    def wait(self) -> Run:
+        """Wait for its end."""
+        try:
+            output, _ = self.process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            output, _ = self.process.communicate()
+            raise AssertionError(f"not done after {TIMEOUT_S:.0f} s:\n{output[-6000:]}") from None
+        seconds = time.monotonic() - self.started
+        lines = [json.loads(line) for line in self.record.read_text().splitlines()]
+        self.record.unlink()
+        recap: dict[str, dict[str, int]] = next((line["recap"] for line in lines if "recap" in line), {})
+        results = [line for line in lines if "recap" not in line]
+        return Run(self.process.returncode, output, seconds, results, recap)
+
+
+def run_playbook(playbook: str, inventories: Sequence[Path], *options: str) -> Run:
+    """Run ``playbook`` (path from the checkout) to its end."""
+    return start_playbook(playbook, inventories, *options).wait()

@@ -1,0 +1,55 @@
+"""Callback plugin of the cloud tests: writes what became of every task, one JSON line each, to the file $CLOUD_RECORD.
+
+Standard output stays as people see it. What the lines mean to the tests is ``ansible_run.py``'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: record
+type: aggregate
+short_description: Results of tasks as JSON lines in the file that CLOUD_RECORD names
+description: For tests.
+"""
+
+KEPT = ("changed", "changes", "notes", "msg", "plan", "summary", "diff", "answers")
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
+    """``record``."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "record"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with open(os.environ["CLOUD_RECORD"], "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, default=str) + "\n")
+
+    def _result(self, outcome: str, result: Any) -> None:
+        kept = {key: result.result[key] for key in KEPT if key in result.result}
+        task = result.task.get_name()
+        self._write({"outcome": outcome, "host": result.host.get_name(), "task": task, **kept})
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """A task that ended well."""
+        self._result("ok", result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """A task that failed."""
+        self._result("ignored" if ignore_errors else "failed", result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """A host that did not answer."""
+        self._result("unreachable", result)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """The counts of the recap."""
+        self._write({"recap": {host: stats.summarize(host) for host in stats.processed}})

@@ -1,0 +1,176 @@
+"""The lab of the cloud tests: its inventories, its nodes and its guests, reached by ssh as a person would (testinfra).
+
+What does not belong here: what the tests expect of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from ansible_run import TOP, Run, Running, run_playbook, start_playbook
+from testinfra.host import Host
+
+HERE = Path(__file__).parent
+INVENTORIES = HERE / "inventories"
+LAB_INVENTORY = TOP / "inventory/lab/hosts.yml"  # without the demo's guests: the tests add theirs one by one
+CACHE = Path(os.environ.get("HEADWORKS_CACHE") or "~/.cache/headworks").expanduser()
+NAME = "cloud"  # as in inventories/base
+STATE = CACHE / "lab" / f"{NAME}-state"
+MANAGEMENT = "10.97.0"
+OCTETS = {"controller1": 10, "network1": 11, "compute1": 21, "compute2": 22, "compute3": 23, "outside1": 30}
+NODES = ("controller1", "network1", "compute1", "compute2")
+RELAY = "/var/tmp/cloud-test-relay.py"
+FLOATING_IP = "172.16.19.232"
+WORLD = ("203.0.113.10", "8080")
+GUEST_BOOT_S = 240.0
+SSH_OPTIONS = (
+    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes"
+    " -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
+)
+
+
+def address_of(node: str) -> str:
+    """The address that a node is reached at."""
+    return f"{MANAGEMENT}.{OCTETS[node]}"
+
+
+def eventually(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.5) -> Any:
+    """The first true value of ``condition``; an assertion that names ``what`` when there is none in time."""
+    end = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {timeout_s:.0f} s: {what}"
+        time.sleep(pause_s)
+    return value
+
+
+@dataclass
+class CloudLab:
+    """The running lab. ``layers`` are the inventories that say what the cloud is now, laid over the lab's own."""
+
+    layers: tuple[str, ...] = ("base",)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def inventories(self, *more: Path) -> list[Path]:
+        """Paths of the inventories, in order."""
+        return [LAB_INVENTORY, *(INVENTORIES / name for name in self.layers), *more]
+
+    def site(self, *options: str) -> Run:
+        """Run site.yml on the cloud as it is now declared."""
+        return run_playbook("site.yml", self.inventories(), *options)
+
+    def start_site(self, *options: str) -> Running:
+        """Start site.yml in the background."""
+        return start_playbook("site.yml", self.inventories(), *options)
+
+    def playbook(self, path: str, *options: str) -> Run:
+        """Run another playbook."""
+        return run_playbook(path, self.inventories(), *options)
+
+    def learn(self) -> None:
+        """Ask the plan for addresses, ids and places; they are in ``summary`` then (see control/summary.py)."""
+        run = self.playbook("tests/cloud/playbooks/summary.yml").must_be_well()
+        self.summary = next(one["summary"] for one in run.results if "summary" in one)
+
+    def node(self, name: str) -> Host:
+        """A node, by ssh."""
+        return testinfra.get_host(
+            f"ssh://root@{address_of(name)}",
+            ssh_identity_file=str(STATE / "id_ed25519"),
+            ssh_extra_args=f"{SSH_OPTIONS} -o ControlMaster=no -o ControlPath=none",
+        )
+
+    def run_script(self, node: str, script: Path, *arguments: str, timeout_s: float = 120.0) -> str:
+        """Output of a Python script that runs on a node and is never a file there."""
+        return self.start_script(node, script, *arguments).result(timeout_s)
+
+    def start_script(self, node: str, script: Path, *arguments: str) -> Script:
+        """The same in the background."""
+        command = shlex.join(["python3", "-", *arguments])
+        with script.open() as text:
+            process = subprocess.Popen(
+                [*self.ssh(node), command], stdin=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        return Script(process, f"{script.name} on {node}")
+
+    def ssh(self, node: str) -> list[str]:
+        """The beginning of a command line that goes to a node."""
+        identity = ["-i", str(STATE / "id_ed25519")]
+        return ["ssh", *SSH_OPTIONS.split(), "-o", "ControlPath=none", *identity, f"root@{address_of(node)}"]
+
+    def snapshot(self, node: str) -> dict[str, Any]:
+        """Everything on a node that a cloud makes or could leave behind."""
+        found: dict[str, Any] = json.loads(self.run_script(node, HERE / "on_node/snapshot.py"))
+        return found
+
+    def guest(self, name: str) -> Host:
+        """A guest, by ssh from the namespace of its network's DHCP on the network node."""
+        reach = self.summary["guests"][name]
+        via = f"ip netns exec {reach['netns']} python3 {RELAY} {reach['address']} 22"
+        return self._guest_behind(reach["node"], via, reach["address"])
+
+    def guest_from_outside(self, address: str) -> Host:
+        """Whoever answers ssh at an address that outside1 can reach."""
+        return self._guest_behind("outside1", f"python3 {RELAY} {address} 22", address)
+
+    def _guest_behind(self, node: str, command: str, address: str) -> Host:
+        proxy = shlex.quote(f"ProxyCommand={shlex.join(self.ssh(node))} {shlex.quote(command)}")
+        return testinfra.get_host(
+            f"ssh://root@{address}",
+            ssh_identity_file=str(STATE / "id_ed25519"),
+            ssh_extra_args=f"{SSH_OPTIONS} -o ControlMaster=no -o ControlPath=none -o {proxy}",
+        )
+
+    def wait_for_guests(self, *names: str) -> None:
+        """Wait until guests have booted (their ssh answers and their start is over)."""
+        for name in names:
+            eventually(partial(self._is_up, name), f"guest {name} has booted", GUEST_BOOT_S, pause_s=1.0)
+
+    def _is_up(self, name: str) -> bool:
+        try:
+            return bool(self.guest(name).run("test -e /var/user-data-ran").rc == 0)
+        except RuntimeError:  # testinfra's word for "ssh could not connect"
+            return False
+
+    def namespace(self, kind: str, name: str) -> str:
+        """``qdhcp-…`` of a network or ``qrouter-…`` of a router."""
+        table = {"qdhcp": "networks", "qrouter": "routers"}[kind]
+        return f"{kind}-{self.summary[table][name]['id']}"
+
+    def address(self, instance: str) -> str:
+        """The first address of an instance."""
+        return str(self.summary["instances"][instance]["nics"][0]["addresses"][0])
+
+    def install_relay(self, *nodes: str) -> None:
+        """Put the small program on nodes through which guests are reached."""
+        for node in nodes:
+            text = (HERE / "on_node/relay.py").read_text()
+            done = subprocess.run([*self.ssh(node), f"cat > {RELAY}"], input=text, text=True, check=False, timeout=60)
+            assert done.returncode == 0, f"{node}: the relay cannot be written"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script that runs on a node."""
+
+    process: subprocess.Popen[str]
+    name: str
+
+    def result(self, timeout_s: float = 120.0) -> str:
+        """Wait for its end; its output."""
+        try:
+            output, errors = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"{self.name}: not done after {timeout_s:.0f} s") from None
+        assert self.process.returncode == 0, f"{self.name}: {errors}"
+        return output

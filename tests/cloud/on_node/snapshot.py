@@ -1,0 +1,193 @@
+"""Runs on a node: prints, as JSON, everything there that a cloud makes or could leave behind.
+
+Left out on purpose: counters, ages, interface numbers, learned flows, log contents. Process ids of daemons and
+libvirt's domain numbers are in: what has not changed must not have been restarted either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+OURS = "headworks"
+TREES = (
+    "/var/lib/headworks",
+    "/run/headworks",
+    "/etc/headworks",
+    "/usr/lib/headworks",
+    "/etc/systemd/system",
+    "/etc/netns",
+    "/etc/libvirt/qemu",
+    "/etc/tmpfiles.d",
+    "/etc/sysctl.d",
+    "/etc/modules-load.d",
+)
+VOLATILE = {"console.log", "disk", "leases", "converge.lock", "pid"}
+DAEMONS = {"dnsmasq", "haproxy", "nginx", "qemu-system-x86", "keepalived", "radvd"}
+
+
+def run(*args: str) -> str:
+    if shutil.which(args[0]) is None:
+        return ""
+    return subprocess.run(args, capture_output=True, text=True, check=False).stdout
+
+
+def parsed(*args: str) -> Any:
+    return json.loads(run(*args) or "[]")
+
+
+def network(*netns: str) -> dict[str, Any]:
+    """Links, addresses, routes and rules of the node itself or of a namespace."""
+    links = {}
+    for one in parsed("ip", *netns, "-json", "-details", "address"):
+        links[one["ifname"]] = {
+            "kind": one.get("linkinfo", {}).get("info_kind", ""),
+            "mac": one.get("address"),
+            "mtu": one["mtu"],
+            "up": "UP" in one["flags"],
+            "master": one.get("master"),
+            "group": one.get("group"),
+            "addresses": sorted(f"{item['local']}/{item['prefixlen']}" for item in one["addr_info"]),
+        }
+    routes = sorted(json.dumps(one, sort_keys=True) for one in parsed("ip", *netns, "-json", "route"))
+    rules = sorted(json.dumps(one, sort_keys=True) for one in parsed("ip", *netns, "-json", "rule"))
+    inside = ("ip", "netns", "exec", netns[1]) if netns else ()
+    return {"links": links, "routes": routes, "rules": rules, "nft": nft(*inside)}
+
+
+def nft(*inside: str) -> list[Any]:
+    """The ruleset without handles and counters, elements sorted."""
+    if shutil.which("nft") is None:
+        return []
+    text = run(*inside, "nft", "--json", "--stateless", "list", "ruleset")
+    return [tidy(one) for one in json.loads(text or '{"nftables": []}')["nftables"] if "metainfo" not in one]
+
+
+def tidy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: sorted((tidy(one) for one in item), key=json.dumps) if key == "elem" and isinstance(item, list)
+            else tidy(item)
+            for key, item in value.items()
+            if key != "handle"
+        }  # fmt: skip
+    return [tidy(one) for one in value] if isinstance(value, list) else value
+
+
+def ovs() -> dict[str, Any]:
+    bridges = run("ovs-vsctl", "--timeout=10", "list-br").split()
+    columns = {
+        "Bridge": "name,datapath_type,fail_mode,external_ids,other_config,protocols",
+        "Port": "name,tag,trunks,vlan_mode,external_ids,other_config",
+        "Interface": "name,type,options,external_ids,error",
+    }
+    found = {"ports": {bridge: sorted(run("ovs-vsctl", "list-ports", bridge).split()) for bridge in bridges}}
+    for table, wanted in columns.items():
+        text = run("ovs-vsctl", "--timeout=10", "--format=json", f"--columns={wanted}", "list", table)
+        rows = json.loads(text)["data"] if text else []
+        found[table] = {row[0]: row[1:] for row in rows}
+    found["flows"] = {bridge: flows(bridge) for bridge in bridges}
+    found["groups"] = {
+        bridge: run("ovs-ofctl", "-OOpenFlow14", "dump-groups", bridge).splitlines()[1:] for bridge in bridges
+    }
+    return found
+
+
+def flows(bridge: str) -> list[str]:
+    """Flows with ports by name. What a learn action has added comes and goes by itself (it has a hard_timeout)."""
+    lines = run("ovs-ofctl", "-OOpenFlow14", "--names", "--no-stats", "dump-flows", bridge).splitlines()
+    return sorted(
+        line.strip() for line in lines if "priority" in line and not re.match(r"\s*cookie=\S+ .*hard_timeout=", line)
+    )
+
+
+def units() -> dict[str, dict[str, str]]:
+    """Every unit of ours, its state and main process; the unit files are in ``files``."""
+    text = run("systemctl", "show", "--all", "-p", "Id,LoadState,ActiveState,MainPID,UnitFileState", f"{OURS}*")
+    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n") if block)
+    return {block.pop("Id"): block for block in blocks}
+
+
+def files() -> dict[str, str]:
+    found = {}
+    for top in TREES:
+        for path in sorted(Path(top).rglob("*")):
+            found[str(path)] = describe(path)
+    return found
+
+
+def describe(path: Path) -> str:
+    status = path.lstat()
+    kind = stat.filemode(status.st_mode)
+    if path.is_symlink():
+        return f"{kind} -> {os.readlink(path)}"
+    owner = f"{kind} {status.st_uid}:{status.st_gid}"
+    # libvirt gives a disk to QEMU while a guest runs; that of a base image depends on the order of starts.
+    if not path.is_file() or path.name in VOLATILE or path.suffix == ".log":
+        return kind if path.name == "disk" or "_base" in path.parts else owner
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return f"{kind} {digest}" if "_base" in path.parts else f"{owner} {digest}"
+
+
+def leases() -> dict[str, list[str]]:
+    """MAC, address and name of each lease, by file; not its end."""
+    return {
+        str(path): sorted(" ".join(line.split()[1:4]) for line in path.read_text().splitlines())
+        for path in Path("/run/headworks/dhcp").glob("*/leases")
+    }
+
+
+def domains() -> dict[str, dict[str, str]]:
+    names = run("virsh", "--quiet", "list", "--all", "--name").split()
+    return {
+        name: {
+            "id": run("virsh", "--quiet", "domid", name).strip(),
+            "state": run("virsh", "--quiet", "domstate", name).strip(),
+            "xml": run("virsh", "--quiet", "dumpxml", "--inactive", name),
+        }
+        for name in names
+    }
+
+
+def processes() -> list[str]:
+    """Command lines of the daemons, whoever started them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if (entry / "comm").read_text().strip() in DAEMONS:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
+        except OSError:
+            continue
+    return sorted(re.sub(r" -sf [\d ]+$", "", line) for line in found)
+
+
+def main() -> None:
+    namespaces = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
+    print(
+        json.dumps(
+            {
+                "root": network(),
+                "namespaces": {name: network("-netns", name) for name in namespaces},
+                "ovs": ovs(),
+                "units": units(),
+                "files": files(),
+                "leases": leases(),
+                "domains": domains(),
+                "libvirt": sorted(run("virsh", "--quiet", "net-list", "--all", "--name").split()),
+                "processes": processes(),
+                "failed units": sorted(run("systemctl", "list-units", "--failed", "--plain", "--no-legend").split()),
+            }
+        )
+    )
+
+
+main()
