@@ -209,6 +209,14 @@ def test_what_a_killed_run_left_is_a_difference_and_is_cleaned(node: Node) -> No
     assert not (node.root / metadata_store.PENDING).exists()
 
 
+def test_a_removal_that_was_cut_off_is_finished(node: Node) -> None:
+    node.go(ONE)
+    (node.root / metadata_store.PENDING).touch()
+    (node.root / "instances/net1/10.18.0.3").unlink()
+    assert node.go() == ["- metadata store"]
+    assert not node.root.exists()
+
+
 def test_a_link_to_nothing_is_a_difference(node: Node) -> None:
     node.go(ONE)
     link = node.root / "instances/net1/10.18.0.3"

@@ -79,7 +79,7 @@ class DaemonSubsystem(Subsystem[D]):
 
     def read(self, desired: Mapping[str, D], scope: frozenset[str] | None = None) -> Reading[D]:
         """The records in the objects' directories, with whatever is wrong in ``problems``."""
-        present = {one.name for one in self.root.iterdir() if one.is_dir()} if self.root.is_dir() else set()
+        present = self._present()
         states = self._states() if present or (units.RUNTIME_DIR / self._unit_file).exists() else {}
         names = present | {name for name, state in states.items() if state.active != "inactive"}
         if scope is not None:
@@ -135,6 +135,9 @@ class DaemonSubsystem(Subsystem[D]):
     @property
     def _unit_file(self) -> str:
         return f"{self.template}@.service"
+
+    def _present(self) -> set[str]:
+        return {one.name for one in self.root.iterdir() if one.is_dir()} if self.root.is_dir() else set()
 
     def _states(self) -> dict[str, units.UnitState]:
         return {units.instance_name(unit): state for unit, state in units.read_states(f"{self.template}@*").items()}
@@ -197,12 +200,14 @@ class DaemonSubsystem(Subsystem[D]):
             return
         states = self._states()
         units.stop([self.unit(name) for name in names if name in states])
+        if not self._present() - set(names):
+            # Before the directories: they are what tells the next run, if this one is killed, that something is left.
+            units.uninstall([self._unit_file], runtime=True)
         for name in names:
             if self.directory(name).is_dir():
                 shutil.rmtree(self.directory(name))
-        if not self.root.is_dir() or not any(self.root.iterdir()):
+        if not self._present():
             shutil.rmtree(self.root, ignore_errors=True)
-            units.uninstall([self._unit_file], runtime=True)
 
 
 def _netns_path(netns: str) -> str:

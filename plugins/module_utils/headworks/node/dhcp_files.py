@@ -106,7 +106,7 @@ def _lease_max(network: DhcpNetwork) -> int:
 
 
 def _host_lines(network: DhcpNetwork) -> list[str]:
-    """A line per lease; a guest's IPv6 addresses go with its first IPv4 one: alone, dnsmasq would look one up by name."""
+    """A line per lease; a guest's IPv6 addresses go with its first IPv4 one, or dnsmasq looks one up by the name."""
     four: list[tuple[tuple[str, str], str]] = []
     six: dict[tuple[str, str], list[str]] = {}
     for host in network.hosts:

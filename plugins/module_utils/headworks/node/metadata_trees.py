@@ -170,16 +170,18 @@ class _Planter:
 
 
 def unlink(root: Path, network_id: str, address: str) -> None:
-    """Take an instance's link away, and its network's directory with the last one."""
-    network = root / "instances" / network_id
-    (network / address).unlink(missing_ok=True)
-    if network.is_dir() and not any(not entry.startswith(".") for entry in os.listdir(network)):
-        shutil.rmtree(network)
+    """Take an instance's link away."""
+    (root / "instances" / network_id / address).unlink(missing_ok=True)
 
 
 def collect_garbage(root: Path) -> None:
-    """Remove trees (also half-made ones) that no link points to."""
-    used = {one.digest for one in read_links(root)}
+    """Remove trees (also half-made ones) that no link points to, and networks' directories without a link."""
+    used = set()
+    for network in _directories(root / "instances"):
+        targets = [read_link(one) for one in network.iterdir()]
+        if not any(targets):
+            shutil.rmtree(network)
+        used |= {Path(target).name for target in targets if target}
     for tree in _directories(root / "trees"):
         if tree.name not in used:
             shutil.rmtree(tree)
