@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
-from headworks.node.converge import Result, converge
+from headworks.node import nft_command
+from headworks.node.converge import ConvergeError, Result, converge
 from headworks.node.netns import MARKER_DIR, Namespace, NetnsSubsystem
 from headworks.node.nft import NftChain, NftMap, NftSubsystem, NftTable
 from shell import sh
@@ -66,6 +67,32 @@ def test_a_table_is_loaded_and_a_second_run_changes_nothing(unique: str, netns: 
     assert [one["verb"] for one in run(unique, wanted).changes] == ["add"]
     assert "172.16.0.5 : 10.0.0.5" in listing(netns)
     assert not run(unique, wanted).changed
+
+
+def test_without_the_library_the_command_does_the_same(
+    unique: str, netns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    run(unique, wanted)
+    monkeypatch.setattr(nft_command, "_library", lambda: None)
+    assert not run(unique, wanted).changed
+    changed = table(netns, {"172.16.0.6": "10.0.0.6"})
+    run(unique, changed)
+    monkeypatch.undo()
+    assert not run(unique, changed).changed
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_what_nft_refuses_is_told_and_changes_nothing(
+    unique: str, netns: str, library: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(unique, table(netns, {}))
+    good = listing(netns)
+    if not library:
+        monkeypatch.setattr(nft_command, "_library", lambda: None)
+    with pytest.raises(ConvergeError, match=r"nft: applying: .*[Cc]ould not resolve|nft: applying: .*Error"):
+        run(unique, table(netns, {"172.16.0.5": "10.0.0.300"}))
+    assert listing(netns) == good
 
 
 def test_check_mode_reports_but_loads_nothing(unique: str, netns: str) -> None:

@@ -1,4 +1,4 @@
-"""The nftables table ``headworks`` of a namespace: NAT, floating IPs as map elements, filters; one ``nft -f`` each.
+"""The nftables table ``headworks`` of a namespace: NAT, floating IPs as map elements, filters; one transaction each.
 
 Which rules a router has is the plan's business; this file loads, compares and swaps them. nft's own language is read
 and written in ``nft_text.py``; connections that outlive a floating IP are ended in ``conntrack.py``.
@@ -14,9 +14,9 @@ from typing import ClassVar
 from .conntrack import delete_translations
 from .netlink import NETFILTER, Netlink, attribute
 from .netns import is_namespace, owned_namespaces
-from .nft_memory import forget, remembered
+from .nft_command import available, nft
 from .nft_text import parse_table, same_hook, transaction
-from .process import has_tool, in_netns, run
+from .process import in_netns
 from .subsystem import Change, Reading, Subsystem
 
 TABLE = "headworks"
@@ -38,7 +38,7 @@ class NftMap:
 @dataclass(frozen=True)
 class NftChain:
     """A chain. ``hook`` is nft's own words (``type nat hook prerouting priority dstnat; policy accept;``), "" for a
-    chain that others jump to; ``rules`` are written exactly as ``nft -n -s list`` prints them."""
+    chain that others jump to; ``rules`` are written exactly as ``nft -s list`` prints them."""
 
     name: str
     hook: str = ""
@@ -81,7 +81,7 @@ class NftSubsystem(Subsystem[NftTable]):
         return one.name if one.family == "ip" else f"{one.name}/{one.family}"
 
     def read(self, desired: Mapping[str, NftTable], scope: frozenset[str] | None = None) -> Reading[NftTable]:
-        """Only where the kernel says that there is such a table does ``nft`` have to list it."""
+        """Only where the kernel says that there is such a table is it listed."""
         ours = {"", *owned_namespaces(self.owner)} if self.owner else set()
         wanted = {one.name for one in desired.values()}
         objects, owned = {}, set()
@@ -110,20 +110,17 @@ class NftSubsystem(Subsystem[NftTable]):
         for change in changes:
             table = change.after or change.before
             assert table is not None
-            if change.after is None:
-                forget(_memory(table.name, table.family))
             if table.name and not is_namespace(table.name):
                 continue  # it went with its namespace
             with in_netns(table.name):
-                run(["nft", "-f", "-"], stdin=transaction(change.before, change.after))
+                nft(transaction(change.before, change.after))
                 delete_translations(_gone(change.before, change.after))
 
 
 def read_table(netns: str, family: str) -> NftTable:
     """The table as it is, in a namespace that has one."""
     with in_netns(netns):
-        command = ["nft", "-s", "list", "table", family, TABLE]
-        listing = remembered(_memory(netns, family), lambda: run(command))
+        listing = nft(f"list table {family} {TABLE}\n")
     maps, chains = parse_table(listing)
     return NftTable(
         netns,
@@ -133,16 +130,12 @@ def read_table(netns: str, family: str) -> NftTable:
     )
 
 
-def _memory(netns: str, family: str) -> str:
-    return f"{netns or '@root'}-{family}"
-
-
 def families(netns: str) -> list[str]:
     """The families in which the namespace has a table of ours: asked of the kernel, which takes microseconds.
 
     ``netdev`` is not among them: that table belongs to ``underlay_userspace.py``.
     """
-    if (netns and not is_namespace(netns)) or not has_tool("nft"):
+    if (netns and not is_namespace(netns)) or not available():
         return []
     mark = attribute(1, TABLE.encode() + b"\0")
     try:

@@ -10,8 +10,8 @@ import socket
 import struct
 
 from .netlink import NETFILTER, Netlink, attribute
+from .nft_command import nft
 from .offload import set_tx_checksum, tx_checksum
-from .process import has_tool, run
 
 TABLE = "headworks"
 _GET_CHAIN = 10 << 8 | 4
@@ -25,15 +25,15 @@ def quieten(nic: str) -> None:
             set_tx_checksum(query, nic, False)
     hook = f'type filter hook ingress device "{nic}" priority 0; policy drop;'
     chain = f"netdev {TABLE} {_chain(nic)}"
-    run(["nft", "-f", "-"], stdin=f"add table netdev {TABLE}\nadd chain {chain} {{ {hook} }}\n")
+    nft(f"add table netdev {TABLE}\nadd chain {chain} {{ {hook} }}\n")
 
 
 def unquieten(nic: str) -> None:
     """The kernel hears the NIC again."""
     if _has_chain(nic):
-        run(["nft", "-f", "-"], stdin=f"delete chain netdev {TABLE} {_chain(nic)}\n")
-        if "chain " not in run(["nft", "list", "table", "netdev", TABLE]):
-            run(["nft", "-f", "-"], stdin=f"delete table netdev {TABLE}\n")
+        nft(f"delete chain netdev {TABLE} {_chain(nic)}\n")
+        if "chain " not in nft(f"list table netdev {TABLE}\n"):
+            nft(f"delete table netdev {TABLE}\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         set_tx_checksum(query, nic, True)
 
@@ -45,8 +45,6 @@ def quiet(nic: str) -> bool:
 
 
 def _has_chain(nic: str) -> bool:
-    if not has_tool("nft"):
-        return False
     body = struct.pack("=BBH", _NETDEV, 0, 0)
     body += attribute(1, TABLE.encode() + b"\0") + attribute(3, _chain(nic).encode() + b"\0")
     try:
