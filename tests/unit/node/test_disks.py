@@ -47,3 +47,43 @@ def test_directories_of_another_cloud_or_by_hand_are_not_owned(tmp_path: Path) -
         (tmp_path / name / "headworks.json").write_text(mark)
     (tmp_path / "hand").mkdir()
     assert DiskSubsystem("lab", tmp_path).read({}).owned == {"mine"}
+
+
+def instance(home: Path, name: str, cloud: str, base: str) -> None:
+    (home / name).mkdir()
+    (home / name / "headworks.json").write_text(f'{{"cloud": "{cloud}"}}')
+    (home / name / "disk").write_bytes(header(f"/base/{base}", GIB))
+
+
+def test_bases_of_disks_that_stay_are_in_use_and_those_of_removed_ones_are_not(tmp_path: Path) -> None:
+    instance(tmp_path, "stays", "lab", "old")
+    instance(tmp_path, "goes", "lab", "unwanted")
+    instance(tmp_path, "other", "test", "theirs")
+    (tmp_path / "hand").mkdir()
+    (tmp_path / "hand" / "disk").write_bytes(header("/base/byhand", GIB))
+    assert DiskSubsystem("lab", tmp_path).bases_in_use(["stays"]) == {"old", "theirs", "byhand"}
+
+
+def test_without_instances_no_base_is_in_use(tmp_path: Path) -> None:
+    assert DiskSubsystem("lab", tmp_path / "none").bases_in_use([]) == frozenset()
+
+
+def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path, monkeypatch) -> None:
+    from headworks.node import order
+
+    instances, bases = tmp_path / "instances", tmp_path / "bases"
+    instances.mkdir()
+    bases.mkdir()
+    for name in ("old", "new", "unwanted"):
+        (bases / name).touch()
+    instance(instances, "u1", "lab", "old")
+    image = {"name": "new", "image": "nano", "url": "", "checksum": "sha256:new"}
+    state = {
+        "version": 1,
+        "cloud": "lab",
+        "sections": {"images": [image], "disks": [{"name": "u1", "title": "vm1", "base": "new"}]},
+    }
+    (images, wanted), (disks, _) = order.pipeline(state)
+    images.base_dir, disks.instances_dir = bases, instances
+    changes = images.diff(wanted, images.read(wanted))
+    assert [(change.verb, change.name) for change in changes] == [("remove", "unwanted")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,15 @@ class DiskSubsystem(Subsystem[Disk]):
             base, size = qcow2_header(directory / "disk")
             objects[directory.name] = Disk(directory.name, str(mark.get("title", "")), Path(base).name, "", size)
         return Reading(objects, frozenset(owned))
+
+    def bases_in_use(self, staying: Collection[str]) -> frozenset[str]:
+        """Names of the base images that disks refer to: those of the instances in ``staying``, and of whoever is not
+        ours. A base image that went would take every guest on it along at its next start."""
+        found = self.read({})
+        gone = found.owned - set(staying)
+        paths = self.instances_dir.iterdir() if self.instances_dir.is_dir() else ()
+        kept = (directory for directory in paths if directory.name not in gone)
+        return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in kept) - {""}
 
     def same(self, desired: Disk, actual: Disk) -> bool:
         """A disk is right when there is one; another image or a larger flavor is a rebuild or resize, not done here."""

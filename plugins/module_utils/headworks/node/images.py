@@ -10,7 +10,7 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class ImageSubsystem(Subsystem[BaseImage]):
     def __init__(self, owner: str | None = None, base_dir: Path = BASE_DIR) -> None:
         super().__init__(owner)
         self.base_dir = base_dir
+        # Names of images that must stay though nothing declares them any more: disks may be based on an older one.
+        self.still_needed: Callable[[], frozenset[str]] = frozenset
 
     def read(self, desired: Mapping[str, BaseImage], scope: frozenset[str] | None = None) -> Reading[BaseImage]:
         """Files of the cache. A partial download (``.part``) is not an image and is not ours to report."""
@@ -59,7 +61,7 @@ class ImageSubsystem(Subsystem[BaseImage]):
         objects = {
             name: desired.get(name) or BaseImage(name=name, image="", url="", checksum="") for name in sorted(present)
         }
-        owned = frozenset(present) if self.owner is not None else frozenset()
+        owned = frozenset(present) - self.still_needed() if self.owner is not None else frozenset()
         return Reading(objects, owned)
 
     def apply(self, changes: Sequence[Change[BaseImage]]) -> None:

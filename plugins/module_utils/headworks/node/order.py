@@ -6,7 +6,8 @@ like is the record at the top of the subsystem's file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .dhcp import DhcpSubsystem
@@ -62,4 +63,13 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
             built.append((kind(owner=str(state["cloud"])), kind.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
+    _keep_bases(built)
     return built
+
+
+def _keep_bases(built: Sequence[tuple[Subsystem[Any], Mapping[str, Any]]]) -> None:
+    """An image that a remaining disk is based on stays, also when its instance is declared with a newer one."""
+    images = next((one for one, _ in built if isinstance(one, ImageSubsystem)), None)
+    disks = next(((one, desired) for one, desired in built if isinstance(one, DiskSubsystem)), None)
+    if images is not None and disks is not None:
+        images.still_needed = partial(disks[0].bases_in_use, frozenset(disks[1]))
