@@ -85,7 +85,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.flows import dump
+from ansible.module_utils.headworks.node.ofctl import dump
 from ansible.module_utils.headworks.node.ovs import OvsBridgeSubsystem, OvsPortSubsystem
 from ansible.module_utils.headworks.node.ovsdb import ENDPOINT
 

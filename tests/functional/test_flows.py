@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from headworks.node import flows as flows_module
+from headworks.node import ofctl
 from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.flows import COOKIE, LEARN_COOKIE, Flow, FlowSubsystem, dump
+from headworks.node.flows import COOKIE, LEARN_COOKIE, Flow, FlowSubsystem
+from headworks.node.ofctl import dump
 from headworks.node.process import ToolError
 from shell import sh
 
@@ -224,13 +225,13 @@ def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(
     bridge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    real = flows_module.run_both
+    real = ofctl.run_both
 
     def counted(args: Any, **options: Any) -> Any:
         calls.append(args[-3:-1])
         return real(args, **options)
 
-    monkeypatch.setattr(flows_module, "run_both", counted)
+    monkeypatch.setattr(ofctl, "run_both", counted)
     flows = [
         Flow(
             bridge,
@@ -246,6 +247,44 @@ def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(
     calls.clear()
     assert not run(bridge, *flows).changed
     assert calls == [["diff-flows", bridge]]
+
+
+def test_a_few_changes_among_many_are_verified_alone(bridge: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flows = [Flow(bridge, 60, 1, f"ip,in_port={{{bridge}1}},nw_src=10.0.0.{n}", "drop") for n in range(200)]
+    run(bridge, *flows)
+    compared = []
+    real = ofctl.differences
+
+    def counted(source: str, lines: Any) -> Any:
+        compared.append((source, len(lines)))
+        return real(source, lines)
+
+    monkeypatch.setattr(ofctl, "differences", counted)
+    changed = [Flow(bridge, 60, 1, flows[0].match, "NORMAL"), *flows[1:-1], Flow(bridge, 60, 2, "arp", "drop")]
+    assert sorted(labels(run(bridge, *changed)))[2].startswith("remove table=60,priority=1")
+    assert [one for one in compared if one[0] == bridge] == [(bridge, 200)], "all of them before, few of them after"
+    assert not run(bridge, *changed).changed
+
+
+@pytest.mark.parametrize("fault", ["mod-flows", "del-flows", "add-flow"])
+def test_a_few_changes_that_did_not_come_about_are_named(
+    bridge: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(bridge, Flow(bridge, 5, 1, "ip", "drop"), Flow(bridge, 5, 2, "ip", "drop"))
+    real = ofctl.bundle
+
+    def spoilt(name: str, lines: Any) -> None:
+        real(name, lines)
+        words = {
+            "mod-flows": f"cookie={COOKIE:#x}/-1,table=5,ip,actions=NORMAL",
+            "del-flows": "table=5,ip",
+            "add-flow": f"cookie={COOKIE:#x},table=5,priority=2,ip,actions=drop",
+        }
+        sh("ovs-ofctl", fault, name, words[fault])
+
+    monkeypatch.setattr(ofctl, "bundle", spoilt)
+    with pytest.raises(ConvergeError, match=r"flow: \d difference\(s\) remain after applying"):
+        run(bridge, Flow(bridge, 5, 1, "ip", "resubmit(,6)"))
 
 
 def test_a_bundle_is_all_or_nothing(bridge: str) -> None:

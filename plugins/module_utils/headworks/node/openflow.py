@@ -1,4 +1,4 @@
-"""OpenFlow text: one way to write what may be written in several, and reading what ``ovs-ofctl`` prints. Pure.
+"""Flows as records and as text: one way to write what may be written in several, and reading ovs-ofctl's. Pure.
 
 Old action words (``mod_dl_src``, ``strip_vlan``, ``set_tunnel`` …) are sent over OpenFlow 1.4 as newer ones and come
 back so; written in the newer words from the start, a flow compares equal with itself. Talking to a switch is
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 DEFAULT_PRIORITY = 32768
@@ -24,6 +26,26 @@ PLAIN = {
 TRANSPORT = {"mod_tp_src": "src", "mod_tp_dst": "dst"}
 VLAN_MATCH = re.compile(r"(?:^|,)(?:dl_vlan=(?!0xffff)|vlan_vid=|dl_vlan_pcp=|vlan_tci=0x1)")
 PROTOCOL = re.compile(r"(?:^|,)(tcp|udp|sctp)")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One flow in ovs-ofctl syntax.
+
+    In ``match`` and ``actions`` a port is written by its name in braces, ``{tap1234}``: it becomes the OpenFlow port
+    number once the port exists. ``match`` has neither table nor priority; "" matches all.
+    """
+
+    bridge: str
+    table: int
+    priority: int
+    match: str
+    actions: str
+
+    @cached_property
+    def name(self) -> str:
+        """``br-int table=25,priority=2,in_port={tapX}``: unique per switch, and readable."""
+        return f"{self.bridge} table={self.table},priority={self.priority},{self.match or 'any'}"
 
 
 class Entry(NamedTuple):
