@@ -43,8 +43,7 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.module import fail, succeed
+from ansible.module_utils.headworks.module import DiscreetModule, fail, succeed
 from ansible.module_utils.headworks.node import command  # noqa: F401  (goes along, for the boot unit)
 from ansible.module_utils.headworks.node.converge import ConvergeError
 from ansible.module_utils.headworks.node.node_state import converge_node
@@ -52,11 +51,7 @@ from ansible.module_utils.headworks.node.node_state import converge_node
 
 def main() -> None:
     """Entry point."""
-    # no_log on the whole module: its arguments (user data among them) are not written to the node's log. An empty
-    # "invocation" keeps them out of the answer as well.
-    module = AnsibleModule(
-        argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True, no_log=True
-    )
+    module = DiscreetModule(argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True)
     try:
         result = converge_node(module.params["state"], check=module.check_mode)
     except ConvergeError as error:

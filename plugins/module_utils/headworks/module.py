@@ -15,6 +15,18 @@ from ansible.module_utils.basic import AnsibleModule
 from .node.converge import ConvergeError, Result, converge
 from .node.subsystem import Change, Reading, Subsystem
 
+
+class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible has no types
+    """A module whose arguments hold user data: they are not written to the node's log.
+
+    Ansible's own ``no_log`` is no use here: on an argument it censors every word of it in all results, and as
+    AnsibleModule's parameter it is overwritten by what the task says.
+    """
+
+    def _log_invocation(self) -> None:
+        """Nothing."""
+
+
 STATE = {"type": "str", "choices": ["present", "absent"]}
 
 Step = tuple[Subsystem[Any], Mapping[str, Any], Mapping[str, Any]]

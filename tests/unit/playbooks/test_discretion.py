@@ -1,0 +1,33 @@
+"""What a module was given is not written to the node's log when it holds user data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+from headworks.module import DiscreetModule
+
+LIBRARY = Path(__file__).parents[3] / "library"
+SPEC = {"state": {"type": "dict"}}
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda self, message, log_args=None: lines.append(message))
+    return lines
+
+
+@pytest.mark.parametrize(("module", "lines"), [(AnsibleModule, 1), (DiscreetModule, 0)])
+def test_a_discreet_module_does_not_log_its_arguments(module: type, lines: int, logged: list[str]) -> None:
+    with patch_module_args({"state": {"user_data": "secret"}}):
+        module(argument_spec=SPEC)
+    assert len(logged) == lines
+
+
+def test_node_state_is_discreet() -> None:
+    text = (LIBRARY / "node_state.py").read_text()
+    assert "DiscreetModule(argument_spec" in text
+    assert " AnsibleModule(" not in text
