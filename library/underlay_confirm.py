@@ -8,7 +8,7 @@ module: underlay_confirm
 short_description: Let the move of a NIC into a bridge stand
 description:
   - When a NIC that carries the node's own connection moves into a bridge, a timer on the node puts everything back
-    after a minute. This module, run over a new connection, stops the timer.
+    after three minutes. This module, run over a new connection, stops the timer.
 options: {}
 attributes:
   check_mode: {support: full, details: In check mode the timer goes on.}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .converge import ConvergeError, Result
 from .node_state import converge_node, kept
+from .underlay_guard import confirm
 
 USAGE = "usage: engine.zip restore | drift | apply FILE | check FILE"
 
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConvergeError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         return 1
+    if words == ["restore"]:
+        confirm()  # this state was confirmed when it came; at boot nobody is there to do it again
     _show(result)
     return 3 if check and result.changed else 0
 

@@ -18,7 +18,7 @@ from .ovs_rows import MARK, NIC_MARK
 from .ovsdb import Operation, Ovsdb, by_uuid, from_map, from_set, optional, present, select, to_map, to_set
 from .subsystem import Change, Reading, Subsystem
 from .underlay_dhcp import clients, move_clients
-from .underlay_guard import arm, is_management
+from .underlay_guard import ARMED, arm, is_management
 from .underlay_move import Carried, forget, gather, recall, remember, to_finish, to_first
 from .underlay_userspace import quiet, quieten, unquieten
 
@@ -115,7 +115,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             carried = recall(one.name) or gather(one.bridge)
         if is_management(carried):
             arm(one.name, one.bridge, carried)
-            self.notes.append(f"nic {one.name}: the way back is armed; it runs by itself unless the move is confirmed")
+            self.notes.append(f"nic {one.name}: {ARMED}; it runs by itself unless the move is confirmed")
         plugged = False
         try:
             _set_mac(one)

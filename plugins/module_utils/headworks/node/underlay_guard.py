@@ -13,7 +13,8 @@ from .files import write_file
 from .process import has_tool, run, tool_path
 from .underlay_move import Carried, to_finish, to_first
 
-SECONDS = 60
+SECONDS = 180  # longer than a run takes from the move to the confirmation
+ARMED = "the way back is armed"
 UNITS = Path("/run/systemd/system")
 STORE = Path("/run/headworks/underlay")
 _PREFIX = "headworks-underlay-undo-"
