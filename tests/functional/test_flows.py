@@ -260,7 +260,8 @@ def test_a_few_changes_among_many_are_verified_alone(bridge: str, monkeypatch: p
         return real(source, lines)
 
     monkeypatch.setattr(ofctl, "differences", counted)
-    changed = [Flow(bridge, 60, 1, flows[0].match, "NORMAL"), *flows[1:-1], Flow(bridge, 60, 2, "arp", "drop")]
+    changed = [Flow(bridge, 60, 1, flows[0].match, "NORMAL"), *flows[1:-1]]
+    changed.append(Flow(bridge, 60, 2, f"arp,in_port={{{bridge}1}},arp_op=0x1,dl_src=fa:16:3e:00:00:01", "drop"))
     assert sorted(labels(run(bridge, *changed)))[2].startswith("remove table=60,priority=1")
     assert [one for one in compared if one[0] == bridge] == [(bridge, 200)], "all of them before, few of them after"
     assert not run(bridge, *changed).changed

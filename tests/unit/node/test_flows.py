@@ -29,6 +29,7 @@ def test_a_port_without_number_is_named() -> None:
         ("-priority=0 actions=NORMAL", ("-", 0, 0, "", 0, "", "NORMAL")),
         ("+table=3 tun_id=0x5 cookie=0x6b actions=drop", ("+", 3, 32768, "tun_id=0x5", 0x6B, "", "drop")),
         ("-table=1 priority=4,ip,in_port=LOCAL actions=output:7", ("-", 1, 4, "ip,in_port=LOCAL", 0, "", "output:7")),
+        (" cookie=0x6b, table=3, priority=4,ip actions=a(b),c", (" ", 3, 4, "ip", 0x6B, "", "a(b),c")),
         ("-table=9  cookie=0x1 actions=drop", ("-", 9, 32768, "", 1, "", "drop")),
         ("-ip idle_timeout=5 check_overlap actions=", ("-", 0, 32768, "ip", 0, "idle_timeout=5 check_overlap", "")),
     ],

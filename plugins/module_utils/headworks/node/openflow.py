@@ -70,11 +70,12 @@ class Entry(NamedTuple):
 
 
 def parse(line: str) -> Entry:
-    """``-table=1 priority=4,ip,in_port=LOCAL cookie=0x5 actions=output:7`` taken apart."""
+    """``-table=1 priority=4,ip,in_port=LOCAL cookie=0x5 actions=output:7`` taken apart; or, with a blank before it, a
+    line of ``dump-flows`` (``cookie=0x5, table=1, priority=4,ip actions=drop``)."""
     head, _, actions = line[1:].partition("actions=")
     table, priority, match, cookie = 0, DEFAULT_PRIORITY, "", 0
     extra: list[str] = []
-    for word in head.split():
+    for word in head.replace(", ", " ").split():
         name, _, value = word.partition("=")
         if name == "table":
             table = int(value)
