@@ -50,5 +50,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if confirmed.get("failed"):
             result.update(failed=True, msg=f"the move of a NIC into its bridge was not confirmed: {confirmed['msg']}")
             return
-        result["notes"] = [note for note in result["notes"] if ARMED not in note]
-        result["notes"] += [f"nic {nic}: moved into its bridge, and the node still answers" for nic in confirmed["nics"]]
+        said = [f"nic {nic}: moved into its bridge; the node still answers" for nic in confirmed["nics"]]
+        result["notes"] = [note for note in result["notes"] if ARMED not in note] + said
