@@ -82,7 +82,8 @@ OPTIONS = {
 def main() -> None:
     """Entry point."""
     module = item_module("images", OPTIONS, key="checksum")
-    present, absent = {}, {}
+    present: dict[str, BaseImage] = {}
+    absent: dict[str, BaseImage] = {}
     for item in items(module, "images"):
         algorithm, _, digest = item["checksum"].partition(":")
         if algorithm not in {"sha256", "sha512"} or not digest.isalnum():

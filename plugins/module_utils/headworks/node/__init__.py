@@ -1,1 +1,1 @@
-"""Converge a node to its state: one file per subsystem, all of the shape in ``subsystem.py``; the order is in ``order.py``."""
+"""Converge a node to its state: a file per subsystem, all of the shape in ``subsystem.py``, ordered in ``order.py``."""

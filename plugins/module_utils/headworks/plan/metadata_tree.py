@@ -88,7 +88,9 @@ class MetadataTree:
         return found
 
     def _network_data(self, instance: Instance) -> dict[str, Any]:
-        links, networks, servers = [], [], []
+        links: list[Any] = []
+        networks: list[Any] = []
+        servers: list[Any] = []
         for port in instance.ports:
             network = self._cloud.networks[port.network]
             links.append(_link(port, network))
