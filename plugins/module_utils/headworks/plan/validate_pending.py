@@ -25,6 +25,9 @@ def check(it: Check) -> None:
         "cloud_projects": cloud.projects,
         "cloud_routers.*.ha": [name for name, router in cloud.routers.items() if router.ha],
         "cloud_networks.*.host_gateway": [name for name, network in cloud.networks.items() if network.host_gateway],
+        "cloud_networks.*.subnets (IPv6: addresses and routes only, neither router advertisements nor DHCPv6)": [
+            f"{name}.{space.name}" for name, spaces in it.spaces.items() for space in spaces if space.version == 6
+        ],
         "instance_config_drive": [name for name, one in it.inventory.instances.items() if one.config_drive],
     }
     for key, names in waiting.items():

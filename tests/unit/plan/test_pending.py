@@ -1,0 +1,40 @@
+"""What may be written but is not acted on yet is said aloud."""
+
+from __future__ import annotations
+
+import pytest
+from headworks.model.errors import PlanError
+from headworks.plan.resolve import resolve
+from inventories import facts_of, s1
+
+
+def warnings_of(key: str, value: object) -> str:
+    inventory = s1()
+    inventory["cloud"][key] = value
+    return "\n".join(resolve(inventory, None, facts_of(inventory)).warnings)
+
+
+def test_a_plain_cloud_is_not_warned_of() -> None:
+    inventory = s1()
+    assert [one for one in resolve(inventory, None, facts_of(inventory)).warnings if "not acted on" in one] == []
+
+
+def test_security_groups_are_checked_and_not_enforced() -> None:
+    group = {"web": {"rules": [{"direction": "ingress", "protocol": "tcp", "ports": 80}]}}
+    assert "cloud_security_groups: web: is checked, but not acted on yet" in warnings_of("cloud_security_groups", group)
+
+
+def test_ipv6_subnets_get_no_router_advertisements() -> None:
+    inventory = s1()
+    subnets = inventory["cloud"]["cloud_networks"]["internal2"]["subnets"]
+    subnets["six"] = {"cidr": "fd00:22::/64", "ip_version": 6}
+    warnings = "\n".join(resolve(inventory, None, facts_of(inventory)).warnings)
+    assert "internal2.six: is checked, but not acted on yet" in warnings
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("cloud_l2_mechanism", "linuxbridge"), ("cloud_firewall_driver", "iptables_hybrid")]
+)
+def test_another_mechanism_is_refused_rather_than_replaced(key: str, value: str) -> None:
+    with pytest.raises(PlanError, match=f"{key}: '{value}': is not available yet"):
+        warnings_of(key, value)
