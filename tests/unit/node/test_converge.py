@@ -103,3 +103,37 @@ def test_a_failure_names_the_subsystem_and_keeps_what_was_found(method: str, mon
         converge([(good, things("a")), (bad, things("a"))])
     result: Result = caught.value.result
     assert result.changes[0]["kind"] == "good"
+
+
+class Follower(Box):
+    """Loses all that it has when what comes before it changes, as a switch its flows."""
+
+    def __init__(self, log: list[str], leader: Box, *things: Thing) -> None:
+        super().__init__("follower", log, *things, atomic=True)
+        self.leader = leader
+
+    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
+        if self.leader.world["bridge"].value == 1:
+            self.world = {name: one for name, one in self.world.items() if one.value == 1}
+        return super().read(desired, scope)
+
+    def unsettled_by(self, made: Sequence[Change[object]]) -> bool:
+        return any(change.verb == "change" for change in made)
+
+
+def test_what_an_earlier_change_undoes_is_found_and_done_again_in_the_same_run() -> None:
+    log: list[str] = []
+    leader = Box("leader", log, Thing("bridge"))
+    follower = Follower(log, leader, Thing("flow"))
+    wanted = {"bridge": Thing("bridge", 1)}
+    converge([(leader, wanted), (follower, {"flow": Thing("flow"), "more": Thing("more", 1)})], verify=False)
+    assert log == ["~ leader bridge", "+ follower flow", "+ follower more"]
+
+
+def test_nothing_is_read_again_when_nothing_was_undone() -> None:
+    log: list[str] = []
+    leader = Box("leader", log)
+    follower = Follower(log, leader, Thing("flow"))
+    leader.world = {"bridge": Thing("bridge")}
+    converge([(leader, things("bridge", "new")), (follower, things("flow"))])
+    assert log == ["+ leader new"]

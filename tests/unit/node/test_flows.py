@@ -6,7 +6,7 @@ import pytest
 from headworks.node.flow_options import read_cookie, read_flows
 from headworks.node.flows import MODULE_COOKIE, Flow, FlowSubsystem
 from headworks.node.openflow import modern, parse, ports_in, spelling, split_actions, write_ports
-from headworks.node.subsystem import Reading
+from headworks.node.subsystem import Change, Reading
 
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
 
@@ -124,3 +124,9 @@ def test_cookies_are_numbers() -> None:
     assert read_cookie(None) == MODULE_COOKIE
     with pytest.raises(ValueError, match="cookie 'x'"):
         read_cookie("x")
+
+
+def test_flows_are_compared_again_after_a_bridge_or_port_was_changed() -> None:
+    subsystem, flow = FlowSubsystem("lab"), Flow("br0", 0, 1, "", "drop")
+    assert not subsystem.unsettled_by([Change("ovs_port", "p", None, object()), Change("link", "p", flow, flow)])
+    assert subsystem.unsettled_by([Change("ovs_bridge", "br0", object(), object())])

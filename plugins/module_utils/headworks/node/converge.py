@@ -61,8 +61,8 @@ def converge(
         steps.append(_Step(subsystem, desired, changes))
         result.changes += [_describe(subsystem, change) for change in changes]
     if not check and result.changes:
-        for step, changes in _batches(steps):
-            _guard(step.subsystem, "applying", result, lambda s=step.subsystem, c=changes: s.apply(c))
+        _remove(steps, result)
+        _make(steps, result)
         if verify:
             for step in steps:
                 _verify(step, result)
@@ -71,18 +71,27 @@ def converge(
     return result
 
 
-def _batches(steps: Sequence[_Step]) -> list[tuple[_Step, list[Change[Any]]]]:
-    """Removals backwards, then additions and changes forwards; an atomic subsystem does both at once, forwards."""
-    batches = []
+def _remove(steps: Sequence[_Step], result: Result) -> None:
+    """What goes, backwards through the steps; not of an atomic subsystem, which does it together with the rest."""
     for step in reversed(steps):
         gone = [] if step.subsystem.atomic else [one for one in step.changes if one.after is None]
         if gone:
-            batches.append((step, gone))
+            _guard(step.subsystem, "applying", result, lambda s=step.subsystem, c=gone: s.apply(c))
+
+
+def _make(steps: Sequence[_Step], result: Result) -> None:
+    """What comes and what changes, forwards."""
+    made: list[Change[Any]] = []
     for step in steps:
-        rest = [one for one in step.changes if step.subsystem.atomic or one.after is not None]
+        subsystem, desired = step.subsystem, step.desired
+        if subsystem.unsettled_by(made):
+            step.changes = _guard(
+                subsystem, "reading again", result, lambda s=subsystem, d=desired: s.diff(d, s.read(d))
+            )
+        rest = [one for one in step.changes if subsystem.atomic or one.after is not None]
         if rest:
-            batches.append((step, rest))
-    return batches
+            _guard(subsystem, "applying", result, lambda s=subsystem, c=rest: s.apply(c))
+        made += rest
 
 
 def _verify(step: _Step, result: Result) -> None:

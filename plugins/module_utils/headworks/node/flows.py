@@ -129,6 +129,10 @@ class FlowSubsystem(Subsystem[Flow]):
         """The flow as a line of text."""
         return None if one is None else f"{one.name} actions={one.actions}"
 
+    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
+        """A bridge of another datapath type has lost its flows; a port of another type or bridge has a new number."""
+        return any(change.kind in ("ovs_bridge", "ovs_port") and change.verb == "change" for change in made)
+
     def apply(self, changes: Sequence[Change[Flow]]) -> None:
         """One bundle per bridge: all of its additions, changes and removals take effect at once.
 

@@ -101,6 +101,11 @@ class Subsystem(Generic[T]):
         """Whether the two mean the same. Override where the node reports more than the plan says."""
         return desired == actual
 
+    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
+        """Whether changes just made to earlier subsystems can have undone what was found as desired. It is then read
+        and compared again before its own turn."""
+        return False
+
     def apply(self, changes: Sequence[Change[T]]) -> None:
         """Make the changes, in one batch. Must be safe to repeat after having been killed half way."""
         raise NotImplementedError
@@ -130,8 +135,7 @@ def encode(value: Any) -> Any:
 def _defaults(record: type) -> tuple[tuple[str, Any], ...]:
     """(field, its default) of a record; a field that must be given has ``MISSING``, which equals nothing."""
     return tuple(
-        (one.name, one.default if one.default_factory is MISSING else one.default_factory())
-        for one in fields(record)
+        (one.name, one.default if one.default_factory is MISSING else one.default_factory()) for one in fields(record)
     )
 
 
