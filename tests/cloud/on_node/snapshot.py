@@ -157,7 +157,7 @@ def domains() -> dict[str, dict[str, str]]:
 
 
 def processes() -> list[str]:
-    """Command lines of the daemons, whoever started them."""
+    """Command lines of the daemons, whoever started them, without what a reload of haproxy adds for its new worker."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -167,7 +167,7 @@ def processes() -> list[str]:
                 found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
         except OSError:
             continue
-    return sorted(re.sub(r" -sf [\d ]+$", "", line) for line in found)
+    return sorted(re.sub(r" -(sf( \d+)+|x \S+)(?= )", "", line) for line in found)
 
 
 def main() -> None:
