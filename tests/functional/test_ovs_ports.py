@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from headworks.node.converge import ConvergeError, Result, converge
+from headworks.node.links import Link
 from headworks.node.ovs import OvsPort, OvsPortSubsystem
 from headworks.node.ovsdb import Ovsdb, OvsdbError
+from headworks.node.subsystem import Change, Reading, Subsystem
 from shell import sh
 
 
@@ -208,3 +214,62 @@ def test_the_database_says_which_operation_it_refused(unique: str, bridges: tupl
                 {"op": "insert", "table": "Port", "row": row},
             ]
         )
+
+
+class Links(Subsystem[Link]):
+    """Stands for the links of a node: makes veth ``name`` anew when it is told that it changed."""
+
+    kind = "link"
+    record = Link
+
+    def __init__(self, stop: int) -> None:
+        super().__init__("cloud")
+        self.stop = stop
+        self.end = "elsewhere"
+
+    def read(self, desired: Mapping[str, Link], scope: frozenset[str] | None = None) -> Reading[Link]:
+        return Reading({name: replace(one, peer=self.end) for name, one in desired.items()})
+
+    def apply(self, changes: Sequence[Change[Link]]) -> None:
+        os.kill(self.stop, signal.SIGSTOP)  # as a busy switch: it sees only that a device of that name is there
+        try:
+            for change in changes:
+                assert change.after is not None
+                sh("ip", "link", "delete", change.name)
+                plug(change.name, change.after.peer_netns)
+                self.end = change.after.peer
+        finally:
+            os.kill(self.stop, signal.SIGCONT)
+
+
+def plug(name: str, netns: str) -> None:
+    number = 1 + int(name[-1], 16) % 2
+    peer = ["peer", "name", "e", "address", f"02:00:00:00:00:0{number}", "netns", netns]
+    sh("ip", "link", "add", name, "up", "type", "veth", *peer)
+    sh("ip", "-n", netns, "address", "add", f"10.77.0.{number}/24", "dev", "e")
+    sh("ip", "-n", netns, "link", "set", "e", "up")
+
+
+def test_packets_flow_again_through_a_port_whose_device_was_made_anew_behind_the_switchs_back(
+    unique: str, bridges: tuple[str, str]
+) -> None:
+    pid = int(Path("/run/openvswitch/ovs-vswitchd.pid").read_text())
+    names = [f"{unique}0", f"{unique}1"]
+    ports = {name: OvsPort(name, bridges[0], external_ids={"iface-id": name}) for name in names}
+    try:
+        for name in names:
+            sh("ip", "netns", "add", name)
+            plug(name, name)
+        converge([(OvsPortSubsystem(unique), ports)])
+        sh("ovs-vsctl", "set", "interface", names[0], "external_ids:theirs=x")
+        sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
+        wanted = {names[0]: Link(names[0], "veth", peer="e", peer_netns=names[0])}
+        result = converge([(Links(pid), wanted), (OvsPortSubsystem(unique), ports)])
+        assert [one["kind"] for one in result.changes] == ["link"]
+        sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
+        assert column("interface", names[0], "external_ids") == {"iface-id": names[0], "theirs": "x"}
+        assert not converge([(OvsPortSubsystem(unique), ports)]).changed
+    finally:
+        for name in names:
+            sh("ip", "netns", "delete", name, check=False)
+            sh("ip", "link", "delete", name, check=False)

@@ -7,25 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import chain
 from typing import Any, ClassVar
 
+from .ovs_batch import PortBatch, insert, read_ports, update_bridge
 from .ovs_rows import (
     BRIDGE_COLUMNS,
-    INTERFACE_COLUMNS,
     MARK,
     NIC_MARK,
-    PORT_COLUMNS,
     OvsBridge,
     OvsPort,
     Row,
     bridge_columns,
     bridge_config,
     bridge_of,
-    changed_columns,
-    interface_columns,
-    map_mutations,
-    port_columns,
     port_of,
 )
 from .ovsdb import (
@@ -33,13 +27,10 @@ from .ovsdb import (
     ENDPOINT,
     Operation,
     Ovsdb,
-    OvsdbError,
-    by_uuid,
     from_map,
     from_set,
     present,
     select,
-    select_named,
     to_map,
     to_set,
 )
@@ -47,8 +38,7 @@ from .subsystem import Change, Reading, Subsystem
 
 __all__ = ["OvsBridge", "OvsBridgeSubsystem", "OvsPort", "OvsPortSubsystem"]
 
-# Up to so many names are asked for one by one; above, reading the whole table is quicker.
-FEW = 20
+REMADE = "its device was made anew"
 NOTHING: tuple[Any, ...] = ("", None, (), {}, False)
 
 
@@ -173,7 +163,7 @@ class OvsBridgeSubsystem(_OvsSubsystem):
                     removed += [["uuid", uuids[change.name]]] if change.name in uuids else []
                 elif change.name in uuids:
                     before = change.before or OvsBridge(change.name, "", "")
-                    operations += _update_bridge(uuids[change.name], before, change.after)
+                    operations += update_bridge(uuids[change.name], before, change.after)
                 else:
                     added.append(["named-uuid", f"b{number}"])
                     operations += self._insert(number, change.after)
@@ -193,28 +183,50 @@ class OvsBridgeSubsystem(_OvsSubsystem):
         }
         port = {"name": bridge.name, "interfaces": ["named-uuid", f"i{number}"]}
         return [
-            _insert("Interface", f"i{number}", {"name": bridge.name, "type": "internal"}),
-            _insert("Port", f"p{number}", port),
-            _insert("Bridge", f"b{number}", row),
+            insert("Interface", f"i{number}", {"name": bridge.name, "type": "internal"}),
+            insert("Port", f"p{number}", port),
+            insert("Bridge", f"b{number}", row),
         ]
 
 
 class OvsPortSubsystem(_OvsSubsystem):
-    """Ports. All changes of a node are one transaction; a changed port is changed in place, never made anew."""
+    """Ports. All changes of a node are one transaction; a changed port is changed in place, never made anew.
+
+    The one exception is a port whose device was made anew under it: ovs-vswitchd does not always notice, and its
+    userspace datapath then holds on to the device that is gone, without any error. Such a port is taken out and put
+    back.
+    """
 
     kind: ClassVar[str] = "ovs_port"
     record: ClassVar[type] = OvsPort
 
+    def __init__(self, owner: str | None = None, **options: Any) -> None:
+        super().__init__(owner, **options)
+        self._served: frozenset[str] = frozenset()
+        self._remade: frozenset[str] = frozenset()
+
     def read(self, desired: Mapping[str, OvsPort], scope: frozenset[str] | None = None) -> Reading[OvsPort]:
         """All ports, or only the named ones when nothing can be ours (no owner) or only ``scope`` matters."""
-        return self.read_named(scope if scope is not None else frozenset(desired) if self.owner is None else None)
+        names = scope if scope is not None else frozenset(desired) if self.owner is None else None
+        found = self.read_named(names)
+        if scope is not None:
+            return found
+        self._served = frozenset(name for name in found.owned if not found.objects[name].error)
+        remade = {name: replace(found.objects[name], error=REMADE) for name in self._remade & self._served}
+        return Reading({**found.objects, **remade}, found.owned)
+
+    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
+        """Ports that worked and whose links have just been made (a veth whose other end was not where it should be)."""
+        links = frozenset(change.name for change in made if change.kind == "link" and _is_new(change))
+        self._remade = links & self._served
+        return bool(self._remade)
 
     def read_named(self, names: frozenset[str] | None) -> Reading[OvsPort]:
         """The ports of these names (None: all), wherever they are; perhaps some more."""
         if not present(self.endpoint):
             return Reading()
         with Ovsdb(self.endpoint) as database:
-            bridges, ports, interfaces = _read_ports(database, names)
+            bridges, ports, interfaces = read_ports(database, names)
         home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
         by_name = {row["name"]: row for row in interfaces}
         objects, owned = {}, set()
@@ -250,10 +262,11 @@ class OvsPortSubsystem(_OvsSubsystem):
 
         :raises OvsdbError: a bridge does not exist.
         """
+        changes = self._unplug(changes)
         with Ovsdb(self.endpoint) as database:
             names = frozenset(change.name for change in changes)
-            bridges, ports, interfaces = _read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
-            batch = _PortBatch(bridges, ports, interfaces, self._mark())
+            bridges, ports, interfaces = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
+            batch = PortBatch(bridges, ports, interfaces, self._mark())
             for number, change in enumerate(changes):
                 if change.after is None:
                     batch.remove(change.name)
@@ -261,111 +274,40 @@ class OvsPortSubsystem(_OvsSubsystem):
                     batch.put(number, change.before, change.after)
             database.commit(batch.all(), self.seconds)
 
-
-class _PortBatch:
-    """Collects the operations of one transaction on ports."""
-
-    def __init__(
-        self, bridges: Sequence[Row], ports: Sequence[Row], interfaces: Sequence[Row], mark: dict[str, str]
-    ) -> None:
-        self.bridges = {row["name"]: row["_uuid"][1] for row in bridges}
-        self.home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
-        self.ports = {row["name"]: row["_uuid"][1] for row in ports}
-        self.interfaces = {row["name"]: row["_uuid"][1] for row in interfaces}
-        self.mark = mark
-        self.operations: list[Operation] = []
-        self.joined: dict[str, list[Any]] = {}
-        self.left: dict[str, list[Any]] = {}
-
-    def remove(self, name: str) -> None:
-        uuid = self.ports.get(name)
-        if uuid in self.home:
-            self.left.setdefault(self.home[uuid], []).append(["uuid", uuid])
-
-    def put(self, number: int, before: OvsPort | None, after: OvsPort) -> None:
-        if after.bridge not in self.bridges:
-            raise OvsdbError(f"port {after.name}: there is no bridge {after.bridge}")
-        uuid = self.ports.get(after.name)
-        if uuid is None:
-            self._insert(number, after)
-            return
-        if self.home.get(uuid) != after.bridge:
-            self.remove(after.name)
-            self.joined.setdefault(after.bridge, []).append(["uuid", uuid])
-        self._update(uuid, before or OvsPort(after.name, after.bridge), after)
-
-    def all(self) -> list[Operation]:
-        rest: list[Operation] = []
-        for function, what in (("delete", self.left), ("insert", self.joined)):
-            for bridge, uuids in what.items():
-                rest.append(_mutate("Bridge", self.bridges[bridge], [["ports", function, to_set(uuids)]]))
-        return self.operations + rest
-
-    def _insert(self, number: int, port: OvsPort) -> None:
-        interface = {"name": port.name, **interface_columns(port), "external_ids": to_map(port.external_ids)}
-        row = {
-            "name": port.name,
-            "interfaces": ["named-uuid", f"i{number}"],
-            **port_columns(port),
-            "external_ids": to_map({**port.port_external_ids, **self.mark}),
-        }
-        self.operations += [_insert("Interface", f"i{number}", interface), _insert("Port", f"p{number}", row)]
-        self.joined.setdefault(port.bridge, []).append(["named-uuid", f"p{number}"])
-
-    def _update(self, uuid: str, before: OvsPort, after: OvsPort) -> None:
-        self.operations += _update(
-            "Port",
-            uuid,
-            changed_columns(port_columns(before), port_columns(after)),
-            map_mutations("external_ids", before.port_external_ids, after.port_external_ids),
-        )
-        columns = changed_columns(interface_columns(before), interface_columns(after))
-        mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
-        if (columns or mutations) and after.name not in self.interfaces:
-            raise OvsdbError(f"port {after.name} has several interfaces: change those with ovs-vsctl")
-        if columns or mutations:
-            self.operations += _update("Interface", self.interfaces[after.name], columns, mutations)
+    def _unplug(self, changes: Sequence[Change[OvsPort]]) -> list[Change[OvsPort]]:
+        """Take out the ports whose devices were made anew; the changes, with what others wrote on those ports."""
+        remade = {change.name for change in changes if change.after and change.before and change.before.error == REMADE}
+        self._remade = frozenset()
+        if not remade:
+            return list(changes)
+        found = self.read_named(frozenset(remade)).objects
+        with Ovsdb(self.endpoint) as database:
+            rows = read_ports(database, frozenset(remade), ("_uuid", "name"), ("_uuid", "name"))
+            batch = PortBatch(*rows, self._mark())
+            for name in sorted(remade):
+                batch.remove(name)
+            database.commit(batch.all(), self.seconds)
+        return [
+            replace(change, before=None, after=_with_keys_of(found[change.name], change.after))
+            if change.after and change.name in remade
+            else change
+            for change in changes
+        ]
 
 
-def _read_ports(
-    database: Ovsdb,
-    names: frozenset[str] | None,
-    port_columns: Sequence[str] = PORT_COLUMNS,
-    interface_columns: Sequence[str] = INTERFACE_COLUMNS,
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """Rows of Bridge, Port and Interface, in one transaction; only those of ``names`` when they are few."""
-    bridges = select("Bridge", ["_uuid", "name", "ports"])
-    if names is None or len(names) > FEW:
-        found = database.select([bridges, select("Port", port_columns), select("Interface", interface_columns)])
-        return found[0], found[1], found[2]
-    wanted = sorted(names)
-    queries = [*select_named("Port", port_columns, wanted), *select_named("Interface", interface_columns, wanted)]
-    found = database.select([bridges, *queries])
-    middle = 1 + len(wanted)
-    return found[0], list(chain(*found[1:middle])), list(chain(*found[middle:]))
+def _is_new(change: Change[Any]) -> bool:
+    """Whether a link is another than the one that was there (its MTU or being up is not what makes it one)."""
+    if change.after is None or change.before is None:
+        return change.after is not None
+    return any(getattr(change.before, key) != getattr(change.after, key) for key in ("kind", "peer", "peer_netns"))
 
 
-def _update_bridge(uuid: str, before: OvsBridge, after: OvsBridge) -> list[Operation]:
-    mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
-    mutations += map_mutations("other_config", bridge_config(before), bridge_config(after))
-    return _update("Bridge", uuid, changed_columns(bridge_columns(before), bridge_columns(after)), mutations)
-
-
-def _update(table: str, uuid: str, columns: Mapping[str, Any], mutations: list[Any]) -> list[Operation]:
-    operations: list[Operation] = []
-    if columns:
-        operations.append({"op": "update", "table": table, "where": by_uuid(uuid), "row": dict(columns)})
-    if mutations:
-        operations.append(_mutate(table, uuid, mutations))
-    return operations
-
-
-def _mutate(table: str, uuid: str, mutations: list[Any]) -> Operation:
-    return {"op": "mutate", "table": table, "where": by_uuid(uuid), "mutations": mutations}
-
-
-def _insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:
-    return {"op": "insert", "table": table, "uuid-name": name, "row": dict(row)}
+def _with_keys_of(found: OvsPort, wanted: OvsPort) -> OvsPort:
+    return replace(
+        wanted,
+        external_ids={**found.external_ids, **wanted.external_ids},
+        port_external_ids={**found.port_external_ids, **wanted.port_external_ids},
+    )
 
 
 def _plain(port: OvsPort) -> OvsPort:
