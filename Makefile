@@ -72,7 +72,7 @@ test-functional: bootstrap-dev  ## tests against the real daemons, in a containe
 
 test-cloud: bootstrap-dev guest-image  ## the whole cloud in a lab of its own: molecule, then tests/cloud
 	@if [ -f molecule/default/molecule.yml ]; then molecule test --scenario-name default; fi
-	if [ -d tests/cloud ]; then python -m pytest tests/cloud $(ARGS); fi
+	python -m pytest -v --durations=10 tests/cloud $(ARGS)
 
 .PHONY: functional functional-shell functional-stop
 functional:  ## functional tests in a kept container: make functional ARGS="tests/functional/test_ovs.py -k x"
