@@ -74,6 +74,10 @@ test-cloud: bootstrap-dev guest-image  ## the whole cloud in a lab of its own: m
 	@if [ -f molecule/default/molecule.yml ]; then molecule test --scenario-name default; fi
 	python -m pytest -v --durations=10 tests/cloud $(ARGS)
 
+.PHONY: test-guest
+test-guest: bootstrap-dev guest-image  ## the guest image booted in every way it may be (not part of make test)
+	@HEADWORKS_NANO_IMAGE=$(GUEST_IMAGE) scripts/functional --once tests/functional/test_nano_image.py $(ARGS)
+
 .PHONY: functional functional-shell functional-stop
 functional:  ## functional tests in a kept container: make functional ARGS="tests/functional/test_ovs.py -k x"
 	@scripts/functional $(ARGS)
