@@ -21,7 +21,7 @@ options:
   state:
     description:
       - C(started) makes the lab run as defined; nodes that are not as defined any more are made anew.
-      - C(restarted) reboots the nodes of I(only). Kernel objects are gone then, disks and addresses stay. A node that is
+      - C(restarted) reboots the nodes of I(only). Kernel objects are gone, disks and addresses stay. A node that is
         off is switched on.
       - C(stopped) switches the nodes of I(only) off.
       - C(absent) removes the lab with all its traces on the machine, except caches.
