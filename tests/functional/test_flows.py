@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from headworks.node import ofctl
+from headworks.node import ofctl, process
 from headworks.node.converge import ConvergeError, Result, converge
 from headworks.node.flows import COOKIE, LEARN_COOKIE, Flow, FlowSubsystem
 from headworks.node.ofctl import dump
@@ -225,7 +225,7 @@ def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(
     bridge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    real = ofctl.run_both
+    real = process.run_both
 
     def counted(args: Any, **options: Any) -> Any:
         calls.append(args[-3:-1])

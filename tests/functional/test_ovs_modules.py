@@ -136,7 +136,9 @@ def test_a_diff_shows_what_changes(made: str) -> None:
     ],
 )
 def test_bad_options_of_a_bridge_are_refused_by_name(made: str, options: dict[str, Any], complaint: str | None) -> None:
-    given = {key: value.replace("{b}", made) if isinstance(value, str) else value for key, value in options.items()}
+    given: dict[str, Any] = {
+        key: value.replace("{b}", made) if isinstance(value, str) else value for key, value in options.items()
+    }
     name = f"{made}f" if "parent" in options else made
     answer = run_module("ovs_bridge", bridge=name, **given)
     assert answer.get("failed")
@@ -227,7 +229,9 @@ def test_a_port_on_another_bridge_is_not_removed_but_moved_when_it_shall_be_here
     ],
 )
 def test_bad_options_of_a_port_are_refused_by_name(made: str, options: dict[str, Any], complaint: str) -> None:
-    given = {key: value.replace("{b}", made) if isinstance(value, str) else value for key, value in options.items()}
+    given: dict[str, Any] = {
+        key: value.replace("{b}", made) if isinstance(value, str) else value for key, value in options.items()
+    }
     answer = run_module("ovs_port", port=f"{made}1", **given)
     assert answer.get("failed")
     assert complaint in answer["msg"]
