@@ -54,6 +54,7 @@ def test_a_node_that_does_not_answer_stops_no_other_and_is_named(lab: CloudLab) 
 def test_the_next_run_makes_up_for_it(lab: CloudLab) -> None:
     run = lab.site().must_be_well()
     assert {node for node, *_ in run.changes()} == {"compute2"}
+    lab.learn()
     lab.wait_for_guests("vm5")
     lab.layers = ("base",)
     lab.site().must_be_well()

@@ -133,6 +133,22 @@ def test_foreign_and_learned_flows_stay(bridge: str) -> None:
     assert len(dump(bridge)) == 2
 
 
+def test_what_was_learned_about_a_vlan_goes_with_it(bridge: str) -> None:
+    def learned(vlan: int, number: int = 1) -> str:
+        match = f"table=20,priority=1,hard_timeout=300,vlan_tci={vlan}/0x0fff,dl_dst=fa:16:3e:00:00:0{number}"
+        return f"cookie={LEARN_COOKIE:#x},{match},actions=output:1"
+
+    flood = {vlan: Flow(bridge, 22, 1, f"dl_vlan={vlan}", f"pop_vlan,output:{{{bridge}1}}") for vlan in (2, 3)}
+    known = Flow(bridge, 20, 2, "dl_vlan=2,dl_dst=fa:16:3e:00:00:09", f"pop_vlan,output:{{{bridge}1}}")
+    run(bridge, *flood.values(), known)
+    for text in (learned(2), learned(3), learned(3, 2)):
+        sh("ovs-ofctl", "add-flow", bridge, text)
+    run(bridge, *flood.values())  # one guest less: its network is still there
+    assert len(dump(bridge, f"cookie={LEARN_COOKIE:#x}/-1")) == 3
+    run(bridge, flood[2])
+    assert ["vlan_tci=0x0002" in line for line in dump(bridge, f"cookie={LEARN_COOKIE:#x}/-1")] == [True]
+
+
 def test_a_foreign_flow_in_the_place_of_ours_is_replaced_and_shown(bridge: str) -> None:
     sh("ovs-ofctl", "add-flow", bridge, "cookie=0x77,table=3,priority=5,actions=drop")
     result = run(bridge, Flow(bridge, 3, 5, "", "drop"))

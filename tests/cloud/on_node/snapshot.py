@@ -88,12 +88,15 @@ def ovs() -> dict[str, Any]:
         "Port": "name,tag,trunks,vlan_mode,external_ids,other_config",
         "Interface": "name,type,options,external_ids,error",
     }
-    found = {"ports": {bridge: sorted(run("ovs-vsctl", "list-ports", bridge).split()) for bridge in bridges}}
+    found: dict[str, Any] = {
+        "ports": {bridge: sorted(run("ovs-vsctl", "list-ports", bridge).split()) for bridge in bridges}
+    }
     for table, wanted in columns.items():
         text = run("ovs-vsctl", "--timeout=10", "--format=json", f"--columns={wanted}", "list", table)
         rows = json.loads(text)["data"] if text else []
         found[table] = {row[0]: row[1:] for row in rows}
     found["flows"] = {bridge: flows(bridge) for bridge in bridges}
+    found["learned for no network"] = learned_for_no_network(found["Port"])
     found["groups"] = {
         bridge: run("ovs-ofctl", "-OOpenFlow14", "dump-groups", bridge).splitlines()[1:] for bridge in bridges
     }
@@ -106,6 +109,20 @@ def flows(bridge: str) -> list[str]:
     return sorted(
         line.strip() for line in lines if "priority" in line and not re.match(r"\s*cookie=\S+ .*hard_timeout=", line)
     )
+
+
+def learned_for_no_network(ports: dict[str, Any]) -> list[str]:
+    """What br-tun has learned about a local VLAN that no port is in any more."""
+    dump = run("ovs-ofctl", "-OOpenFlow14", "--no-stats", "dump-flows", "br-tun", "table=20")
+    tags = {columns[0] for columns in ports.values() if isinstance(columns[0], int)}
+    learned = [line.strip() for line in dump.splitlines() if "hard_timeout=" in line]
+    return sorted(line for line in learned if vlan_of(line) not in tags)
+
+
+def vlan_of(flow: str) -> int:
+    """The VLAN that a learned flow is about: ``vlan_tci=0x0003/0x0fff``."""
+    found = re.search(r"vlan_tci=(0x[0-9a-f]+)/0x0?fff|dl_vlan=(\d+)", flow)
+    return int(found.group(1) or found.group(2), 0) if found else -1
 
 
 def units() -> dict[str, dict[str, str]]:

@@ -5,6 +5,7 @@ Which flows a node needs is the plan's business (``plan/wiring/flows*.py``), how
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -22,8 +23,9 @@ from .switches import FLOWS_MARK, Switches, await_ports, mark_use, read_switches
 __all__ = ["COOKIE", "LEARN_COOKIE", "MODULE_COOKIE", "Flow", "FlowSubsystem"]
 
 COOKIE = 0x6865616477726B73
-LEARN_COOKIE = 0x6865616477726B74
+LEARN_COOKIE = 0x6865616477726B74  # of what learn actions add; it comes and goes by itself
 MODULE_COOKIE = 0x6865616477726B75  # of flows that library/ovs_flows.py makes: node_state must not prune those
+ALL_OF_A_VLAN = re.compile(r"dl_vlan=(\d+)")
 # Up to so many changed flows are verified one by one, instead of with all the others.
 FEW = 15
 
@@ -31,7 +33,7 @@ Lines = dict[str, list[Line]]
 
 
 class FlowSubsystem(Subsystem[Flow]):
-    """Flows with our cookie. Learned flows have another cookie and are never looked at.
+    """Flows with our cookie. Learned flows have another cookie and are never looked at; they go with their VLAN.
 
     Since a cookie does not say which cloud's it is, superfluous flows are looked for on the cloud's own bridges, and on
     those of others where it has put some (``FLOWS_MARK`` in the bridge's external_ids says so).
@@ -150,6 +152,8 @@ class FlowSubsystem(Subsystem[Flow]):
                 raise ToolError(f"flow {self.describe(flow)!r}: ovs-vswitchd has no bridge {flow.bridge}")
             text = self._line(flow, switches.numbers) if change.after else self._deletion(flow, switches.numbers)
             bundles.setdefault(flow.bridge, []).append(text)
+            if change.after is None:
+                bundles[flow.bridge] += _forgetting(flow)
         self._note_use({change.after.bridge for change in changes if change.after}, switches)
         for bridge, lines in bundles.items():
             ofctl.bundle(bridge, lines)
@@ -198,6 +202,13 @@ class FlowSubsystem(Subsystem[Flow]):
         ours = f"cookie={self.cookie:#x}/-1," if self.owner is not None else ""
         text = f"delete_strict {ours}table={flow.table},priority={flow.priority}"
         return f"{text},{match}\n" if match else f"{text}\n"
+
+
+def _forgetting(removed: Flow) -> list[str]:
+    """With the flow that is for all of a local VLAN goes what was learned about it: that would live for minutes more,
+    and the next network with this number would inherit it."""
+    vlan = ALL_OF_A_VLAN.fullmatch(removed.match)
+    return [f"delete cookie={LEARN_COOKIE:#x}/-1,vlan_tci={int(vlan[1]):#06x}/0x0fff\n"] if vlan else []
 
 
 class _AnyPort(dict[str, str]):
