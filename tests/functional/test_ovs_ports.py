@@ -193,9 +193,9 @@ def test_three_hundred_ports_are_one_transaction(
     commits = []
     real = Ovsdb.commit
 
-    def counted(self: Ovsdb, operations: Any, seconds: float | None = None) -> Any:
+    def counted(self: Ovsdb, operations: Any, *rest: Any) -> Any:
         commits.append(len(operations))
-        return real(self, operations, seconds)
+        return real(self, operations, *rest)
 
     monkeypatch.setattr(Ovsdb, "commit", counted)
     ports = [OvsPort(f"{unique}{number}", bridges[0], "internal", tag=1 + number % 20) for number in range(300)]

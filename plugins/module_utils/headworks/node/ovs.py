@@ -171,7 +171,7 @@ class OvsBridgeSubsystem(_OvsSubsystem):
             mutations += [["bridges", "delete", to_set(removed)]] if removed else []
             if mutations:
                 operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": mutations})
-            database.commit(operations, self.seconds)
+            database.commit(operations, self.seconds, len(changes))
 
     def _insert(self, number: int, bridge: OvsBridge) -> list[Operation]:
         row = {
@@ -272,7 +272,7 @@ class OvsPortSubsystem(_OvsSubsystem):
                     batch.remove(change.name)
                 else:
                     batch.put(number, change.before, change.after)
-            database.commit(batch.all(), self.seconds)
+            database.commit(batch.all(), self.seconds, len(changes))
 
     def _unplug(self, changes: Sequence[Change[OvsPort]]) -> list[Change[OvsPort]]:
         """Take out the ports whose devices were made anew; the changes, with what others wrote on those ports."""
@@ -286,7 +286,7 @@ class OvsPortSubsystem(_OvsSubsystem):
             batch = PortBatch(*rows, self._mark())
             for name in sorted(remade):
                 batch.remove(name)
-            database.commit(batch.all(), self.seconds)
+            database.commit(batch.all(), self.seconds, len(remade))
         return [
             replace(change, before=None, after=_with_keys_of(found[change.name], change.after))
             if change.after and change.name in remade

@@ -17,9 +17,9 @@ DATABASE = "Open_vSwitch"
 RUN_DIR = Path("/run/openvswitch")
 ENDPOINT = f"unix:{RUN_DIR}/db.sock"
 CONNECT_SECONDS = 10.0
-# ovs-vswitchd takes about 17 ms to remove a port and 2 ms to add one; this is several times that.
-APPLY_SECONDS = 60.0
-APPLY_SECONDS_PER_OPERATION = 0.1
+# ovs-vswitchd takes about 17 ms to remove a port and 2 ms to add one; on a node that is busy, many times that.
+APPLY_SECONDS = 120.0
+APPLY_SECONDS_PER_CHANGE = 0.2
 
 Operation = dict[str, Any]
 
@@ -80,17 +80,20 @@ class Ovsdb:
         """The database's schema (RFC 7047, 3.2), for values whose type is not known beforehand."""
         return dict(self._call("get_schema", [DATABASE], self.timeout))
 
-    def commit(self, operations: Sequence[Operation], seconds: float | None = None) -> list[dict[str, Any]]:
+    def commit(
+        self, operations: Sequence[Operation], seconds: float | None = None, changes: int = 0
+    ) -> list[dict[str, Any]]:
         """Run ``operations`` in one transaction and wait until ovs-vswitchd has acted on it, as ovs-vsctl does.
 
-        :param seconds: how long to wait for ovs-vswitchd; the default grows with the number of operations.
+        :param seconds: how long to wait for ovs-vswitchd; the default grows with the number of ``changes`` (bridges,
+            ports), which may be more than there are operations.
         :raises OvsdbError: the transaction failed (nothing is changed), or ovs-vswitchd did not act in time (the
             database is changed, and a later run finds it so).
         """
         bump = {"op": "mutate", "table": DATABASE, "where": [], "mutations": [["next_cfg", "+=", 1]]}
         results = self.transact([*operations, bump, select(DATABASE, ["next_cfg"])])
         number = results[-1]["rows"][0]["next_cfg"]
-        seconds = seconds or APPLY_SECONDS + APPLY_SECONDS_PER_OPERATION * len(operations)
+        seconds = seconds or APPLY_SECONDS + APPLY_SECONDS_PER_CHANGE * max(changes, len(operations))
         self._wait_applied(number, seconds)
         return results[: len(operations)]
 
