@@ -257,7 +257,9 @@ def test_a_network_and_guests_that_are_taken_out_leave_no_trace(
     lab: CloudLab, ping: GuestPing, remembered: Remembered
 ) -> None:
     lab.layers = ("base", "spare")
+    check = lab.site("--check").must_be_well()
     run = lab.site().must_be_well()
+    assert check.changes() == run.changes()
     assert "- network internal2" in "\n".join(run.plan())
     ping.must_have_lost_nothing()
     snapshots.must_be_the_same(lab, remembered["two guests"])

@@ -73,7 +73,7 @@ def killed_run(lab: CloudLab, points: dict[str, tuple[str, str]]) -> None:
     killers = {node: lab.start_script(node, KILLER, how, path) for node, (how, path) in points.items()}
     run = lab.site()
     for killer in killers.values():
-        assert int(killer.result()) > 1
+        assert int(killer.result(timeout_s=320)) > 1
     assert run.rc != 0
     assert run.failures() == dict.fromkeys(points, "failed")
     for node in points:

@@ -12,7 +12,7 @@ import sys
 import time
 
 LOCK = "/run/headworks/converge.lock"
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 
 
 def holder() -> int | None:
