@@ -9,7 +9,6 @@ import json
 import shutil
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +96,10 @@ class DiskSubsystem(Subsystem[Disk]):
             if change.after is None:
                 shutil.rmtree(self.instances_dir / change.name)
         wanted = [change.after for change in changes if change.after is not None]
+        if not wanted:
+            return
+        from concurrent.futures import ThreadPoolExecutor  # only who makes disks pays for it
+
         with ThreadPoolExecutor(max_workers=4) as pool:
             for _ in pool.map(self._create, wanted):
                 pass

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +70,8 @@ class DomainSubsystem(Subsystem[Domain]):
 
         :raises DomainError: naming every guest that failed, with libvirt's words.
         """
+        from concurrent.futures import ThreadPoolExecutor  # only who starts guests pays for it
+
         failures: dict[str, str] = {}
         with self._connection() as connection:
             for change in changes:

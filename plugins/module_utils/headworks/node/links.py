@@ -129,11 +129,15 @@ class LinkSubsystem(Subsystem[Link]):
 
 
 def remove_links(names: Sequence[str]) -> None:
-    """Remove links of the root namespace, all at once: a removal by group costs what a single one does."""
+    """Remove links of the root namespace, all at once: a removal by group costs what a single one does.
+
+    One that goes by itself meanwhile (a veth whose namespace is being torn down) is no error: what is left is found
+    when the engine looks again.
+    """
     there = sorted(set(names) & {name for _, name in socket.if_nameindex()})
     if there:
         lines = [f"link set dev {name} group {DOOM_GROUP}" for name in there]
-        ip_batch([*lines, f"link delete group {DOOM_GROUP}"])
+        ip_batch([*lines, f"link delete group {DOOM_GROUP}"], force=True)
 
 
 def remove_doomed(names: Sequence[str]) -> None:
