@@ -21,8 +21,6 @@ TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 PAGES = [TOP / "README.md", *sorted(DOCS.glob("*.md"))]
 MODULES = sorted(path for path in (TOP / "library").glob("*.py"))
-# Pages that others measure and write; a link to one is fine while it is not there yet.
-TO_COME = {"performance.md"}
 
 
 def anchors(page: Path) -> set[str]:
@@ -44,8 +42,6 @@ def test_every_link_leads_to_a_file_and_a_heading_of_it(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if target.name in TO_COME:
-            continue
         if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
