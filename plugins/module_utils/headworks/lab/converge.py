@@ -32,6 +32,7 @@ LABEL_LAB = "headworks.lab"
 LABEL_DIGEST = "headworks.definition"
 READY_TIMEOUT = 90.0
 WORKERS = 4
+RESTART_PAUSES = (0.5, 1.0, 2.0)
 
 
 class LabError(RuntimeError):
@@ -124,9 +125,20 @@ def restart(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, 
     nodes = [node for node in lab.nodes if node.name in names]
     grace = "30" if orderly else "0"
     close_connections(directory, (lab.management(node) for node in nodes))
-    _for_each(nodes, lambda node: podman.run("restart", "--time", grace, lab.container(node.name)))
+    _for_each(nodes, lambda node: _reboot(podman, lab.container(node.name), grace))
     _for_each(nodes, lambda node: wait_ready(lab, podman, node))
     return Report(restarted=[lab.container(node.name) for node in nodes])
+
+
+def _reboot(podman: Podman, container: str, grace: str) -> None:
+    """Stop and start. crun may not yet be rid of a container that was killed, and says that it "already exists"."""
+    podman.run("stop", "--time", grace, container)
+    for pause in RESTART_PAUSES:
+        if podman.succeeds("start", container):
+            return
+        time.sleep(pause)
+        podman.succeeds("container", "cleanup", container)
+    podman.run("start", container)
 
 
 def stop(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, orderly: bool) -> Report:
