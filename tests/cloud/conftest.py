@@ -36,12 +36,15 @@ def lab() -> Iterator[CloudLab]:
     """The lab, just started: no role has been there yet."""
     lab = CloudLab()
     lab.playbook("playbooks/lab-down.yml").must_be_well()
-    lab.playbook("playbooks/lab-up.yml").must_be_well()
-    shutil.copyfile(CACHE / "nano.qcow2", STATE / "nano.qcow2")
-    lab.install_relay("network1", "outside1")
-    yield lab
-    if not os.environ.get("CLOUD_KEEP_LAB"):
-        lab.playbook("playbooks/lab-down.yml").must_be_well()
+    try:
+        lab.playbook("playbooks/lab-up.yml").must_be_well()
+        shutil.copyfile(CACHE / "nano.qcow2", STATE / "nano.qcow2")
+        lab.install_relay("network1", "outside1")
+        yield lab
+    finally:
+        if not os.environ.get("CLOUD_KEEP_LAB"):
+            lab.layers = ("base",)
+            lab.playbook("playbooks/lab-down.yml").must_be_well()
 
 
 @pytest.fixture(scope="session")
