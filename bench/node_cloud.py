@@ -25,7 +25,7 @@ from headworks.plan.cloud import (
     Router,
     Subnet,
 )
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 
 NETWORKS = 20
 FLOATING_IPS = 100

@@ -18,15 +18,24 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from headworks.node import dhcp_files, l3_commands, nft_text
-from headworks.node.dhcp import DhcpNetwork, DhcpSubsystem
-from headworks.node.flows import COOKIE, Flow, FlowSubsystem
-from headworks.node.l3 import L3Subsystem, NamespaceConfig
-from headworks.node.links import Link, LinkSubsystem
-from headworks.node.nft import NftSubsystem, NftTable
-from headworks.node.openflow import write_ports
-from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem, OvsPort, OvsPortSubsystem
-from headworks.node.process import in_netns
+from headworks.node.l3 import ip_lines
+from headworks.node.l3.namespaces import L3Subsystem
+from headworks.node.links.links import LinkSubsystem
+from headworks.node.nft import language
+from headworks.node.nft.tables import NftSubsystem
+from headworks.node.openflow.flows import FlowSubsystem
+from headworks.node.openflow.syntax import write_ports
+from headworks.node.ovs.bridges import OvsBridgeSubsystem
+from headworks.node.ovs.ports import OvsPortSubsystem
+from headworks.node.services.dhcp import files as dhcp_files
+from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
+from headworks.state.dhcp import DhcpNetwork
+from headworks.state.l3 import NamespaceConfig
+from headworks.state.links import Link
+from headworks.state.nft import NftTable
+from headworks.state.openflow import COOKIE, Flow
+from headworks.state.ovs import OvsBridge, OvsPort
+from headworks.system.netns import in_netns
 
 GROUP = 4242  # for taking the links away again
 
@@ -51,7 +60,7 @@ class Floor:
         """Make everything; seconds by tool."""
         seconds = {}
         batch = _ip_lines(self.namespaces, self.links)
-        inside = {one.name: "\n".join(l3_commands.commands(one, NamespaceConfig(one.name))) for one in self.configs}
+        inside = {one.name: "\n".join(ip_lines.commands(one, NamespaceConfig(one.name))) for one in self.configs}
         clock = time.monotonic()
         _run("ip", "-batch", "-", text=batch)
         for name, lines in inside.items():
@@ -72,7 +81,7 @@ class Floor:
             _run("ovs-ofctl", "-O", "OpenFlow14", "--bundle", "replace-flows", bridge, "-", text=text)
         seconds["ovs-ofctl replace-flows"] = asked + time.monotonic() - clock
 
-        tables = [(table.name, nft_text.transaction(None, table)) for table in self.tables]
+        tables = [(table.name, language.transaction(None, table)) for table in self.tables]
         clock = time.monotonic()
         for netns, text in tables:
             _run("nft", "-f", "-", text=text, netns=netns)

@@ -185,8 +185,8 @@ notes:
 
 from typing import Any
 
-from ansible.module_utils.headworks.module import finish, item_module, items, split
-from ansible.module_utils.headworks.node.dhcp import DhcpSubsystem
+from ansible.module_utils.headworks.modules.items import finish, item_module, items, split
+from ansible.module_utils.headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
 
 ROUTE = {"destination": {"type": "str", "required": True}, "nexthop": {"type": "str", "required": True}}
 SUBNET = {

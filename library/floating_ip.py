@@ -79,9 +79,9 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.lone_router import namespace_name
-from ansible.module_utils.headworks.module import finish, item_module, items
-from ansible.module_utils.headworks.routers import floating_steps
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
+from ansible.module_utils.headworks.modules.lone_router import namespace_name
+from ansible.module_utils.headworks.modules.routers import floating_steps
 
 OPTIONS = {
     "floating_ip_address": {"type": "str"},

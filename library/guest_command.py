@@ -80,8 +80,8 @@ answers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.guests import GuestCommand, Login, run_in_guests
-from ansible.module_utils.headworks.node.process import ToolError
+from ansible.module_utils.headworks.system.process import ToolError
+from ansible.module_utils.headworks_lab.guests import GuestCommand, Login, run_in_guests
 
 LOGIN = ("address", "netns", "user")
 COMMAND = {

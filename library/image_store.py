@@ -78,10 +78,7 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.module import fail, succeed
-from ansible.module_utils.headworks.node.converge import ConvergeError, converge
-from ansible.module_utils.headworks.node.images import BaseImage
-from ansible.module_utils.headworks.node.store import (
+from ansible.module_utils.headworks.controller.image_store import (
     STORE,
     UNIT,
     ImageServer,
@@ -90,6 +87,9 @@ from ansible.module_utils.headworks.node.store import (
     authority,
     stored,
 )
+from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
+from ansible.module_utils.headworks.modules.items import fail, succeed
+from ansible.module_utils.headworks.state.images import BaseImage
 
 IMAGE = {
     "name": {"type": "str", "required": True},

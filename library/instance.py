@@ -106,11 +106,15 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.module import finish
-from ansible.module_utils.headworks.node.disks import INSTANCES_DIR, Disk, DiskSubsystem
-from ansible.module_utils.headworks.node.domains import Domain, DomainSubsystem, Nic
-from ansible.module_utils.headworks.node.links import Link, LinkSubsystem
-from ansible.module_utils.headworks.node.ovs import OvsPort, OvsPortSubsystem
+from ansible.module_utils.headworks.modules.items import finish
+from ansible.module_utils.headworks.node.compute.disks import INSTANCES_DIR, DiskSubsystem
+from ansible.module_utils.headworks.node.compute.domains import DomainSubsystem
+from ansible.module_utils.headworks.node.links.links import LinkSubsystem
+from ansible.module_utils.headworks.node.ovs.ports import OvsPortSubsystem
+from ansible.module_utils.headworks.state.disks import Disk
+from ansible.module_utils.headworks.state.domains import Domain, Nic
+from ansible.module_utils.headworks.state.links import Link
+from ansible.module_utils.headworks.state.ovs import OvsPort
 
 NIC_OPTIONS = {
     "tap": {"type": "str"},

@@ -67,8 +67,9 @@ changes:
   sample: [{"kind": "image", "name": "9f86d0…", "verb": "add"}]
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items
-from ansible.module_utils.headworks.node.images import BaseImage, ImageSubsystem
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
+from ansible.module_utils.headworks.node.compute.base_images import ImageSubsystem
+from ansible.module_utils.headworks.state.images import BaseImage
 
 OPTIONS = {
     "image": {"type": "str"},

@@ -35,8 +35,8 @@ instances:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.domains import list_domains
-from ansible.module_utils.headworks.node.subsystem import encode
+from ansible.module_utils.headworks.node.compute.domains import list_domains
+from ansible.module_utils.headworks.state.codec import encode
 
 
 def main() -> None:

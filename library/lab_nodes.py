@@ -119,9 +119,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.lab import converge
-from ansible.module_utils.headworks.lab.definition import DefinitionError, Lab, parse
-from ansible.module_utils.headworks.lab.podman import Podman, PodmanError
+from ansible.module_utils.headworks_lab import lifecycle as converge
+from ansible.module_utils.headworks_lab.definition import DefinitionError, Lab, parse
+from ansible.module_utils.headworks_lab.podman import Podman, PodmanError
 
 NETWORK_SPEC = {
     "name": {"type": "str", "required": True},

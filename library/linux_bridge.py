@@ -83,9 +83,10 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items
-from ansible.module_utils.headworks.node import rtnl
-from ansible.module_utils.headworks.node.links import Link, LinkSubsystem
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
+from ansible.module_utils.headworks.node.links.links import LinkSubsystem
+from ansible.module_utils.headworks.state.links import Link
+from ansible.module_utils.headworks.system import rtnl
 
 OPTIONS = {
     "name": {"type": "str"},

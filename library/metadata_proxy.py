@@ -88,8 +88,8 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items, split
-from ansible.module_utils.headworks.node.metadata_proxy import MetadataProxySubsystem
+from ansible.module_utils.headworks.modules.items import finish, item_module, items, split
+from ansible.module_utils.headworks.node.services.metadata.proxy import MetadataProxySubsystem
 
 NETWORK = {"network_id": {"type": "str", "required": True}, "cidr": {"type": "str", "required": True}}
 OPTIONS = {"name": {"type": "str"}, "networks": {"type": "list", "elements": "dict", "options": NETWORK}}

@@ -105,10 +105,11 @@ notes:
 
 from typing import Any
 
-from ansible.module_utils.headworks.module import Selected, fail, item_module, items, succeed
-from ansible.module_utils.headworks.node.converge import ConvergeError, converge
-from ansible.module_utils.headworks.node.metadata import ROOT, STORE, InstanceMetadata, MetadataSubsystem
-from ansible.module_utils.headworks.node.metadata_trees import read_links
+from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
+from ansible.module_utils.headworks.modules.items import Selected, fail, item_module, items, succeed
+from ansible.module_utils.headworks.node.services.metadata.served import ROOT, STORE, MetadataSubsystem
+from ansible.module_utils.headworks.node.services.metadata.trees import read_links
+from ansible.module_utils.headworks.state.metadata import InstanceMetadata
 
 OPTIONS = {
     "address": {"type": "str"},

@@ -67,8 +67,8 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items, split
-from ansible.module_utils.headworks.node.netns import NetnsSubsystem
+from ansible.module_utils.headworks.modules.items import finish, item_module, items, split
+from ansible.module_utils.headworks.node.links.namespaces import NetnsSubsystem
 
 
 def main() -> None:

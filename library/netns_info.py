@@ -36,9 +36,9 @@ import os
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.files import read_text
-from ansible.module_utils.headworks.node.netns import MARKER_DIR, is_namespace
-from ansible.module_utils.headworks.node.process import NETNS_DIR, in_netns
+from ansible.module_utils.headworks.node.marks import MARKER_DIR
+from ansible.module_utils.headworks.system.files import read_text
+from ansible.module_utils.headworks.system.netns import NETNS_DIR, in_netns, is_namespace
 
 
 def describe(name: str) -> dict[str, object]:

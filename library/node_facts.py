@@ -68,9 +68,9 @@ facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.facts import gather
-from ansible.module_utils.headworks.node.process import ToolError
-from ansible.module_utils.headworks.node.software import survey
+from ansible.module_utils.headworks.node.host.facts import gather
+from ansible.module_utils.headworks.node.host.software import survey
+from ansible.module_utils.headworks.system.process import ToolError
 
 
 def main() -> None:

@@ -66,9 +66,9 @@ notes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.module import fail, succeed
-from ansible.module_utils.headworks.node.converge import ConvergeError
-from ansible.module_utils.headworks.node.software import Package, ensure
+from ansible.module_utils.headworks.engine.converge import ConvergeError
+from ansible.module_utils.headworks.modules.items import fail, succeed
+from ansible.module_utils.headworks.node.host.software import Package, ensure
 
 
 def main() -> None:

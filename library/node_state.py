@@ -43,10 +43,10 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import DiscreetModule, fail, succeed
-from ansible.module_utils.headworks.node import command  # noqa: F401  (goes along, for the boot unit)
-from ansible.module_utils.headworks.node.converge import ConvergeError
-from ansible.module_utils.headworks.node.node_state import converge_node
+from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (the boot unit runs it)
+from ansible.module_utils.headworks.engine.converge import ConvergeError
+from ansible.module_utils.headworks.engine.doors import converge_node
+from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, succeed
 
 
 def main() -> None:

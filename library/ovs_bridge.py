@@ -154,9 +154,9 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items
-from ansible.module_utils.headworks.node.ovs_options import Node
-from ansible.module_utils.headworks.node.ovsdb import ENDPOINT
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
+from ansible.module_utils.headworks.modules.ovs.options import Node
+from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 OPTIONS = {
     "bridge": {"type": "str"},

@@ -79,11 +79,11 @@ notes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.module import fail, finish, succeed
-from ansible.module_utils.headworks.node.converge import ConvergeError, converge
-from ansible.module_utils.headworks.node.flow_options import read_cookie, read_flows
-from ansible.module_utils.headworks.node.flows import FlowSubsystem
-from ansible.module_utils.headworks.node.ovsdb import ENDPOINT
+from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
+from ansible.module_utils.headworks.modules.items import fail, finish, succeed
+from ansible.module_utils.headworks.modules.ovs.flow_options import read_cookie, read_flows
+from ansible.module_utils.headworks.node.openflow.flows import FlowSubsystem
+from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 
 def main() -> None:

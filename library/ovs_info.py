@@ -85,9 +85,10 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.ofctl import dump
-from ansible.module_utils.headworks.node.ovs import OvsBridgeSubsystem, OvsPortSubsystem
-from ansible.module_utils.headworks.node.ovsdb import ENDPOINT
+from ansible.module_utils.headworks.node.openflow.ofctl import dump
+from ansible.module_utils.headworks.node.ovs.bridges import OvsBridgeSubsystem
+from ansible.module_utils.headworks.node.ovs.ports import OvsPortSubsystem
+from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 
 def main() -> None:

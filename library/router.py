@@ -161,8 +161,8 @@ notes:
   elements: str
 """
 
-from ansible.module_utils.headworks.module import finish, item_module, items
-from ansible.module_utils.headworks.routers import router_steps
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
+from ansible.module_utils.headworks.modules.routers import router_steps
 
 PORT = {
     "address": {"type": "raw", "required": True},

@@ -42,7 +42,7 @@ routers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.routers import all_routers, describe_router
+from ansible.module_utils.headworks.modules.routers import all_routers, describe_router
 
 
 def main() -> None:

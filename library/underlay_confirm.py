@@ -33,7 +33,7 @@ nics:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.underlay_guard import confirm, waiting
+from ansible.module_utils.headworks.node.underlay.rollback import confirm, waiting
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
-    from headworks.node.underlay_guard import ARMED
+    from headworks.node.underlay.rollback import ARMED
 except ImportError as error:
     raise AnsibleError(
         f"cloud_converge: {error}: the Python that runs Ansible lacks this project; in the checkout: pip install -e ."

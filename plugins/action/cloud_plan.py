@@ -18,13 +18,13 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import allocations_file, handover
+    from headworks.control.image_store import image_files, store_images, store_node
     from headworks.control.images import ImageFiles
-    from headworks.control.store import image_files, store_images, store_node
     from headworks.control.summary import summarize
     from headworks.control.variables import expand, merge_additions, plain, select
     from headworks.model.errors import PlanError
     from headworks.plan.resolve import Resolution, resolve
-    from headworks.plan.wire import wire
+    from headworks.wiring.documents import wire
 except ImportError as error:
     raise AnsibleError(
         f"cloud_plan: {error}: the Python that runs Ansible lacks this project; in the checkout: pip install -e ."

@@ -8,7 +8,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from headworks.control.variables import plain
-from headworks.view.demo import cloud_lines, lease_proofs, proof_lines, proofs_of, state_proofs
+from headworks_lab.demo import cloud_lines, lease_proofs, proof_lines, proofs_of, state_proofs
 
 OPTIONS = {
     "summary": {"type": "dict", "required": True},

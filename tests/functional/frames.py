@@ -7,7 +7,7 @@ import struct
 import time
 from ipaddress import ip_address
 
-from headworks.node.process import in_netns
+from headworks.system.netns import in_netns
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 ETH_P_ALL = 3

@@ -9,11 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headworks.node.converge import Result, converge
-from headworks.node.metadata import InstanceMetadata, MetadataProxy, MetadataSubsystem, ServedNetwork
-from headworks.node.metadata_proxy import MetadataProxySubsystem
-from headworks.node.process import in_netns
-from headworks.node.subsystem import encode
+from headworks.engine.converge import Result, converge
+from headworks.node.services.metadata.proxy import MetadataProxySubsystem
+from headworks.node.services.metadata.served import MetadataSubsystem
+from headworks.state.codec import encode
+from headworks.state.metadata import InstanceMetadata, MetadataProxy, ServedNetwork
+from headworks.system.netns import in_netns
 
 OWNER = f"test{os.getpid()}"
 ROUTER = f"qrouter-{OWNER}"

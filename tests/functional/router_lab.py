@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headworks.node.process import in_netns
+from headworks.system.netns import in_netns
 
 
 def run(*words: str, text: str | None = None) -> str:

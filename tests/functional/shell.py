@@ -7,7 +7,7 @@ import subprocess
 from contextlib import nullcontext
 from typing import Any
 
-from headworks.node.process import in_netns
+from headworks.system.netns import in_netns
 
 
 def sh(*args: str, netns: str = "", check: bool = True, stdin: str | None = None) -> str:

@@ -24,7 +24,7 @@ from headworks.plan.cloud import (
     Node,
     Router,
 )
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 from clouds import identity, make_instance, make_network, make_port

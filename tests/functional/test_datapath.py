@@ -13,7 +13,7 @@ import pytest
 from clouds import make_instance, make_port, provider_cloud, s1_cloud
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 from ovs_lab import GROUP, OFCTL, OvsLab, run
 from router_lab import nft_text
 

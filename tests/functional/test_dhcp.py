@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from dhcp_client import ACK, NAK, REQUEST, Answer, DhcpClient
-from headworks.node import dhcp, units
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, DhcpSubsystem, HostRoute
-from headworks.node.process import in_netns
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.services.dhcp import dnsmasq as dhcp
+from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
+from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
+from headworks.system import systemd
+from headworks.system.netns import in_netns
 from modules import run_module
 
 OWNER = f"test{os.getpid()}"
@@ -84,7 +86,7 @@ def wires() -> Iterator[list[Wire]]:
     yield made
     converge([(DhcpSubsystem(OWNER), {})])
     for wire in made:
-        units.stop([units.unit_name("headworks-dhcp", wire.name)])
+        systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
         shutil.rmtree(dhcp.ROOT / wire.name, ignore_errors=True)
         for name in (wire.netns, wire.guest):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
@@ -208,7 +210,7 @@ def test_a_restart_refuses_no_guest_even_with_the_leases_lost(wire: Wire) -> Non
     go(network)
     assert wire.boot(A) is not None
     go(replace(network, mtu=1400))
-    units.stop([units.unit_name("headworks-dhcp", wire.name)])
+    systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
     (dhcp.ROOT / wire.name / "leases").unlink()
     go(replace(network, mtu=1400))
     guest = DhcpClient(wire.guest, "eth0", A)
@@ -234,7 +236,7 @@ def test_a_dnsmasq_that_died_is_started_again_by_systemd(wire: Wire) -> None:
 def test_a_stopped_dnsmasq_is_a_difference(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
     go(network)
-    units.stop([units.unit_name("headworks-dhcp", wire.name)])
+    systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
     result = go(network)
     assert "inactive" in result.changes[0]["before"]["problems"][0]
     assert wire.boot(A) is not None
@@ -272,7 +274,7 @@ def test_a_run_cut_off_after_the_files_is_finished_by_the_next(wire: Wire, monke
     go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     wanted = wire.network(DhcpHost(B, "10.18.0.3", "vm2"))
     with monkeypatch.context() as patch:
-        patch.setattr(units, "reload", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(systemd, "reload", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             go(wanted)
     assert verbs(go(wanted)) == [("change", wire.name)]
@@ -287,7 +289,7 @@ def test_a_removed_network_leaves_nothing_and_others_stay(wire: Wire) -> None:
     assert verbs(go()) == [("remove", wire.name)]
     assert not (dhcp.ROOT / wire.name).exists()
     assert wire.boot(A) is None
-    assert f"headworks-dhcp@{wire.name}.service" not in units.read_states("headworks-dhcp@*")
+    assert f"headworks-dhcp@{wire.name}.service" not in systemd.read_states("headworks-dhcp@*")
     assert not go().changed
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from headworks.node.converge import ConvergeError, converge
-from headworks.node.disks import Disk, DiskSubsystem
-from headworks.node.domains import Domain, DomainSubsystem, Nic
+from headworks.engine.converge import ConvergeError, converge
+from headworks.node.compute.disks import DiskSubsystem
+from headworks.node.compute.domains import DomainSubsystem
+from headworks.state.disks import Disk
+from headworks.state.domains import Domain, Nic
 
 OWNER = "functional-domains"
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from headworks.node import ofctl, process
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.flows import COOKIE, LEARN_COOKIE, Flow, FlowSubsystem
-from headworks.node.ofctl import dump
-from headworks.node.process import ToolError
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.openflow import ofctl
+from headworks.node.openflow.flows import FlowSubsystem
+from headworks.node.openflow.ofctl import dump
+from headworks.state.openflow import COOKIE, LEARN_COOKIE, Flow
+from headworks.system import process
+from headworks.system.process import ToolError
 from shell import sh
 
 

@@ -12,9 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from headworks.node import store, units
-from headworks.node.converge import converge
-from headworks.node.images import BaseImage, ImageError, fetch
+from headworks.controller import image_store as store
+from headworks.engine.converge import converge
+from headworks.node.compute.base_images import ImageError, fetch
+from headworks.state.images import BaseImage
+from headworks.system import systemd
 
 PORT = 19292
 CONTENT = b"an image"
@@ -28,7 +30,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = Path("/var/lib/headworks-store-test")
     yield path
     subprocess.run(["systemctl", "disable", "--now", store.UNIT], check=False)
-    units.uninstall([store.UNIT])
+    systemd.uninstall([store.UNIT])
     shutil.rmtree(path, ignore_errors=True)
 
 

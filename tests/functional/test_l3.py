@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.l3 import Device, L3Subsystem, NamespaceConfig, Route
-from headworks.node.process import in_netns
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.l3.namespaces import L3Subsystem
+from headworks.state.l3 import Device, NamespaceConfig, Route
+from headworks.system.netns import in_netns
 from shell import ip_json, link, sh
 from wires import host, join, namespace, steady_ping
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.links import DOOM_GROUP, GROUP, Link, LinkSubsystem
-from headworks.node.process import in_netns
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.links.links import DOOM_GROUP, LinkSubsystem
+from headworks.state.links import GROUP, Link
+from headworks.system.netns import in_netns
 from shell import link, sh
 
 pytestmark = pytest.mark.usefixtures("private_root")

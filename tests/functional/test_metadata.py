@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from headworks.node import metadata, metadata_store, units
-from headworks.node.process import in_netns
+from headworks.node.services.metadata import served as metadata
+from headworks.node.services.metadata import server as metadata_store
+from headworks.system import systemd
+from headworks.system.netns import in_netns
 from metadata_lab import (
     GUESTS,
     NET1,
@@ -171,7 +173,7 @@ def test_killed_daemons_come_back_by_themselves(clean: None) -> None:
 
 def test_stopped_daemons_are_differences(clean: None) -> None:
     all_of_it()
-    units.stop([PROXY_UNIT, metadata_store.UNIT])
+    systemd.stop([PROXY_UNIT, metadata_store.UNIT])
     assert {change["name"] for change in all_of_it().changes} == {ROUTER, "store"}
     assert get("a", "/latest/meta-data/hostname") == (200, b"a")
 
@@ -197,8 +199,8 @@ def test_removed_instances_and_proxies_leave_nothing_and_others_stay(clean: None
     go([], [])
     assert not metadata.ROOT.exists()
     assert not Path(metadata_store.SOCKET).parent.exists()
-    assert not units.read_states("headworks-metadata*")
-    assert not list(units.RUNTIME_DIR.glob("headworks-metadata*"))
+    assert not systemd.read_states("headworks-metadata*")
+    assert not list(systemd.RUNTIME_DIR.glob("headworks-metadata*"))
     assert not go([], []).changed
 
 

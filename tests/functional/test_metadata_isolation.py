@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headworks.node import metadata, metadata_store
-from headworks.node.process import in_netns
+from headworks.node.services.metadata import served as metadata
+from headworks.node.services.metadata import server as metadata_store
+from headworks.system.netns import in_netns
 from metadata_lab import (
     NET1,
     all_of_it,

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.netns import MARKER_DIR, Namespace, NetnsSubsystem, is_namespace
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.links.namespaces import NetnsSubsystem
+from headworks.node.marks import MARKER_DIR
+from headworks.state.namespaces import Namespace
+from headworks.system.netns import is_namespace
 from shell import sh
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
-from headworks.node import nft_command
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.netns import MARKER_DIR, Namespace, NetnsSubsystem
-from headworks.node.nft import NftChain, NftMap, NftSubsystem, NftTable
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.links.namespaces import NetnsSubsystem
+from headworks.node.marks import MARKER_DIR
+from headworks.node.nft.tables import NftSubsystem
+from headworks.state.namespaces import Namespace
+from headworks.state.nft import NftChain, NftMap, NftTable
+from headworks.system import nftables
 from shell import sh
 from wires import host, join, namespace, pings, steady_ping
 
@@ -74,7 +77,7 @@ def test_without_the_library_the_command_does_the_same(
 ) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
     run(unique, wanted)
-    monkeypatch.setattr(nft_command, "_library", lambda: None)
+    monkeypatch.setattr(nftables, "_library", lambda: None)
     assert not run(unique, wanted).changed
     changed = table(netns, {"172.16.0.6": "10.0.0.6"})
     run(unique, changed)
@@ -89,7 +92,7 @@ def test_what_nft_refuses_is_told_and_changes_nothing(
     run(unique, table(netns, {}))
     good = listing(netns)
     if not library:
-        monkeypatch.setattr(nft_command, "_library", lambda: None)
+        monkeypatch.setattr(nftables, "_library", lambda: None)
     with pytest.raises(ConvergeError, match=r"nft: applying: .*[Cc]ould not resolve|nft: applying: .*Error"):
         run(unique, table(netns, {"172.16.0.5": "10.0.0.300"}))
     assert listing(netns) == good

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import small_cloud
-from headworks.node.converge import Result, converge
-from headworks.node.order import pipeline
+from headworks.engine.converge import Result, converge
+from headworks.engine.order import pipeline
 
 # What the engine does to the outside world, as the interpreter tells of it before it happens.
 EFFECTS = {

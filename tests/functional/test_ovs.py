@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem, OvsPort, OvsPortSubsystem
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.ovs.bridges import OvsBridgeSubsystem
+from headworks.node.ovs.ports import OvsPortSubsystem
+from headworks.state.ovs import OvsBridge, OvsPort
 from shell import sh
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.links import Link
-from headworks.node.ovs import OvsPort, OvsPortSubsystem
-from headworks.node.ovsdb import Ovsdb, OvsdbError
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.ovs.ports import OvsPortSubsystem
 from headworks.node.subsystem import Change, Reading, Subsystem
+from headworks.state.links import Link
+from headworks.state.ovs import OvsPort
+from headworks.system.ovsdb import Ovsdb, OvsdbError
 from shell import sh
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from clouds import identity, s1_cloud
 from headworks.plan.cloud import Cloud, FloatingIp
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 from router_lab import RouterLab, nft_text, peer_seen, run
 
 EXTERNAL, FLOATING1, FLOATING5 = "172.16.19.1", "172.16.19.232", "172.16.19.233"

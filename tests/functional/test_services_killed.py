@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headworks.node import dhcp, metadata, metadata_proxy, units
-from headworks.node.converge import Result, converge
-from headworks.node.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, DhcpSubsystem
-from headworks.node.metadata import InstanceMetadata, MetadataProxy, MetadataSubsystem, ServedNetwork
-from headworks.node.metadata_proxy import MetadataProxySubsystem
-from headworks.node.subsystem import encode
+from headworks.engine.converge import Result, converge
+from headworks.node.services.dhcp import dnsmasq as dhcp
+from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
+from headworks.node.services.metadata import proxy as metadata_proxy
+from headworks.node.services.metadata import served as metadata
+from headworks.node.services.metadata.proxy import MetadataProxySubsystem
+from headworks.node.services.metadata.served import MetadataSubsystem
+from headworks.state.codec import encode
+from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet
+from headworks.state.metadata import InstanceMetadata, MetadataProxy, ServedNetwork
+from headworks.system import systemd
 
 OWNER = f"killed{os.getpid()}"
 NAMES = [f"k{os.getpid()}-{number}" for number in range(4)]
@@ -75,7 +80,7 @@ def killed_after(milliseconds: float, state: Wanted) -> None:
 def on_disk() -> dict[str, str | int]:
     """Every file and link of ours with its content; what changes from run to run by nature is left out."""
     found: dict[str, str | int] = {}
-    for top in (dhcp.ROOT, metadata.ROOT, metadata_proxy.ROOT, *units.RUNTIME_DIR.glob("headworks-*")):
+    for top in (dhcp.ROOT, metadata.ROOT, metadata_proxy.ROOT, *systemd.RUNTIME_DIR.glob("headworks-*")):
         for path in (top, *top.rglob("*")):
             if path.is_symlink():
                 found[str(path)] = os.readlink(path)
@@ -100,7 +105,7 @@ def test_a_killed_run_is_made_good_by_the_next(milliseconds: float) -> None:
         go(state)
         assert on_disk() == undisturbed
         assert not go(state, check=True).changed
-        running = {name for name, unit in units.read_states("headworks-*@k*").items() if unit.running}
+        running = {name for name, unit in systemd.read_states("headworks-*@k*").items() if unit.running}
         assert running == {
             *(f"headworks-dhcp@{one.name}.service" for one in state[0]),
             *(f"headworks-metadata@{one.name}.service" for one in state[2]),

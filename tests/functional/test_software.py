@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headworks.node import software
-from headworks.node.converge import ConvergeError, Result
+from headworks.engine.converge import ConvergeError, Result
+from headworks.node.host import software
 
 UNIT = "software-test.service"
 NETWORK = "software-test"

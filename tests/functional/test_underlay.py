@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from headworks.node import underlay, underlay_guard
-from headworks.node.converge import ConvergeError, Result, converge
-from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem
-from headworks.node.underlay import NicAttachment, UnderlaySubsystem
-from headworks.node.underlay_dhcp import clients
-from headworks.node.underlay_move import STORE
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.ovs.bridges import OvsBridgeSubsystem
+from headworks.node.underlay import nics as underlay
+from headworks.node.underlay import rollback
+from headworks.node.underlay.carry import STORE
+from headworks.node.underlay.dhcp_client import clients
+from headworks.node.underlay.nics import UnderlaySubsystem
+from headworks.state.ovs import OvsBridge
+from headworks.state.underlay import NicAttachment
 from shell import ip_json, link, sh
 from wires import host, namespace, pings, steady_ping
 
@@ -63,7 +66,7 @@ def node(unique: str) -> Iterator[Node]:
     sh("ip", "route", "add", "2001:db8:78::/64", "via", "2001:db8:77::2")
     bridges(node, node.bridge)
     yield node
-    underlay_guard.confirm()
+    rollback.confirm()
     run(node)
     bridges(node)
     sh("ip", "link", "delete", node.nic, check=False)
@@ -203,7 +206,7 @@ def test_a_nic_in_somebody_elses_bridge_stays_there(node: Node) -> None:
 
 def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(underlay_guard.arm, "__defaults__", (2,))
+    monkeypatch.setattr(rollback.arm, "__defaults__", (2,))
     before = state(node.nic)
     result = run(node, node.attachment())
     assert "the way back is armed" in result.notes[0]
@@ -218,10 +221,10 @@ def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monk
 
 def test_a_confirmed_move_stands(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(underlay_guard.arm, "__defaults__", (1,))
+    monkeypatch.setattr(rollback.arm, "__defaults__", (1,))
     before = state(node.nic)
     run(node, node.attachment())
-    assert underlay_guard.confirm() == [node.nic]
+    assert rollback.confirm() == [node.nic]
     time.sleep(2)
     assert state(node.bridge) == before
     assert not any(node.nic in name for name in os.listdir("/run/systemd/system"))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headworks.node.process import in_netns
+from headworks.system.netns import in_netns
 from shell import sh
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.parsing.plugin_docs import read_docstring
+from headworks.engine.order import ORDER
 from headworks.model.cloud import CloudModel
 from headworks.model.compute import FlavorModel, ImageModel, InstanceModel, NicModel
 from headworks.model.network import FloatingIpModel, NetworkModel, RouterModel, SubnetModel
 from headworks.model.node import NodeModel
-from headworks.node.order import ORDER
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"

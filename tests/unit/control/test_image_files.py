@@ -8,8 +8,8 @@ from hashlib import sha256, sha512
 from pathlib import Path
 
 import pytest
+from headworks.control.image_store import image_files, store_images, store_node
 from headworks.control.images import ImageFiles, header
-from headworks.control.store import image_files, store_images, store_node
 from headworks.model.errors import PlanError
 
 MIB = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from headworks.lab.definition import DefinitionError, Lab, parse
+from headworks_lab.definition import DefinitionError, Lab, parse
 
 NETWORKS: list[dict[str, Any]] = [{"name": "mgmt", "subnet": "10.91.0.0/24", "nat": True}, {"name": "ext"}]
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from headworks.lab import host
+from headworks_lab import host
 
 IDLE = {
     "filter": ["-P FORWARD ACCEPT", "-N NETAVARK_FORWARD", "-A FORWARD -j NETAVARK_FORWARD"],

@@ -6,8 +6,8 @@ import io
 import json
 import tarfile
 
-from headworks.lab.definition import parse
-from headworks.lab.seed import seed
+from headworks_lab.definition import parse
+from headworks_lab.seed import seed
 
 LAB = parse(
     "lab",

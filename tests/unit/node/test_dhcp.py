@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from headworks.node import daemons, units
-from headworks.node.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, DhcpSubsystem, HostRoute
-from headworks.node.dhcp_files import CONFIG, HOSTS, NAMES, OPTIONS, render
-from headworks.node.dhcp_leases import Lease, mended, parse_leases, release_packet, stale
-from headworks.node.subsystem import encode
-from headworks.node.units import UnitState
+from headworks.node.services import daemons
+from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
+from headworks.node.services.dhcp.files import CONFIG, HOSTS, NAMES, OPTIONS, render
+from headworks.node.services.dhcp.leases import Lease, mended, parse_leases, release_packet, stale
+from headworks.state.codec import encode
+from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
+from headworks.system import systemd
+from headworks.system.systemd import UnitState
 
 A, B = "fa:16:3e:00:00:0a", "fa:16:3e:00:00:0b"
 SUBNET = DhcpSubnet(tag="s0", cidr="10.18.0.0/24", server="10.18.0.2", gateway="10.18.0.1")
@@ -32,12 +34,12 @@ class Node:
         self.active: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
         self.root = tmp_path / "dhcp"
-        monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path / "system")
-        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "etc")
-        monkeypatch.setattr(units, "UNREAD", tmp_path / "unread")
-        monkeypatch.setattr(units, "run", self.run)
-        monkeypatch.setattr(units, "read_states", self.states)
-        monkeypatch.setattr(units, "in_namespace", lambda pid, netns: True)
+        monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path / "system")
+        monkeypatch.setattr(systemd, "UNIT_DIR", tmp_path / "etc")
+        monkeypatch.setattr(systemd, "UNREAD", tmp_path / "unread")
+        monkeypatch.setattr(systemd, "run", self.run)
+        monkeypatch.setattr(systemd, "read_states", self.states)
+        monkeypatch.setattr(systemd, "in_namespace", lambda pid, netns: True)
 
     def run(self, args: Sequence[str], **more: object) -> str:
         verb, names = args[1], args[2:]
@@ -213,10 +215,10 @@ def test_nothing_of_a_removed_network_stays_and_with_the_last_goes_the_unit(node
     node.go(NET, other)
     assert node.go(other) == ["- dhcp net1"]
     assert sorted(one.name for one in node.root.iterdir()) == ["net2"]
-    assert (units.RUNTIME_DIR / "headworks-dhcp@.service").exists()
+    assert (systemd.RUNTIME_DIR / "headworks-dhcp@.service").exists()
     node.go()
     assert not node.root.exists()
-    assert not list(units.RUNTIME_DIR.iterdir())
+    assert not list(systemd.RUNTIME_DIR.iterdir())
 
 
 def test_only_what_bears_our_mark_is_removed(node: Node) -> None:
@@ -254,8 +256,8 @@ def test_a_stale_lease_is_a_difference(node: Node) -> None:
 
 
 def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path)
-    monkeypatch.setattr(units, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
+    monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path)
+    monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
     assert DhcpSubsystem("lab", tmp_path / "none").read({"net1": NET}).objects == {}
 
 

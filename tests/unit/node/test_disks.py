@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from headworks.node.disks import GIB, Disk, DiskSubsystem, qcow2_header
+from headworks.node.compute.disks import GIB, DiskSubsystem, qcow2_header
 from headworks.node.subsystem import Reading
+from headworks.state.disks import Disk
 
 BASE = "a" * 64
 
@@ -69,7 +70,7 @@ def test_without_instances_no_base_is_in_use(tmp_path: Path) -> None:
 
 
 def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path, monkeypatch) -> None:
-    from headworks.node import order
+    from headworks.engine import order
 
     instances, bases = tmp_path / "instances", tmp_path / "bases"
     instances.mkdir()

@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from headworks.node import domain_xml
-from headworks.node.domain_records import Domain, Nic
+from headworks.node.compute import domain_xml
+from headworks.state.domains import Domain, Nic
 
 NIC = Nic(tap="tap0d1c2b3a-44", mac="fa:16:3e:00:00:01", mtu=1458, offload=False)
 DOMAIN = Domain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headworks.node import facts
+from headworks.node.host import facts
 
 
 def test_distribution_is_id_and_version(tmp_path: Path) -> None:

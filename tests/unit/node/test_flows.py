@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from headworks.node.flow_options import read_cookie, read_flows
-from headworks.node.flows import MODULE_COOKIE, Flow, FlowSubsystem
-from headworks.node.openflow import modern, parse, ports_in, spelling, split_actions, write_ports
+from headworks.modules.ovs.flow_options import read_cookie, read_flows
+from headworks.node.openflow.flows import FlowSubsystem
+from headworks.node.openflow.syntax import modern, parse, ports_in, spelling, split_actions, write_ports
 from headworks.node.subsystem import Change, Reading
+from headworks.state.openflow import MODULE_COOKIE, Flow
 
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
 

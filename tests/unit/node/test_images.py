@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from headworks.node.images import BaseImage, ImageError, ImageSubsystem, fetch
+from headworks.node.compute.base_images import ImageError, ImageSubsystem, fetch
+from headworks.state.images import BaseImage
 
 CONTENT = b"image content"
 DIGEST = sha256(CONTENT).hexdigest()

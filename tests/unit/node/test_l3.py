@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headworks.node.garp import frame
-from headworks.node.l3 import Device, NamespaceConfig, Route, canonical
-from headworks.node.l3_commands import commands
+from headworks.node.l3.gratuitous_arp import frame
+from headworks.node.l3.ip_lines import commands
+from headworks.state.l3 import Device, NamespaceConfig, Route, canonical
 
 DEVICE = Device("qr-1", "fa:16:3e:00:00:01", 1450, ("10.0.0.1/24",))
 CONFIG = NamespaceConfig("r", (DEVICE,), (Route("default", "10.0.0.254", "qr-1"),))

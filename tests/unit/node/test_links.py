@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headworks.node.links import Link, LinkSubsystem, _adjustments, _create, _rebuild
+from headworks.node.links.links import LinkSubsystem, _adjustments, _create, _rebuild
 from headworks.node.subsystem import Reading
+from headworks.state.links import Link
 
 VETH = Link("tap1", "veth", 1450, peer="qr-1", peer_netns="qrouter-1", peer_mac="fa:16:3e:00:00:01", tx_checksum=False)
 

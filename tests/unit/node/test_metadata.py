@@ -10,19 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from headworks.node import metadata_store, metadata_trees, units
-from headworks.node.metadata import (
-    STORE,
-    InstanceMetadata,
-    MetadataProxy,
-    MetadataSubsystem,
-    Served,
-    ServedNetwork,
-)
-from headworks.node.metadata_proxy import MetadataProxySubsystem, config_text
-from headworks.node.metadata_trees import check, digest, layout
-from headworks.node.subsystem import encode
-from headworks.node.units import UnitState
+from headworks.node.services.metadata import server as metadata_store
+from headworks.node.services.metadata import trees as metadata_trees
+from headworks.node.services.metadata.proxy import MetadataProxySubsystem, config_text
+from headworks.node.services.metadata.served import STORE, MetadataSubsystem, Served
+from headworks.node.services.metadata.trees import check, digest, layout
+from headworks.state.codec import encode
+from headworks.state.metadata import InstanceMetadata, MetadataProxy, ServedNetwork
+from headworks.system import systemd
+from headworks.system.systemd import UnitState
 
 ONE = InstanceMetadata(
     "net1",
@@ -47,11 +43,11 @@ class Node:
         self.root = tmp_path / "metadata"
         self.state = "inactive"
         self.calls: list[str] = []
-        monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path / "system")
-        monkeypatch.setattr(units, "UNIT_DIR", tmp_path / "etc")
-        monkeypatch.setattr(units, "UNREAD", tmp_path / "unread")
-        monkeypatch.setattr(units, "run", self.run)
-        monkeypatch.setattr(units, "read_states", lambda pattern: {metadata_store.UNIT: UnitState(self.state)})
+        monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path / "system")
+        monkeypatch.setattr(systemd, "UNIT_DIR", tmp_path / "etc")
+        monkeypatch.setattr(systemd, "UNREAD", tmp_path / "unread")
+        monkeypatch.setattr(systemd, "run", self.run)
+        monkeypatch.setattr(systemd, "read_states", lambda pattern: {metadata_store.UNIT: UnitState(self.state)})
         monkeypatch.setattr(metadata_trees, "_group", os.getegid)
         monkeypatch.setattr(os, "chown", lambda *args: None)
 
@@ -179,7 +175,7 @@ def test_with_the_last_tree_everything_goes(node: Node) -> None:
     node.go(ONE)
     assert node.go() == ["- metadata net1/10.18.0.3", "- metadata store"]
     assert not node.root.exists()
-    assert not list(units.RUNTIME_DIR.iterdir())
+    assert not list(systemd.RUNTIME_DIR.iterdir())
     assert node.go() == []
 
 
@@ -236,8 +232,8 @@ def test_a_server_that_is_down_is_started_and_one_with_an_old_configuration_relo
 
 
 def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "RUNTIME_DIR", tmp_path)
-    monkeypatch.setattr(units, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
+    monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path)
+    monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
     desired = MetadataSubsystem.load([encode(ONE)])
     assert set(desired) == {ONE.name, STORE.name}
     assert MetadataSubsystem("lab", tmp_path / "none").read(desired).objects == {}

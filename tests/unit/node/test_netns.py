@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headworks.node import netns
-from headworks.node.netns import Namespace, NetnsSubsystem, owned_namespaces
+from headworks.node import marks
+from headworks.node.links.namespaces import NetnsSubsystem
+from headworks.node.marks import owned_namespaces
 from headworks.node.subsystem import Reading
+from headworks.state.namespaces import Namespace
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "a\nb", "-rf", ".", "x" * 129])
@@ -17,11 +19,11 @@ def test_a_name_that_could_be_more_than_a_name_is_refused(name: str) -> None:
 
 
 def test_only_markers_that_say_so_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns, "MARKER_DIR", tmp_path)
+    monkeypatch.setattr(marks, "MARKER_DIR", tmp_path)
     for name, content in {"a": "lab\n", "b": "other\n", ".c.new": "lab\n"}.items():
         (tmp_path / name).write_text(content)
     assert owned_namespaces("lab") == {"a"}
-    monkeypatch.setattr(netns, "MARKER_DIR", tmp_path / "none")
+    monkeypatch.setattr(marks, "MARKER_DIR", tmp_path / "none")
     assert owned_namespaces("lab") == frozenset()
 
 

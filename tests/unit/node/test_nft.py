@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headworks.node.conntrack import _translates
-from headworks.node.netlink import attribute
-from headworks.node.nft import NftChain, NftMap, NftSubsystem, NftTable, _gone
-from headworks.node.nft_text import parse_table, same_hook, transaction
+from headworks.node.nft.conntrack import _translates
+from headworks.node.nft.language import parse_table, same_hook, transaction
+from headworks.node.nft.tables import NftSubsystem, _gone
+from headworks.state.nft import NftChain, NftMap, NftTable
+from headworks.system.netlink import attribute
 
 LISTING = """table ip headworks {
 \tmap floating_dnat {

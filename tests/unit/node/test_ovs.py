@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from headworks.node.ovs import OvsBridge, OvsBridgeSubsystem, OvsPort, OvsPortSubsystem
-from headworks.node.ovs_columns import OvsColumn, parse_set
-from headworks.node.ovs_rows import NOT_TAKEN_UP, bridge_of, map_mutations, port_of
+from headworks.modules.ovs.columns import OvsColumn, parse_set
+from headworks.node.ovs.bridges import OvsBridgeSubsystem
+from headworks.node.ovs.ports import OvsPortSubsystem
+from headworks.node.ovs.rows import NOT_TAKEN_UP, bridge_of, port_of
 from headworks.node.subsystem import Reading
+from headworks.state.ovs import OvsBridge, OvsPort
+from headworks.system.ovsdb import map_mutations
 
 EMPTY: list[Any] = ["set", []]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from headworks.node import software
-from headworks.node.process import ToolError
-from headworks.node.software import Package
+from headworks.node.host import software
+from headworks.node.host.software import Package
+from headworks.system.process import ToolError
 
 
 class Machine:

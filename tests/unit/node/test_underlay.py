@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from headworks.node import underlay_move
 from headworks.node.subsystem import Reading
-from headworks.node.underlay import NicAttachment, UnderlaySubsystem
-from headworks.node.underlay_dhcp import leases_for, rewritten
-from headworks.node.underlay_guard import is_management
-from headworks.node.underlay_move import Address, Carried, gather, to_finish, to_first
+from headworks.node.underlay import carry
+from headworks.node.underlay.carry import Address, Carried, gather, to_finish, to_first
+from headworks.node.underlay.dhcp_client import leases_for, rewritten
+from headworks.node.underlay.nics import UnderlaySubsystem
+from headworks.node.underlay.rollback import is_management
+from headworks.state.underlay import NicAttachment
 
 ADDRESSES = """[{"addr_info": [
   {"family": "inet", "local": "192.0.2.5", "prefixlen": 24, "broadcast": "192.0.2.255", "scope": "global"},
@@ -32,7 +33,7 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> Carried:
     def run(args: list[str]) -> str:
         return ADDRESSES if "address" in args else ROUTES4 if "-4" in args else ROUTES6
 
-    monkeypatch.setattr(underlay_move, "run", run)
+    monkeypatch.setattr(carry, "run", run)
     return gather("eth0")
 
 
@@ -58,7 +59,7 @@ def test_the_bridge_has_the_addresses_before_the_nic_loses_them(nic: Carried) ->
 
 
 def test_a_nic_without_addresses_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(underlay_move, "run", lambda args: '[{"addr_info": []}]' if "address" in args else "x dev y\n")
+    monkeypatch.setattr(carry, "run", lambda args: '[{"addr_info": []}]' if "address" in args else "x dev y\n")
     assert gather("eth2") == Carried()
 
 

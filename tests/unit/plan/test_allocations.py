@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 from headworks.model.errors import PlanError
-from headworks.plan.allocations import Allocations, load
+from headworks.plan.allocation.allocations import Allocations, load
 from headworks.plan.resolve import resolve
 from inventories import facts_of, flock, s1
 

@@ -10,7 +10,7 @@ import pytest
 from everything import everything
 from headworks.model.errors import PlanError
 from headworks.plan.resolve import resolve
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 from inventories import facts_of
 
 JUNK: list[Any] = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from headworks.plan.resolve import Resolution, resolve
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 from inventories import SHA, facts_of, instance, node, s1, subnet
 
 

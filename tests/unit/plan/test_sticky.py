@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from headworks.model.errors import PlanError
-from headworks.plan.allocations import Allocations
+from headworks.plan.allocation.allocations import Allocations
 from headworks.plan.resolve import Resolution, resolve
 from inventories import facts_of, flock, instance, node, s1, subnet
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from headworks.module import DiscreetModule
+from headworks.modules.items import DiscreetModule
 
 LIBRARY = Path(__file__).parents[3] / "library"
 SPEC = {"state": {"type": "dict"}}

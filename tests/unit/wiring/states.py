@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headworks.plan.cloud import Cloud
-from headworks.plan.wire import wire
+from headworks.wiring.documents import wire
 
 Sections = dict[str, list[dict[str, Any]]]
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 
 import pytest
 from clouds import make_instance, make_network, make_port, provider_cloud, s1_cloud
-from headworks.node.dhcp import DhcpNetwork
-from headworks.node.disks import Disk
-from headworks.node.domains import Domain
-from headworks.node.flows import Flow
-from headworks.node.images import BaseImage
-from headworks.node.l3 import NamespaceConfig
-from headworks.node.links import Link
-from headworks.node.metadata import InstanceMetadata, MetadataProxy
-from headworks.node.netns import Namespace
-from headworks.node.nft import NftTable
-from headworks.node.ovs import OvsBridge, OvsPort
-from headworks.node.subsystem import decode, encode
-from headworks.node.underlay import NicAttachment
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud
-from headworks.plan.wire import wire, wire_node
-from headworks.plan.wiring.view import Index, WiringError
+from headworks.state.codec import decode, encode
+from headworks.state.dhcp import DhcpNetwork
+from headworks.state.disks import Disk
+from headworks.state.domains import Domain
+from headworks.state.images import BaseImage
+from headworks.state.l3 import NamespaceConfig
+from headworks.state.links import Link
+from headworks.state.metadata import InstanceMetadata, MetadataProxy
+from headworks.state.namespaces import Namespace
+from headworks.state.nft import NftTable
+from headworks.state.openflow import Flow
+from headworks.state.ovs import OvsBridge, OvsPort
+from headworks.state.underlay import NicAttachment
+from headworks.wiring.documents import wire, wire_node
+from headworks.wiring.node_view import Index, WiringError
 
 RECORDS = {
     "netns": Namespace,

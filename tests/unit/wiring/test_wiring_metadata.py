@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from clouds import DIGEST, identity, provider_cloud, s1_cloud
 from headworks.plan.cloud import Cloud
-from headworks.plan.metadata_tree import MetadataTree
+from headworks.wiring.metadata_tree import MetadataTree
 from states import Sections, sections
 
 

@@ -7,8 +7,8 @@ from time import process_time
 
 import pytest
 from big_cloud import big_cloud
-from headworks.plan.wire import wire_node
-from headworks.plan.wiring.view import Index
+from headworks.wiring.documents import wire_node
+from headworks.wiring.node_view import Index
 
 
 def test_node_with_a_thousand_ports_is_wired_in_well_under_a_second() -> None:

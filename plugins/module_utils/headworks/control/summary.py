@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..node.dhcp import ROOT as DHCP_ROOT
-from ..node.dhcp_files import LEASES
 from ..plan.cloud import Cloud, Instance, Network, Node, Port, Router
+from ..state.places import DHCP_DIR, DHCP_LEASES
 
 
 def summarize(cloud: Cloud) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def _network(network: Network, cloud: Cloud) -> dict[str, Any]:
         "external": network.external,
         "mtu": network.mtu,
         "subnets": [subnet.cidr for subnet in network.subnets],
-        "leases": str(DHCP_ROOT / network.id / LEASES),
+        "leases": f"{DHCP_DIR}/{network.id}/{DHCP_LEASES}",
         "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(network.name, ())],
     }
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..model.base import Model
 from ..model.inventory import Inventory
-from .allocations import Allocations
+from .allocation.allocations import Allocations
 from .cloud import Cloud, Instance, Network, Node, Router
 from .identity import natural
 

@@ -10,13 +10,13 @@ from ..model.cloud import CloudModel
 from ..model.compute import NicModel
 from ..model.inventory import Inventory
 from . import cloud as resolved
-from .allocations import Allocations, PortAllocation
+from .allocation.allocations import Allocations, PortAllocation
+from .allocation.ports import Spaces, numbered
+from .allocation.subnets import number
 from .facts import NodeFacts
 from .floating import targets
 from .identity import natural, object_id
 from .mtu import maximum, tunnel_ip
-from .ports import Spaces, numbered
-from .subnets import number
 
 STORE_PORT = 9292
 STORE_CA = "/etc/headworks/ca.pem"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..model.inventory import Inventory
 from ..model.network import FloatingIpModel
-from .ports import numbered
+from .allocation.ports import numbered
 
 
 @dataclass(frozen=True)

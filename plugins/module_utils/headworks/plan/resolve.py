@@ -13,21 +13,28 @@ from ..model.errors import PlanError, Problems
 from ..model.inventory import Inventory, parse
 from ..model.names import RESERVED_BRIDGES
 from . import facts as node_facts
-from .allocate import PortAllocator, local_vlans, segments
-from .allocations import Allocations, InstanceAllocation, NetworkAllocation, PortAllocation, RouterAllocation, load
+from .allocation.allocations import (
+    Allocations,
+    InstanceAllocation,
+    NetworkAllocation,
+    PortAllocation,
+    RouterAllocation,
+    load,
+)
+from .allocation.allocator import PortAllocator, local_vlans, segments
+from .allocation.ports import Spaces, declared_addresses, numbered, requests
+from .allocation.subnets import spaces_of
 from .announce import PlanChange, announce, declarations
 from .build import Builder
-from .checking import Check
+from .check.context import Check
+from .check.everything import validate
 from .cloud import Cloud
 from .facts import NodeFacts
 from .identity import natural
 from .images import ImageFacts, read_image
 from .mtu import tunnel_ip
-from .place import Placer, ServicePlacement
-from .ports import Spaces, declared_addresses, numbered, requests
-from .schedule import Placement, schedule
-from .subnets import spaces_of
-from .validate import validate
+from .placement.instances import Placement, schedule
+from .placement.services import Placer, ServicePlacement
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What only the controller does: the image store."""

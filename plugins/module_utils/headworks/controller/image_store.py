@@ -1,0 +1,238 @@
+"""The image store of a controller: nginx over HTTPS with a certificate of the store's own authority, images by digest.
+
+The authority and its key are made once, here, and never leave the controller; nodes get the authority's certificate
+only. The nodes' side, the cache of base images, is ``images.py``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+from ..node.compute.base_images import ImageSubsystem
+from ..node.subsystem import Change, Reading, Subsystem
+from ..system import systemd
+from ..system.files import read_text, write_file
+from ..system.process import has_tool, run
+
+STORE = Path("/var/lib/headworks/store")
+UNIT = "headworks-image-store.service"
+CERTIFICATE_DAYS = 825
+AUTHORITY_DAYS = 3650
+RENEW_BEFORE_S = 30 * 86400
+
+NGINX_CONF = """\
+# Written by headworks: the image store. Every file in images/ bears the digest of its content as its name.
+worker_processes auto;
+pid /run/headworks-image-store.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    server_tokens off;
+    types {{ }}
+    default_type application/octet-stream;
+    server {{
+        listen {port} ssl;
+        listen [::]:{port} ssl;
+        ssl_certificate {home}/server.pem;
+        ssl_certificate_key {home}/server.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        location /images/ {{ root {home}; limit_except GET {{ deny all; }} }}
+        location / {{ return 404; }}
+    }}
+}}
+"""
+UNIT_TEXT = """\
+# Written by headworks.
+[Unit]
+Description=headworks: image store
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=forking
+PIDFile=/run/headworks-image-store.pid
+ExecStartPre=/usr/sbin/nginx -q -t -c {home}/nginx.conf
+ExecStart=/usr/sbin/nginx -c {home}/nginx.conf
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+ProtectHome=yes
+ProtectSystem=full
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True)
+class ImageServer:
+    """The HTTPS server. ``names`` are the addresses and host names that its certificate is for, sorted.
+
+    ``certificate`` is ``valid``, or what is wrong with it; ``configured`` and ``running`` tell of nginx.
+    """
+
+    name: str
+    port: int
+    names: tuple[str, ...]
+    certificate: str = "valid"
+    configured: bool = True
+    running: bool = True
+
+
+class ImageServerSubsystem(Subsystem[ImageServer]):
+    """Authority, certificate, configuration and unit of the store: one object."""
+
+    kind = "image_server"
+    record = ImageServer
+
+    def __init__(self, owner: str | None = None, home: Path = STORE) -> None:
+        super().__init__(owner)
+        self.home = home
+
+    def read(self, desired: Mapping[str, ImageServer], scope: frozenset[str] | None = None) -> Reading[ImageServer]:
+        """The server as it is; nothing where there is neither a configuration nor a certificate."""
+        conf = read_text(self.home / "nginx.conf")
+        if conf is None and not (self.home / "server.pem").exists():
+            return Reading()
+        found = re.search(r"^\s*listen (\d+) ssl;$", conf or "", re.MULTILINE)
+        port = int(found.group(1)) if found else 0
+        enabled = (systemd.UNIT_DIR / "multi-user.target.wants" / UNIT).is_symlink()
+        server = ImageServer(
+            name=UNIT,
+            port=port,
+            names=self._certified_names(),
+            certificate=self._certificate_fault() or "valid",
+            configured=conf == self._conf(port) and enabled and systemd.installed({UNIT: self._unit()}),
+            running=systemd.read_states(UNIT).get(UNIT, systemd.ABSENT).running,
+        )
+        return Reading({UNIT: server}, frozenset({UNIT}) if self.owner else frozenset())
+
+    def apply(self, changes: Sequence[Change[ImageServer]]) -> None:
+        """Make what is missing; a certificate is renewed by a reload, so no download is cut."""
+        for change in changes:
+            if change.after is not None:
+                self._set_up(change.after)
+
+    def _set_up(self, server: ImageServer) -> None:
+        (self.home / "images").mkdir(parents=True, exist_ok=True)
+        if not self._authority_is_good():
+            self._make_authority()
+        if self._certificate_fault() or self._certified_names() != server.names:
+            self._make_certificate(server.names)
+        write_file(self.home / "nginx.conf", self._conf(server.port))
+        systemd.install({UNIT: self._unit()})
+        run(["systemctl", "enable", UNIT])
+        if systemd.read_states(UNIT).get(UNIT, systemd.ABSENT).running:
+            systemd.reload([UNIT])
+        else:
+            systemd.start([UNIT])
+
+    def _conf(self, port: int) -> str:
+        return NGINX_CONF.format(port=port, home=self.home)
+
+    def _unit(self) -> str:
+        return UNIT_TEXT.format(home=self.home)
+
+    def _authority_is_good(self) -> bool:
+        ca = self.home / "ca.pem"
+        return ca.exists() and (self.home / "ca.key").exists() and not _expires_soon(ca)
+
+    def _certificate_fault(self) -> str:
+        """What is wrong with the server's certificate, in a few words; "" when nothing is."""
+        certificate, key = self.home / "server.pem", self.home / "server.key"
+        if not (has_tool("openssl") and certificate.exists() and key.exists()):
+            return "missing"
+        if not self._authority_is_good():
+            return "without a good authority"
+        if _expires_soon(certificate):
+            return "expires soon"
+        said = run(["openssl", "verify", "-CAfile", str(self.home / "ca.pem"), str(certificate)], ok=(0, 2))
+        return "" if said.rstrip().endswith(": OK") else "not of this authority"
+
+    def _certified_names(self) -> tuple[str, ...]:
+        if not has_tool("openssl") or not (self.home / "server.pem").exists():
+            return ()
+        text = run(["openssl", "x509", "-in", str(self.home / "server.pem"), "-noout", "-ext", "subjectAltName"])
+        return tuple(sorted(re.findall(r"(?:DNS|IP Address):([^\s,]+)", text)))
+
+    def _make_authority(self) -> None:
+        with _workshop(self.home) as work:
+            run([
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "-keyout", f"{work}/ca.key", "-out", f"{work}/ca.pem", "-days", str(AUTHORITY_DAYS),
+                "-subj", f"/CN=headworks image store of {os.uname().nodename}",
+                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            ])  # fmt: skip
+            self._keep(Path(work), "ca")
+
+    def _make_certificate(self, names: Sequence[str]) -> None:
+        with _workshop(self.home) as work:
+            run([
+                "openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "-keyout", f"{work}/server.key", "-out", f"{work}/server.csr", "-subj", "/CN=headworks image store",
+            ])  # fmt: skip
+            extensions = Path(work) / "extensions"
+            extensions.write_text(
+                f"subjectAltName={','.join(_alternative_name(name) for name in names)}\n"
+                "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"
+            )
+            run([
+                "openssl", "x509", "-req", "-in", f"{work}/server.csr", "-out", f"{work}/server.pem",
+                "-CA", str(self.home / "ca.pem"), "-CAkey", str(self.home / "ca.key"), "-CAcreateserial",
+                "-CAserial", f"{work}/serial", "-days", str(CERTIFICATE_DAYS), "-extfile", str(extensions),
+            ])  # fmt: skip
+            self._keep(Path(work), "server")
+
+    def _keep(self, work: Path, name: str) -> None:
+        # The key first: a certificate without its key is renewed by the next run, and nginx never sees half a pair.
+        write_file(self.home / f"{name}.key", (work / f"{name}.key").read_bytes(), mode=0o600)
+        write_file(self.home / f"{name}.pem", (work / f"{name}.pem").read_bytes())
+
+
+class StoredImageSubsystem(ImageSubsystem):
+    """The images themselves. Those that come from a URL are fetched here; those from a file arrive by copy."""
+
+    kind: ClassVar[str] = "stored_image"
+
+    def __init__(self, owner: str | None = None, home: Path = STORE) -> None:
+        super().__init__(owner, home / "images")
+
+
+def stored(home: Path = STORE) -> set[str]:
+    """Digests of the images that the store has."""
+    try:
+        return {path.name for path in (home / "images").iterdir() if path.suffix != ".part"}
+    except FileNotFoundError:
+        return set()
+
+
+def authority(home: Path = STORE) -> str:
+    """The authority's certificate in PEM, or "" before there is one."""
+    return read_text(home / "ca.pem") or ""
+
+
+def _workshop(home: Path) -> TemporaryDirectory[str]:
+    """A directory for keys in the making, for root only; gone afterwards."""
+    home.mkdir(parents=True, exist_ok=True)
+    return TemporaryDirectory(prefix=".new-", dir=home)
+
+
+def _expires_soon(certificate: Path) -> bool:
+    said = run(["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", str(RENEW_BEFORE_S)], ok=(0, 1))
+    return "will expire" in said
+
+
+def _alternative_name(name: str) -> str:
+    try:
+        return f"IP:{ipaddress.ip_address(name)}"
+    except ValueError:
+        return f"DNS:{name}"

@@ -1,0 +1,128 @@
+"""The engine on the node's own disk, and the unit that restores the node with it at boot (invariant I8).
+
+It writes out the very code that is running, so the boot unit can never be of another version than the last run. What is
+restored is ``node_state.py``'s document.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zipimport
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ..node.subsystem import Change, Reading, Subsystem
+from ..system.files import write_file
+from ..system.process import has_tool, run
+
+ENGINE = Path("/usr/lib/headworks/engine.zip")
+UNIT_NAME = "headworks-restore.service"
+UNIT = Path("/etc/systemd/system") / UNIT_NAME
+UNIT_TEXT = f"""\
+# headworks: brings this node back to its declared state after a power cycle, without Ansible.
+[Unit]
+Description=headworks: restore the node's networks, then its guests
+Wants=openvswitch-switch.service libvirtd.service network-online.target
+After=openvswitch-switch.service libvirtd.service network-online.target nftables.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/python3 {ENGINE} restore
+TimeoutStartSec=600
+
+[Install]
+WantedBy=multi-user.target
+"""
+MAIN = "from headworks.engine.command_line import main\n\nraise SystemExit(main())\n"
+# The packages that run on a node without Ansible.
+PACKAGES = frozenset({"state", "engine", "node", "system"})
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class BootEngine:
+    """The boot unit ``name`` and the digest of the engine that it runs."""
+
+    name: str
+    digest: str
+
+
+class BootSubsystem(Subsystem[BootEngine]):
+    """Engine zip and boot unit: one object, always desired while the node belongs to the cloud."""
+
+    kind = "boot"
+    record = BootEngine
+
+    def __init__(self, owner: str | None = None) -> None:
+        super().__init__(owner)
+        self.archive = build_archive(package_sources())
+
+    def desired(self) -> dict[str, BootEngine]:
+        """The one object that should be there: the running engine."""
+        return {UNIT_NAME: BootEngine(UNIT_NAME, _digest(self.archive, UNIT_TEXT.encode()))}
+
+    def read(
+        self, desired: Mapping[str, BootEngine], scope: frozenset[str] | None = None
+    ) -> Reading[BootEngine]:
+        """What is on the disk, if it is enabled."""
+        enabled = UNIT.parent / "multi-user.target.wants" / UNIT_NAME
+        if not (ENGINE.exists() and UNIT.exists() and enabled.is_symlink()):
+            return Reading()
+        found = BootEngine(UNIT_NAME, _digest(ENGINE.read_bytes(), UNIT.read_bytes()))
+        return Reading({UNIT_NAME: found}, frozenset({UNIT_NAME}))
+
+    def apply(self, changes: Sequence[Change[BootEngine]]) -> None:
+        """Write the zip and the unit, and enable it."""
+        for change in changes:
+            if change.after is None:
+                run(["systemctl", "disable", UNIT_NAME])
+                UNIT.unlink(missing_ok=True)
+                ENGINE.unlink(missing_ok=True)
+                continue
+            ENGINE.parent.mkdir(parents=True, exist_ok=True)
+            write_file(ENGINE, self.archive)
+            write_file(UNIT, UNIT_TEXT)
+            if has_tool("systemctl"):
+                run(["systemctl", "daemon-reload"])
+                run(["systemctl", "enable", UNIT_NAME])
+
+
+def package_sources() -> dict[str, bytes]:
+    """The package's own files, by path below it, from wherever it was loaded (a directory, or Ansible's zip)."""
+    package = __name__.rsplit(".", 2)[0]
+    root = __import__(package, fromlist=["__path__"])
+    loader = root.__loader__
+    if isinstance(loader, zipimport.zipimporter):
+        prefix = package.replace(".", "/") + "/"
+        with zipfile.ZipFile(loader.archive) as archive:
+            names = [name[len(prefix) :] for name in archive.namelist() if name.startswith(prefix)]
+            return {name: archive.read(prefix + name) for name in names if _is_engine(name)}
+    home = Path(root.__path__[0])
+    names = [str(path.relative_to(home)) for path in home.rglob("*.py")]
+    return {name: (home / name).read_bytes() for name in names if _is_engine(name)}
+
+
+def _is_engine(name: str) -> bool:
+    """Whether a file of the package, by its path below it, is needed on a node that Ansible is not connected to."""
+    return name == "__init__.py" or (name.endswith(".py") and name.split("/")[0] in PACKAGES)
+
+
+def build_archive(sources: Mapping[str, bytes]) -> bytes:
+    """A runnable zip of ``sources`` as package ``headworks``: the same bytes for the same sources."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py", EPOCH), MAIN)
+        for path in sorted(sources):
+            archive.writestr(zipfile.ZipInfo(f"headworks/{path}", EPOCH), sources[path])
+    return buffer.getvalue()
+
+
+def _digest(*parts: bytes) -> str:
+    whole = sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""Which subsystems there are, and the order in which things are made on a node (and unmade, backwards).
+
+A section of the node state (``{"sections": {"netns": […], …}}``) bears the name used here. What a section's items look
+like is the record at the top of the subsystem's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ..node.compute.base_images import ImageSubsystem
+from ..node.compute.disks import DiskSubsystem
+from ..node.compute.domains import DomainSubsystem
+from ..node.l3.namespaces import L3Subsystem
+from ..node.links.links import LinkSubsystem
+from ..node.links.namespaces import NetnsSubsystem
+from ..node.nft.tables import NftSubsystem
+from ..node.openflow.flows import FlowSubsystem
+from ..node.ovs.bridges import OvsBridgeSubsystem
+from ..node.ovs.ports import OvsPortSubsystem
+from ..node.services.dhcp.dnsmasq import DhcpSubsystem
+from ..node.services.metadata.proxy import MetadataProxySubsystem
+from ..node.services.metadata.served import MetadataSubsystem
+from ..node.subsystem import Subsystem
+from ..node.underlay.nics import UnderlaySubsystem
+
+ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
+    ("netns", NetnsSubsystem),  # namespaces first: devices are born in them
+    ("links", LinkSubsystem),
+    ("ovs_bridges", OvsBridgeSubsystem),
+    ("ovs_ports", OvsPortSubsystem),
+    ("flows", FlowSubsystem),  # bridges are fail-secure: nothing passes before this
+    ("underlay", UnderlaySubsystem),  # so a NIC goes in only now, or the node would be cut off for a moment
+    ("nft", NftSubsystem),  # the filter is in before the addresses it guards
+    ("l3", L3Subsystem),
+    ("dhcp", DhcpSubsystem),
+    ("metadata", MetadataSubsystem),
+    ("metadata_proxies", MetadataProxySubsystem),
+    ("images", ImageSubsystem),
+    ("disks", DiskSubsystem),
+    ("domains", DomainSubsystem),  # guests last: their network is in place
+)
+
+
+def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, Any]]]:
+    """The (subsystem, desired objects) pairs of a node state, for ``converge``. A section that is missing leaves its
+    subsystem alone; an empty one removes all that is ours.
+
+    :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
+    """
+    if state.get("version") != 1:
+        raise ValueError(f"state.version: {state.get('version')!r}: this engine understands version 1")
+    sections = state.get("sections", {})
+    unknown = set(sections) - {name for name, _ in ORDER}
+    if unknown:
+        raise ValueError(f"state.sections: {', '.join(sorted(unknown))}: no such section")
+    built = []
+    for name, kind in ORDER:
+        if name not in sections:
+            continue
+        try:
+            built.append((kind(owner=str(state["cloud"])), kind.load(sections[name])))
+        except ValueError as error:
+            raise ValueError(f"state.sections.{name}: {error}") from error
+    _keep_bases(built)
+    return built
+
+
+def _keep_bases(built: Sequence[tuple[Subsystem[Any], Mapping[str, Any]]]) -> None:
+    """An image that a remaining disk is based on stays, also when its instance is declared with a newer one."""
+    images = next((one for one, _ in built if isinstance(one, ImageSubsystem)), None)
+    disks = next(((one, desired) for one, desired in built if isinstance(one, DiskSubsystem)), None)
+    if images is not None and disks is not None:
+        images.still_needed = partial(disks[0].bases_in_use, frozenset(disks[1]))

@@ -1,0 +1,1 @@
+"""Guests: base images, disks, libvirt domains."""

@@ -1,0 +1,132 @@
+"""What a node has: processors, memory, disk, virtualization, NICs. Read-only, a few milliseconds.
+
+The plan schedules with it and refuses a mapping to a NIC that is not there. What headworks itself made (its taps, veth
+pairs and bridges) is not a fact about the node and is left out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ...state.links import GROUP
+from ...system.process import ToolError, has_tool, run
+
+INSTANCES_PARENTS = ("/var/lib/headworks/instances", "/var/lib/headworks", "/var/lib")
+KVM_GET_API_VERSION = 0xAE00
+KVM_API_VERSION = 12
+
+
+def gather() -> dict[str, Any]:
+    """All facts of this node, as plain data; what software it lacks is told by ``software.survey``.
+
+    ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
+    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``.
+    """
+    return {
+        "hostname": os.uname().nodename,
+        "distribution": distribution(),
+        "vcpus": os.cpu_count() or 1,
+        "ram_mb": ram_mb(),
+        "disk_gb": disk_gb(),
+        "kvm": kvm_usable(),
+        "nics": nics(),
+    }
+
+
+def distribution(path: Path = Path("/etc/os-release")) -> str:
+    """``debian-12``: ID and VERSION_ID of os-release."""
+    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    values = {key: value.strip('"') for key, value in pairs}
+    return f"{values.get('ID', 'linux')}-{values.get('VERSION_ID', '')}".rstrip("-")
+
+
+def ram_mb(path: Path = Path("/proc/meminfo")) -> int:
+    """Memory of the machine in MiB."""
+    for line in path.read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def disk_gb() -> int:
+    """Size in GiB of the filesystem that holds (or will hold) the instances."""
+    parent = next(path for path in INSTANCES_PARENTS if os.path.isdir(path))
+    usage = os.statvfs(parent)
+    return usage.f_blocks * usage.f_frsize // (1 << 30)
+
+
+def kvm_usable(path: str = "/dev/kvm") -> bool:
+    """Whether KVM answers; a device node that cannot be opened, or is of another API, does not count."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return fcntl.ioctl(descriptor, KVM_GET_API_VERSION) == KVM_API_VERSION
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def nics() -> dict[str, dict[str, Any]]:
+    """The node's NICs. A NIC that is in a bridge of ours is reported with the bridge's addresses: they are its own."""
+    attached = _attached_nics()
+    bridges = set(attached.values())
+    found: dict[str, dict[str, Any]] = {}
+    addresses: dict[str, list[str]] = {}
+    for link in json.loads(run(["ip", "-j", "-d", "addr", "show"])):
+        name = link["ifname"]
+        addresses[name] = [
+            f"{one['local']}/{one['prefixlen']}" for one in link.get("addr_info", ()) if one.get("scope") != "link"
+        ]
+        if name not in bridges and _is_nic(link):
+            found[name] = {"mac": link.get("address", ""), "mtu": link["mtu"], "bridge": attached.get(name, "")}
+    for name, nic in found.items():
+        nic["addresses"] = addresses[name] + addresses.get(nic["bridge"], [])
+    return found
+
+
+def _is_nic(link: dict[str, Any]) -> bool:
+    """Neither loopback, nor ours, nor one of Open vSwitch's or libvirt's own devices."""
+    if link.get("link_type") != "ether" or str(link.get("group", "")) == str(GROUP):
+        return False
+    return link.get("linkinfo", {}).get("info_kind", "") not in {"tun", "openvswitch", "bridge", "ifb"}
+
+
+def _attached_nics() -> dict[str, str]:
+    """NIC → OVS bridge, for the NICs that ``underlay.py`` put there; empty without Open vSwitch."""
+    if not has_tool("ovs-vsctl") or not Path("/run/openvswitch/db.sock").exists():
+        return {}
+    try:
+        ports = _rows("Port", "_uuid,external_ids")
+        bridges = _rows("Bridge", "name,ports")
+    except ToolError:
+        return {}
+    nic_of = {uuid: dict(ids)["headworks-nic"] for uuid, ids in ports if "headworks-nic" in dict(ids)}
+    return {
+        nic_of[uuid]: name
+        for name, members in bridges
+        for uuid in (members if isinstance(members, list) else [members])  # a set of one is written bare
+        if uuid in nic_of
+    }
+
+
+def _rows(table: str, columns: str) -> list[list[Any]]:
+    text = run(["ovs-vsctl", "--timeout=5", "--format=json", f"--columns={columns}", "list", table])
+    return [[_plain(value) for value in row] for row in json.loads(text)["data"]]
+
+
+def _plain(value: Any) -> Any:
+    """OVSDB's JSON notation (RFC 7047 section 5.1) to plain lists: sets and maps lose their tag, uuids become text."""
+    if isinstance(value, list) and len(value) == 2:
+        if value[0] == "uuid":
+            return value[1]
+        if value[0] in {"set", "map"}:
+            return [_plain(item) if value[0] == "set" else item for item in value[1]]
+    return value
+

@@ -1,0 +1,1 @@
+"""Namespaces and links of the root namespace."""

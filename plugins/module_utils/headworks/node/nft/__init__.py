@@ -1,0 +1,1 @@
+"""nftables tables of a namespace."""

@@ -1,0 +1,1 @@
+"""OpenFlow entries of the bridges."""

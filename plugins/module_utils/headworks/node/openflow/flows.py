@@ -1,0 +1,212 @@
+"""OpenFlow entries: compared by ``ovs-ofctl diff-flows``, changed in one bundle per bridge. Only our cookie is touched.
+
+Which flows a node needs is the plan's business (``plan/wiring/flows*.py``), how they are spelled ``openflow.py``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, ClassVar
+
+from ...state.openflow import COOKIE, LEARN_COOKIE, Flow
+from ...system.ovsdb import ENDPOINT, present
+from ...system.process import ToolError, has_tool
+from ..marks import FLOWS_MARK, MARK
+from ..subsystem import Change, Reading, Subsystem
+from . import ofctl
+from .compare import Line, all_in_place, compare
+from .switches import Switches, await_ports, mark_use, read_switches
+from .syntax import modern, ports_in, write_ports
+
+ALL_OF_A_VLAN = re.compile(r"dl_vlan=(\d+)")
+# Up to so many changed flows are verified one by one, instead of with all the others.
+FEW = 15
+
+Lines = dict[str, list[Line]]
+
+
+class FlowSubsystem(Subsystem[Flow]):
+    """Flows with our cookie. Learned flows have another cookie and are never looked at; they go with their VLAN.
+
+    Since a cookie does not say which cloud's it is, superfluous flows are looked for on the cloud's own bridges, and on
+    those of others where it has put some (``FLOWS_MARK`` in the bridge's external_ids says so).
+
+    :param owner: see ``Subsystem``; None: only the desired flows matter, whoever made them.
+    :param cookie: the mark of the flows.
+    :param prune: further bridges whose superfluous flows with ``cookie`` are to be removed.
+    """
+
+    kind: ClassVar[str] = "flow"
+    record: ClassVar[type] = Flow
+    atomic: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        owner: str | None = None,
+        *,
+        endpoint: str = ENDPOINT,
+        cookie: int = COOKIE,
+        prune: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(owner)
+        self.endpoint = endpoint
+        self.cookie = cookie
+        self.prune = prune
+        self._desired: Mapping[str, Flow] = {}
+        self._removed: dict[str, Flow] = {}
+
+    @classmethod
+    def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, Flow]:
+        """As everywhere; by the shortest way, since there are ten thousand of them."""
+        try:
+            flows = [Flow(**item) for item in items]
+        except TypeError as error:
+            raise ValueError(f"Flow: {error}") from error
+        return {flow.name: flow for flow in flows}
+
+    def read(self, desired: Mapping[str, Flow], scope: frozenset[str] | None = None) -> Reading[Flow]:
+        """The desired flows that are in place, as the very same objects; where the switch has other actions, a Flow
+        with those; and further flows with our cookie, spelled as the switch does.
+
+        A flow is absent while its bridge or one of its ports does not exist.
+
+        :raises ToolError: a flow is malformed; the message has it.
+        """
+        if not present(self.endpoint) or not has_tool("ovs-ofctl"):
+            return Reading()
+        switches = read_switches(self.endpoint)
+        if scope is None:
+            self._desired = desired
+        elif len(scope) <= FEW and self._verified(desired, scope, switches):
+            return Reading(dict(desired), frozenset(desired))
+        else:
+            desired = {**self._desired, **desired}  # without the others, those would be taken for superfluous
+        known, unknown = self._write(desired.values(), switches)
+        return self._compared(known, list(chain(*unknown.values())), switches)
+
+    def _compared(self, known: Lines, fresh: list[Line], switches: Switches) -> Reading[Flow]:
+        objects: dict[str, Flow] = {}
+        owned: set[str] = set()
+        pruned = self.prune | {name for name in switches.bridges if self._has_our_flows(switches, name)}
+        for bridge in sorted((set(known) | pruned) & set(switches.bridges)):
+            lines = known.get(bridge, [])
+            comparison = compare(bridge, lines, self.cookie)
+            there = {line.flow.name: line.flow for line in lines}
+            for name, actual in comparison.differing.items():
+                if actual is None:
+                    del there[name]
+                else:
+                    there[name] = actual
+            owned.update(there)
+            objects.update(there)
+            objects.update({flow.name: flow for flow in comparison.superfluous})
+            if self.owner is not None or bridge in self.prune:
+                owned.update(flow.name for flow in comparison.superfluous)
+            fresh += [line for line in lines if line.flow.name in comparison.differing]
+        ofctl.check([line.text for line in fresh])  # malformed flows are told in check mode, too
+        return Reading(objects, frozenset(owned))
+
+    def _verified(self, desired: Mapping[str, Flow], scope: frozenset[str], switches: Switches) -> bool:
+        """Whether the few flows of ``scope`` are as they should be. False may also mean that it cannot be told so."""
+        removed = [self._removed[name] for name in scope - set(desired) if name in self._removed]
+        known, unknown = self._write(desired.values(), switches)
+        gone, _ = self._write([replace(flow, actions="drop") for flow in removed], switches)
+        if unknown or len(desired) + len(removed) != len(scope):
+            return False
+        bridges = (set(known) | set(gone)) & set(switches.bridges)
+        return all(all_in_place(name, known.get(name, []), gone.get(name, [])) for name in bridges)
+
+    def same(self, desired: Flow, actual: Flow) -> bool:
+        """``read`` has compared already: what is equal is the same object."""
+        return desired is actual or desired == actual
+
+    def describe(self, one: Flow | None) -> Any:
+        """The flow as a line of text."""
+        return None if one is None else f"{one.name} actions={one.actions}"
+
+    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
+        """A bridge of another datapath type has lost its flows; a port of another type or bridge has a new number."""
+        return any(change.kind in ("ovs_bridge", "ovs_port") and change.verb == "change" for change in made)
+
+    def apply(self, changes: Sequence[Change[Flow]]) -> None:
+        """One bundle per bridge: all of its additions, changes and removals take effect at once.
+
+        :raises ToolError: a port has no number, or the switch refuses; then no flow of that bridge is changed.
+        """
+        touched = [change.after or change.before for change in changes]
+        needed = {port for flow in touched if flow for port in ports_in(flow.match) + ports_in(flow.actions)}
+        switches = await_ports(needed, self.endpoint)
+        bundles: dict[str, list[str]] = {}
+        for change, flow in zip(changes, touched, strict=True):
+            assert flow is not None
+            if flow.bridge not in switches.bridges:
+                if change.after is None:
+                    continue  # gone with its bridge, earlier in this run
+                raise ToolError(f"flow {self.describe(flow)!r}: ovs-vswitchd has no bridge {flow.bridge}")
+            text = self._line(flow, switches.numbers) if change.after else self._deletion(flow, switches.numbers)
+            bundles.setdefault(flow.bridge, []).append(text)
+            if change.after is None:
+                bundles[flow.bridge] += _forgetting(flow)
+        self._note_use({change.after.bridge for change in changes if change.after}, switches)
+        for bridge, lines in bundles.items():
+            ofctl.bundle(bridge, lines)
+        self._note_disuse(set(bundles), switches)
+        self._removed = {change.name: change.before for change in changes if change.before and not change.after}
+
+    def _has_our_flows(self, switches: Switches, bridge: str) -> bool:
+        marks = switches.bridges[bridge]
+        return self.owner is not None and self.owner in (marks.get(MARK), marks.get(FLOWS_MARK))
+
+    def _note_use(self, bridges: set[str], switches: Switches) -> None:
+        """Mark others' bridges before flows go in."""
+        if self.owner is not None:
+            new = {name for name in bridges if not self._has_our_flows(switches, name)}
+            mark_use(self.owner, new, switches, self.endpoint)
+
+    def _note_disuse(self, bridges: set[str], switches: Switches) -> None:
+        """Unmark others' bridges when nothing of ours is left there."""
+        used = {flow.bridge for flow in self._desired.values()}
+        empty = {name for name in bridges - used if FLOWS_MARK in switches.bridges[name]}
+        mark_use(None, empty, switches, self.endpoint)
+
+    def _write(self, flows: Iterable[Flow], switches: Switches) -> tuple[Lines, Lines]:
+        """Flows with their text, by bridge: those whose ports exist, and those (with a made-up number) of which one
+        does not."""
+        known: Lines = {}
+        unknown: Lines = {}
+        for flow in flows:
+            place = known if flow.bridge in switches.bridges else unknown
+            try:
+                text = self._line(flow, switches.numbers)
+            except KeyError:
+                place = unknown
+                text = self._line(flow, _AnyPort())
+            place.setdefault(flow.bridge, []).append(Line(flow, text))
+        return known, unknown
+
+    def _line(self, flow: Flow, numbers: Mapping[str, str]) -> str:
+        match = write_ports(flow.match, numbers)
+        actions = write_ports(modern(flow.match, flow.actions), numbers)
+        head = f"cookie={self.cookie:#x},table={flow.table},priority={flow.priority}"
+        return f"{head},{match} actions={actions}\n" if match else f"{head} actions={actions}\n"
+
+    def _deletion(self, flow: Flow, numbers: Mapping[str, str]) -> str:
+        match = write_ports(flow.match, numbers)
+        ours = f"cookie={self.cookie:#x}/-1," if self.owner is not None else ""
+        text = f"delete_strict {ours}table={flow.table},priority={flow.priority}"
+        return f"{text},{match}\n" if match else f"{text}\n"
+
+
+def _forgetting(removed: Flow) -> list[str]:
+    """With the flow that is for all of a local VLAN goes what was learned about it: that would live for minutes more,
+    and the next network with this number would inherit it."""
+    vlan = ALL_OF_A_VLAN.fullmatch(removed.match)
+    return [f"delete cookie={LEARN_COOKIE:#x}/-1,vlan_tci={int(vlan[1]):#06x}/0x0fff\n"] if vlan else []
+
+
+class _AnyPort(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "1"

@@ -1,0 +1,1 @@
+"""Open vSwitch bridges and ports: rows of its database."""

@@ -1,0 +1,1 @@
+"""Daemons that serve guests: one folder per service. ``daemons.py`` is what they share."""

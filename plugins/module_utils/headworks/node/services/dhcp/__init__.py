@@ -1,0 +1,1 @@
+"""DHCP and DNS of a network: dnsmasq."""

@@ -1,0 +1,1 @@
+"""Metadata of instances: the trees, nginx that serves them, haproxy in front."""

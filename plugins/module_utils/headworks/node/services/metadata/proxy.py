@@ -1,0 +1,117 @@
+"""The metadata proxies: haproxy inside a router's or DHCP namespace, as a systemd template instance.
+
+It decides by the source address alone whose tree is asked for, and tells the store by a header of its own making. What
+does not belong here: the store and the trees (``metadata.py``), and 169.254.169.254 itself (``l3.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+from ....state.metadata import MetadataProxy
+from ..daemons import DaemonSubsystem
+from .server import HEADER, SOCKET
+
+ROOT = Path("/run/headworks/metadata-proxies")
+CONFIG = "haproxy.cfg"
+HOST = "host"  # the proxy that runs in the root namespace
+ADDRESS = "169.254.169.254"
+
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_CONFIG_HEAD = f"""\
+# Written by headworks: changes made here are overwritten.
+global
+    user haproxy
+    group haproxy
+    maxconn 1024
+    nbthread 1
+    hard-stop-after 30s
+    log stdout format raw local0
+
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlognull
+    option http-server-close
+    timeout connect 2s
+    timeout client 15s
+    timeout server 15s
+    timeout http-request 10s
+    timeout http-keep-alive 10s
+
+frontend metadata
+    bind {ADDRESS}:80 transparent
+    # One guest must not take the connections of all.
+    stick-table type ip size 16k expire 1m store conn_cur
+    tcp-request connection track-sc0 src
+    tcp-request connection reject if {{ sc0_conn_cur gt 64 }}
+    http-request deny deny_status 405 unless METH_GET
+    # Whatever a guest says about who it is.
+    http-request del-header X-Headworks- -m beg
+    http-request del-header X-Forwarded-For
+"""
+_CONFIG_TAIL = f"""\
+    http-request deny deny_status 404 unless {{ req.hdr({HEADER}) -m found }}
+    default_backend store
+
+backend store
+    http-reuse never
+    server store unix@{SOCKET}
+"""
+
+
+class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
+    """haproxy per namespace. A changed network list is a reload: requests under way are answered by the old process."""
+
+    kind = "metadata proxy"
+    record = MetadataProxy
+    template = "headworks-metadata"
+    program = "haproxy"
+
+    def __init__(self, owner: str | None = None, root: Path = ROOT) -> None:
+        super().__init__(owner, root)
+
+    def unit_text(self) -> str:
+        """The template unit. A start that returns is a proxy that listens (``-Ws`` tells systemd)."""
+        return f"""\
+[Unit]
+Description=Metadata proxy in %i
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NetworkNamespacePath={self.root}/%i/netns
+ExecStart=/usr/sbin/haproxy -Ws -p {self.root}/%i/pid -f {self.root}/%i/{CONFIG}
+ExecReload=/usr/sbin/haproxy -c -q -f {self.root}/%i/{CONFIG}
+ExecReload=/bin/kill -USR2 $MAINPID
+KillMode=mixed
+SuccessExitStatus=143
+Restart=always
+RestartSec=1
+TimeoutStartSec=20
+"""
+
+    def files(self, one: MetadataProxy) -> dict[str, str]:
+        """haproxy's configuration."""
+        return {CONFIG: config_text(one)}
+
+    def netns(self, one: MetadataProxy) -> str:
+        """Its name is its namespace's."""
+        return "" if one.name == HOST else one.name
+
+
+def config_text(proxy: MetadataProxy) -> str:
+    """haproxy's configuration: one line per network sets the header, for requests from its range.
+
+    :raises ValueError: a network id or a range that is none.
+    """
+    lines = []
+    for network in proxy.networks:
+        if not _NETWORK.fullmatch(network.network_id):
+            raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is no network id")
+        source = ip_network(network.cidr)
+        lines.append(f"    http-request set-header {HEADER} {network.network_id}/%[src] if {{ src {source} }}\n")
+    return _CONFIG_HEAD + "".join(lines) + _CONFIG_TAIL

@@ -1,0 +1,1 @@
+"""Physical NICs that are ports of bridges."""

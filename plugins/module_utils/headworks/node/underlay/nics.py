@@ -1,0 +1,150 @@
+"""Physical NICs in bridges: the NIC becomes a port and its addresses and routes move to the bridge in one step.
+
+The OVS bridge itself is a row in ``ovs.py``; this file is about not cutting the node off while a NIC goes in. How
+addresses are carried over is in ``underlay_move.py`` and their DHCP client in ``underlay_dhcp.py``, the way back that
+runs by itself in ``underlay_guard.py``, and what a userspace datapath needs of its NIC in ``underlay_userspace.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...state.underlay import NicAttachment
+from ...system import rtnl
+from ...system.ip_batch import ip_batch
+from ...system.ovsdb import Ovsdb, present
+from ..marks import MARK, NIC_MARK
+from ..subsystem import Change, Reading, Subsystem
+from .carry import Carried, forget, gather, recall, remember, to_finish, to_first
+from .dhcp_client import clients, move_clients
+from .ovs_port import plug, port_rows, set_mac, unplug
+from .rollback import ARMED, arm, is_management
+from .userspace import quiet, quieten, unquieten
+
+
+class UnderlaySubsystem(Subsystem[NicAttachment]):
+    """NICs as ports. Ours are Port rows with external_ids ``headworks=<cloud>`` and ``headworks-nic=<NIC>``."""
+
+    kind = "nic"
+    record = NicAttachment
+
+    def __init__(self, owner: str | None = None) -> None:
+        super().__init__(owner)
+        self.notes: list[str] = []
+
+    def read(self, desired: Mapping[str, NicAttachment], scope: frozenset[str] | None = None) -> Reading[NicAttachment]:
+        """NICs that are ports.
+
+        :raises ValueError: a desired NIC is not there.
+        """
+        links = rtnl.links()
+        missing = sorted(set(desired) - set(links))
+        if missing:
+            raise ValueError(f"{', '.join(missing)}: no such interface on this node")
+        if not present():
+            return Reading()
+        with Ovsdb() as database:
+            rows = port_rows(database)
+        objects, owned = {}, set()
+        for name, row in rows.items():
+            ours = self.owner is not None and row["marks"].get(MARK) == self.owner and NIC_MARK in row["marks"]
+            if not (ours or name in desired) or (scope is not None and name not in scope):
+                continue
+            datapath = row["datapath_type"]
+            unsettled = _unsettled(links, name, row["bridge"], datapath) if name in desired else ""
+            objects[name] = NicAttachment(name, row["bridge"], datapath, unsettled)
+            if ours:
+                owned.add(name)
+        return Reading(objects, frozenset(owned))
+
+    def diff(self, desired: Mapping[str, NicAttachment], actual: Reading[NicAttachment]) -> list[Change[NicAttachment]]:
+        """As everywhere; a NIC that somebody else put into another bridge is an error.
+
+        :raises ValueError: naming both.
+        """
+        for name, one in desired.items():
+            there = actual.objects.get(name)
+            if there is not None and there.bridge != one.bridge and name not in actual.owned:
+                raise ValueError(f"{name} is a port of bridge {there.bridge}: take it out there, or map that bridge")
+        return super().diff(desired, actual)
+
+    def same(self, desired: NicAttachment, actual: NicAttachment) -> bool:
+        """In the right bridge, and nothing left undone."""
+        return desired.bridge == actual.bridge and not actual.unsettled
+
+    def apply(self, changes: Sequence[Change[NicAttachment]]) -> None:
+        """One NIC after the other; one that fails is put back as it was."""
+        for change in changes:
+            if change.before is not None and (change.after is None or change.after.bridge != change.before.bridge):
+                self._detach(change.before)
+            if change.after is not None:
+                self._attach(change.after)
+
+    def _attach(self, one: NicAttachment) -> None:
+        """Addresses are on NIC and bridge for the moment in which the port changes hands, so that nothing is lost."""
+        carried = gather(one.name)
+        if carried.addresses:
+            remember(one.name, carried)
+        else:
+            carried = recall(one.name) or gather(one.bridge)
+        if is_management(carried):
+            arm(one.name, one.bridge, carried)
+            self.notes.append(f"nic {one.name}: {ARMED}; it runs by itself unless the move is confirmed")
+        plugged = False
+        try:
+            set_mac(one)
+            ip_batch(to_first(carried, one.bridge, also_up=one.name))
+            plugged = plug(one, self.owner)
+            ip_batch(to_finish(carried, one.name, one.bridge))
+            if one.datapath_type == "netdev":
+                quieten(one.name)
+            self.notes += move_clients(one.name, one.bridge)
+        except Exception:
+            _put_back(one, carried, plugged)
+            raise
+
+    def _detach(self, one: NicAttachment) -> None:
+        there = set(rtnl.links([one.name, one.bridge]))
+        carried = gather(one.bridge) if one.bridge in there else Carried()
+        if not carried.addresses:
+            carried = recall(one.name) or carried
+        if one.name in there:
+            unquieten(one.name)
+            ip_batch(to_first(carried, one.name))
+        unplug(one)
+        if one.name in there:
+            ip_batch(to_finish(carried, one.bridge if one.bridge in there else "", one.name))
+            self.notes += move_clients(one.bridge, one.name)
+        forget(one.name)
+
+
+def _put_back(one: NicAttachment, carried: Carried, plugged: bool) -> None:
+    """What a failed attachment had begun is undone."""
+    ip_batch(to_first(carried, one.name), force=True)
+    unquieten(one.name)
+    if plugged:
+        unplug(one)
+    ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name), force=True)
+    move_clients(one.bridge, one.name)
+
+
+def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:
+    """What is still to do for a NIC that is a port; "" = nothing."""
+    there = links.get(bridge)
+    if there is None:
+        return f"there is no device {bridge}"
+    wanted = recall(nic)
+    if gather(nic).addresses:
+        return f"addresses are still on {nic}"
+    on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == there.index}
+    if wanted and not {one.text for one in wanted.addresses} <= on_bridge:
+        return f"addresses are missing on {bridge}"
+    if there.mac != links[nic].mac:
+        return f"{bridge} has not the MAC of {nic}"
+    if not (there.up and links[nic].up):
+        return f"{bridge} or {nic} is down"
+    if clients(nic):
+        return f"a DHCP client still looks after {nic}"
+    if datapath == "netdev" and not quiet(nic):
+        return f"the kernel still answers on {nic}"
+    return ""

@@ -1,0 +1,58 @@
+"""What the userspace datapath needs of a NIC: the kernel must not answer on it as well, nor leave checksums to it.
+
+Open vSwitch reads such a NIC through a packet socket, and the kernel's own stack sees every packet too; a drop at
+nftables' ingress hook comes after the packet socket and before the stack.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from ...system.netlink import NETFILTER, Netlink, attribute
+from ...system.nftables import nft
+from ...system.tx_checksum import set_tx_checksum, tx_checksum
+
+TABLE = "headworks"
+_GET_CHAIN = 10 << 8 | 4
+_NETDEV = 5
+
+
+def quieten(nic: str) -> None:
+    """The kernel's stack hears nothing from ``nic`` any more; it computes checksums itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        if tx_checksum(query, nic):
+            set_tx_checksum(query, nic, False)
+    hook = f'type filter hook ingress device "{nic}" priority 0; policy drop;'
+    chain = f"netdev {TABLE} {_chain(nic)}"
+    nft(f"add table netdev {TABLE}\nadd chain {chain} {{ {hook} }}\n")
+
+
+def unquieten(nic: str) -> None:
+    """The kernel hears the NIC again."""
+    if _has_chain(nic):
+        nft(f"delete chain netdev {TABLE} {_chain(nic)}\n")
+        if "chain " not in nft(f"list table netdev {TABLE}\n"):
+            nft(f"delete table netdev {TABLE}\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        set_tx_checksum(query, nic, True)
+
+
+def quiet(nic: str) -> bool:
+    """Whether ``quieten`` is in force."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        return _has_chain(nic) and not tx_checksum(query, nic)
+
+
+def _has_chain(nic: str) -> bool:
+    body = struct.pack("=BBH", _NETDEV, 0, 0)
+    body += attribute(1, TABLE.encode() + b"\0") + attribute(3, _chain(nic).encode() + b"\0")
+    try:
+        with Netlink(NETFILTER) as netlink:
+            return bool(netlink.ask(_GET_CHAIN, body))
+    except OSError:
+        return False
+
+
+def _chain(nic: str) -> str:
+    return f"nic-{nic}"

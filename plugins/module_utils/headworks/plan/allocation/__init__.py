@@ -1,0 +1,1 @@
+"""Addresses, MACs, segmentation ids and VLANs: what they are, and how they are given."""

@@ -1,0 +1,1 @@
+"""Which node an instance or a service is on."""

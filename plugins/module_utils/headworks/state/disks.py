@@ -1,0 +1,17 @@
+"""Section ``disks``: root disks of guests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The root disk of instance ``name`` (its uuid): ``<uuid>/disk``, an overlay on base image ``base`` (file name in
+    ``_base``, format ``base_format``). ``size_gb`` 0 = as large as the base image. ``title`` is the inventory name."""
+
+    name: str
+    title: str
+    base: str
+    base_format: str = "qcow2"
+    size_gb: int = 0

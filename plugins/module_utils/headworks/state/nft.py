@@ -1,0 +1,55 @@
+"""Section ``nft``: the nftables table ``headworks`` of a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+TABLE = "headworks"
+
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+
+
+@dataclass(frozen=True)
+class NftMap:
+    """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``; ``elements`` key → value. A type
+    without a colon makes it a set; its elements' values are "". ``flags`` as nft lists them (``interval``)."""
+
+    name: str
+    type: str
+    elements: Mapping[str, str] = field(default_factory=dict)
+    flags: str = ""
+
+
+@dataclass(frozen=True)
+class NftChain:
+    """A chain. ``hook`` is nft's own words (``type nat hook prerouting priority dstnat; policy accept;``), "" for a
+    chain that others jump to; ``rules`` are written exactly as ``nft -s list`` prints them."""
+
+    name: str
+    hook: str = ""
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NftTable:
+    """Table ``<family> headworks`` in namespace ``name`` ("" = root). ``floating_maps`` names the maps whose removed or
+    changed elements have their conntrack entries deleted, in both directions."""
+
+    name: str
+    family: str = "ip"
+    maps: tuple[NftMap, ...] = ()
+    chains: tuple[NftChain, ...] = ()
+    floating_maps: tuple[str, ...] = ()
+    nested: ClassVar[Mapping[str, type]] = {"maps": NftMap, "chains": NftChain}
+
+    def __post_init__(self) -> None:
+        """The family goes on a command line.
+
+        :raises ValueError: nftables has no such family.
+        """
+        if self.family not in FAMILIES:
+            raise ValueError(
+                f"table of namespace {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}"
+            )

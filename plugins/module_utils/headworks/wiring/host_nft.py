@@ -1,0 +1,29 @@
+"""The node's own kernel and the links of guests have nothing to say to each other: nftables in the root namespace.
+
+Open vSwitch's userspace datapath reads taps through packet sockets, and the kernel's stack sees every packet too: a
+guest could reach the node's services past every flow, be routed by the node, or advertise itself as a router to it. The
+kernel datapath takes packets before the stack does. On both, the node itself would speak (IPv6) into guests' networks.
+What does not belong here: routers' tables (``router_nft.py``).
+"""
+
+from __future__ import annotations
+
+from ..state.links import GROUP
+from ..state.nft import NftChain, NftTable
+from .node_view import NodeView
+
+
+def host_tables(view: NodeView) -> list[NftTable]:
+    """Tables ``inet`` and ``arp`` of the root namespace. Links are told by their group: the mark of what is ours."""
+    if not view.carries_network:
+        return []
+    inet = [_drop("output", "raw", f"oifgroup {GROUP} drop")]
+    arp = [_drop("output", "filter", f"oifgroup {GROUP} drop")]
+    if view.userspace:
+        inet.append(_drop("prerouting", "raw", f"iifgroup {GROUP} drop"))
+        arp.append(_drop("input", "filter", f"iifgroup {GROUP} drop"))
+    return [NftTable("", "arp", chains=tuple(arp)), NftTable("", "inet", chains=tuple(inet))]
+
+
+def _drop(hook: str, priority: str, rule: str) -> NftChain:
+    return NftChain(hook, f"type filter hook {hook} priority {priority}; policy accept;", (rule,))

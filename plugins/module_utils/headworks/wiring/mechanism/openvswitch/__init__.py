@@ -1,0 +1,1 @@
+"""Mechanism openvswitch: br-int, br-tun and the provider bridges."""

@@ -1,0 +1,85 @@
+"""Flows of br-tun: local VLAN to tunnel id and back, known MACs and ARP answered from the plan, floods only to members.
+
+Tables (Neutron's numbers): 0 sorts by port; 2 unicast, multicast, ARP; 3, 4, 6 tunnel id → local VLAN; 10 learns;
+20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports themselves (``ovs.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from ....plan.cloud import Network
+from ....state.openflow import LEARN_COOKIE, Flow
+from ... import names
+from ...node_view import NodeView, is_ipv4
+
+SORT, FROM_INT, LEARN, UNICAST, ARP, FLOOD = 0, 2, 10, 20, 21, 22
+FROM_TUNNEL = {"gre": 3, "vxlan": 4, "geneve": 6}
+
+# What the plan cannot know (addresses behind a guest, allowed pairs) is learned from traffic, below the plan's entries.
+_LEARN = (
+    f"learn(table={UNICAST},hard_timeout=300,priority=1,cookie={LEARN_COOKIE:#x},NXM_OF_VLAN_TCI[0..11],"
+    "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
+    f"output:NXM_OF_IN_PORT[]),output:{{{names.PATCH_INT}}}"
+)
+
+
+def tun_flows(view: NodeView) -> list[Flow]:
+    """Every flow of br-tun."""
+    found = list(_base())
+    for kind, remote in view.tunnels:
+        port = names.tunnel_port(kind, remote.tunnel_ip)
+        found.append(_flow(SORT, 1, f"in_port={{{port}}}", f"resubmit(,{FROM_TUNNEL[kind]})"))
+    for network in view.tunnelled:
+        found += _network(view, network)
+    return found
+
+
+def _flow(table: int, priority: int, match: str, actions: str) -> Flow:
+    return Flow(names.BR_TUN, table, priority, match, actions)
+
+
+def _base() -> Iterator[Flow]:
+    """What every node has, whatever its networks."""
+    yield _flow(SORT, 1, f"in_port={{{names.PATCH_INT}}}", f"resubmit(,{FROM_INT})")
+    yield _flow(SORT, 0, "", "drop")
+    yield _flow(FROM_INT, 1, "arp,dl_dst=ff:ff:ff:ff:ff:ff", f"resubmit(,{ARP})")
+    yield _flow(FROM_INT, 0, "dl_dst=00:00:00:00:00:00/01:00:00:00:00:00", f"resubmit(,{UNICAST})")
+    yield _flow(FROM_INT, 0, "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", f"resubmit(,{FLOOD})")
+    for table in FROM_TUNNEL.values():
+        yield _flow(table, 0, "", "drop")
+    yield _flow(LEARN, 1, "", _LEARN)
+    yield _flow(UNICAST, 0, "", f"resubmit(,{FLOOD})")
+    yield _flow(ARP, 0, "", f"resubmit(,{FLOOD})")
+    yield _flow(FLOOD, 0, "", "drop")
+
+
+def _network(view: NodeView, network: Network) -> Iterator[Flow]:
+    vlan = view.vlan(network.name)
+    tag = f"push_vlan:0x8100,set_field:{names.VLAN_PRESENT + vlan}->vlan_vid"
+    match = f"tun_id={network.segmentation_id:#x}"
+    yield _flow(FROM_TUNNEL[network.type], 1, match, f"{tag},resubmit(,{LEARN})")
+    ports = {peer.name: names.tunnel_port(network.type, peer.tunnel_ip) for peer in view.peers(network)}
+    if not ports:
+        return
+    encapsulate = f"pop_vlan,set_field:{network.segmentation_id:#x}->tun_id"
+    outputs = ",".join(f"output:{{{ports[name]}}}" for name in sorted(ports))
+    yield _flow(FLOOD, 1, f"dl_vlan={vlan}", f"{encapsulate},{outputs}")
+    for port in view.remote_ports(network):
+        actions = f"{encapsulate},output:{{{ports[port.node]}}}"
+        yield _flow(UNICAST, 2, f"dl_vlan={vlan},dl_dst={port.mac}", actions)
+        for fixed in port.fixed_ips:
+            if is_ipv4(fixed.address):
+                match = f"arp,dl_vlan={vlan},arp_tpa={fixed.address},arp_op=1"
+                yield _flow(ARP, 1, match, _responder(port.mac, fixed.address))
+
+
+def _responder(mac: str, address: str) -> str:
+    """Turn an ARP request into the answer and send it back where it came from."""
+    hardware, protocol = int(mac.replace(":", ""), 16), int(IPv4Address(address))
+    return (
+        f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{mac}->eth_src,load:0x2->NXM_OF_ARP_OP[],"
+        "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],"
+        f"load:{hardware:#x}->NXM_NX_ARP_SHA[],load:{protocol:#x}->NXM_OF_ARP_SPA[],IN_PORT"
+    )

@@ -1,0 +1,235 @@
+"""The cloud as one node sees it: its ports, its networks, and who shares them. One pass serves all nodes.
+
+What does not belong here: any record of a node state; those are made by the other files of this package.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address, ip_network
+
+from ..plan.cloud import (
+    OWNER_DHCP,
+    OWNER_INSTANCE,
+    OWNER_ROUTER_GATEWAY,
+    TUNNEL_TYPES,
+    BridgeMapping,
+    Cloud,
+    FixedIp,
+    Instance,
+    Network,
+    Node,
+    Port,
+    Router,
+    Subnet,
+)
+from . import names
+
+
+class WiringError(ValueError):
+    """The resolved cloud contradicts itself; the message names the node and the network or port."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The cloud turned inside out. Every tuple is sorted, so that equal clouds give equal texts."""
+
+    cloud: Cloud
+    ports_of_node: Mapping[str, tuple[Port, ...]]
+    ports_of_network: Mapping[str, tuple[Port, ...]]
+    nodes_of_network: Mapping[str, frozenset[str]]
+    instances_of_node: Mapping[str, tuple[Instance, ...]]
+    instances_of_network: Mapping[str, tuple[Instance, ...]]
+    routers_of_node: Mapping[str, tuple[Router, ...]]
+    routed_subnets: frozenset[tuple[str, str]]  # (network, subnet) whose gateway address is a router's
+
+    @classmethod
+    def of(cls, cloud: Cloud) -> Index:
+        """Index ``cloud``; linear in its ports."""
+        ports = list(_all_ports(cloud))
+        by_node: dict[str, list[Port]] = defaultdict(list)
+        by_network: dict[str, list[Port]] = defaultdict(list)
+        for port in ports:
+            by_node[port.node].append(port)
+            by_network[port.network].append(port)
+        instances: dict[str, list[Instance]] = defaultdict(list)
+        on_network: dict[str, dict[str, Instance]] = defaultdict(dict)
+        for name in sorted(cloud.instances):
+            instance = cloud.instances[name]
+            instances[instance.node].append(instance)
+            for port in instance.ports:
+                on_network[port.network][name] = instance
+        routers: dict[str, list[Router]] = defaultdict(list)
+        for name in sorted(cloud.routers):
+            routers[cloud.routers[name].node].append(cloud.routers[name])
+        return cls(
+            cloud=cloud,
+            ports_of_node=_sorted_ports(by_node),
+            ports_of_network=_sorted_ports(by_network),
+            nodes_of_network={name: frozenset(one.node for one in found) for name, found in by_network.items()},
+            instances_of_node={name: tuple(found) for name, found in instances.items()},
+            instances_of_network={name: tuple(found.values()) for name, found in on_network.items()},
+            routers_of_node={name: tuple(found) for name, found in routers.items()},
+            routed_subnets=frozenset(_routed_subnets(cloud)),
+        )
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """What concerns one node."""
+
+    index: Index
+    node: Node
+
+    @property
+    def cloud(self) -> Cloud:
+        """The whole cloud."""
+        return self.index.cloud
+
+    @property
+    def carries_network(self) -> bool:
+        """Whether the node has bridges at all: a mere controller gets nothing of the network."""
+        return bool(self.node.roles & {"network", "compute"})
+
+    @property
+    def userspace(self) -> bool:
+        """Whether the node switches with Open vSwitch's userspace datapath."""
+        return self.node.datapath_type == "netdev"
+
+    @property
+    def offload(self) -> bool:
+        """Whether checksums may be left to the receiver: not on the userspace datapath, which never completes them."""
+        return not self.userspace
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports on this node, by id."""
+        return self.index.ports_of_node.get(self.node.name, ())
+
+    @cached_property
+    def instances(self) -> tuple[Instance, ...]:
+        """The instances on this node, by name."""
+        return self.index.instances_of_node.get(self.node.name, ())
+
+    @cached_property
+    def routers(self) -> tuple[Router, ...]:
+        """The routers on this node, by name."""
+        return self.index.routers_of_node.get(self.node.name, ())
+
+    @cached_property
+    def dhcp(self) -> tuple[tuple[Network, Port], ...]:
+        """The networks that this node serves by DHCP, with the port it does so from; by network name."""
+        ports = {port.network: port for port in self.ports if port.owner == OWNER_DHCP}
+        return tuple((self.cloud.networks[name], ports[name]) for name in sorted(ports))
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that have a port on this node, by name."""
+        return tuple(self.cloud.networks[name] for name in sorted({port.network for port in self.ports}))
+
+    @cached_property
+    def mappings(self) -> Mapping[str, BridgeMapping]:
+        """The node's provider bridges by physical network."""
+        return {one.physical_network: one for one in self.node.mappings}
+
+    def vlan(self, network: str) -> int:
+        """The VLAN of ``network`` on this node's br-int.
+
+        :raises WiringError: the network has a port here, but no VLAN.
+        """
+        vlan = self.node.local_vlans.get(network)
+        if vlan is None:
+            raise WiringError(f"node {self.node.name}: network {network} has a port here but no local VLAN")
+        return vlan
+
+    def peers(self, network: Network) -> tuple[Node, ...]:
+        """The other nodes with ports of ``network``, by name."""
+        others = self.index.nodes_of_network.get(network.name, frozenset()) - {self.node.name}
+        return tuple(self.cloud.nodes[name] for name in sorted(others))
+
+    @cached_property
+    def tunnelled(self) -> tuple[Network, ...]:
+        """This node's networks that go through tunnels, by name."""
+        return tuple(network for network in self.networks if network.type in TUNNEL_TYPES)
+
+    @cached_property
+    def tunnels(self) -> tuple[tuple[str, Node], ...]:
+        """(tunnel type, remote node), sorted: only towards nodes that share a network of that type."""
+        found = {(network.type, peer.name) for network in self.tunnelled for peer in self.peers(network)}
+        return tuple((kind, self.cloud.nodes[name]) for kind, name in sorted(found))
+
+    def remote_ports(self, network: Network) -> tuple[Port, ...]:
+        """The ports of ``network`` on other nodes, by id."""
+        ports = self.index.ports_of_network.get(network.name, ())
+        return tuple(port for port in ports if port.node != self.node.name)
+
+    def instance_of(self, port: Port) -> Instance | None:
+        """The instance that ``port`` belongs to, None for a router's or a DHCP port."""
+        return self.cloud.instances[port.device] if port.owner == OWNER_INSTANCE else None
+
+    def subnet(self, network: str, name: str) -> Subnet:
+        """A subnet by its name.
+
+        :raises WiringError: there is none.
+        """
+        for subnet in self.cloud.networks[network].subnets:
+            if subnet.name == name:
+                return subnet
+        raise WiringError(f"network {network}: a port has an address in subnet {name}, which the network lacks")
+
+    def with_prefix(self, port: Port) -> tuple[str, ...]:
+        """The port's addresses as ``ip/prefix``, in the port's order."""
+        return tuple(f"{one.address}/{_prefix(self.subnet(port.network, one.subnet))}" for one in port.fixed_ips)
+
+    def routed(self, port: Port, fixed: FixedIp) -> bool:
+        """Whether a router is the gateway of the subnet that ``fixed`` is in (and so serves its metadata)."""
+        return (port.network, fixed.subnet) in self.index.routed_subnets
+
+
+def is_ipv4(address: str) -> bool:
+    """Whether an address or CIDR is IPv4."""
+    return ":" not in address
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Whether ``address`` lies in ``cidr`` (False for another IP version)."""
+    return ip_address(address) in ip_network(cidr, strict=False)
+
+
+def port_device(port: Port) -> str:
+    """The device of a router's or DHCP port inside its namespace."""
+    if port.owner == OWNER_DHCP:
+        return names.dhcp_device(port)
+    return names.gateway_device(port) if port.owner == OWNER_ROUTER_GATEWAY else names.router_device(port)
+
+
+def _prefix(subnet: Subnet) -> str:
+    return subnet.cidr.partition("/")[2]
+
+
+def _all_ports(cloud: Cloud) -> Iterator[Port]:
+    for instance in cloud.instances.values():
+        yield from instance.ports
+    for ports in cloud.dhcp_ports.values():
+        yield from ports
+    for router in cloud.routers.values():
+        yield from router.interfaces
+        if router.gateway is not None:
+            yield router.gateway
+
+
+def _sorted_ports(groups: Mapping[str, list[Port]]) -> dict[str, tuple[Port, ...]]:
+    return {name: tuple(sorted(ports, key=lambda port: port.id)) for name, ports in groups.items()}
+
+
+def _routed_subnets(cloud: Cloud) -> Iterator[tuple[str, str]]:
+    """A subnet is routed when a router has its gateway address: another router on it is not who guests ask."""
+    for router in cloud.routers.values():
+        for port in router.interfaces:
+            gateways = {subnet.name: subnet.gateway_ip for subnet in cloud.networks[port.network].subnets}
+            for fixed in port.fixed_ips:
+                if gateways.get(fixed.subnet) == fixed.address:
+                    yield port.network, fixed.subnet

@@ -1,0 +1,99 @@
+"""A router's namespace: addresses, routes, kernel switches. NAT and filters: ``router_nft.py``; links: ``links.py``."""
+
+from __future__ import annotations
+
+from ..plan.cloud import Port, Router
+from ..state.l3 import Device, NamespaceConfig, Route
+from . import names
+from .node_view import NodeView, contains, is_ipv4
+
+LOOPBACK_MTU = 65536
+
+
+def router_l3(view: NodeView) -> list[NamespaceConfig]:
+    """The L3 configuration of every router on the node."""
+    return [_router(view, router) for router in view.routers]
+
+
+def _router(view: NodeView, router: Router) -> NamespaceConfig:
+    devices = [_device(view, names.router_device(port), port) for port in router.interfaces]
+    # The metadata proxy listens here; arp_ignore keeps the address from being answered for on any network.
+    devices.append(Device(name="lo", mtu=LOOPBACK_MTU, addresses=(f"{names.METADATA_ADDRESS}/32",)))
+    if router.gateway is not None:
+        floating = tuple(f"{one.address}/32" for one in router.floating_ips)
+        devices.append(_device(view, names.gateway_device(router.gateway), router.gateway, floating))
+    return NamespaceConfig(
+        name=names.router_netns(router),
+        devices=tuple(sorted(devices, key=lambda device: device.name)),
+        routes=tuple(_routes(view, router)),
+        sysctls=_sysctls(router),
+    )
+
+
+def _device(view: NodeView, name: str, port: Port, more: tuple[str, ...] = ()) -> Device:
+    return Device(
+        name=name,
+        mac=port.mac,
+        mtu=view.cloud.networks[port.network].mtu,
+        addresses=tuple(sorted({*view.with_prefix(port), *more})),
+        tx_checksum=view.offload,
+        announce=True,
+    )
+
+
+def _routes(view: NodeView, router: Router) -> list[Route]:
+    """The default route of each IP version by the external subnets' gateways, then the router's own routes."""
+    found: dict[str, Route] = {}
+    if router.gateway is not None:
+        device = names.gateway_device(router.gateway)
+        for fixed in router.gateway.fixed_ips:
+            via = view.subnet(router.gateway.network, fixed.subnet).gateway_ip
+            destination = "default" if is_ipv4(fixed.address) else "::/0"
+            if via and destination not in found:
+                found[destination] = Route(destination=destination, via=via, device=device)
+    for destination, via in router.routes:
+        name = "default" if destination == "0.0.0.0/0" else destination
+        found[name] = Route(destination=name, via=via, device=_towards(view, router, via))
+    return sorted(found.values(), key=lambda route: route.destination)
+
+
+def _towards(view: NodeView, router: Router, via: str) -> str:
+    """The device whose subnet holds the next hop; "" when none does (the kernel will refuse it, and say so)."""
+    ports = [(names.router_device(port), port) for port in router.interfaces]
+    if router.gateway is not None:
+        ports.append((names.gateway_device(router.gateway), router.gateway))
+    for device, port in ports:
+        if any(contains(view.subnet(port.network, one.subnet).cidr, via) for one in port.fixed_ips):
+            return device
+    return ""
+
+
+def _sysctls(router: Router) -> dict[str, str]:
+    """Below /proc/sys/net.
+
+    Reverse path: strict on the gateway, where nobody may claim an internal source; loose inside, where extra routes
+    may be asymmetric. No redirects: they would lead a guest around the NAT that its hairpin traffic needs.
+    """
+    found = {
+        "ipv4/ip_forward": "1",
+        "ipv4/conf/all/arp_announce": "2",
+        "ipv4/conf/all/arp_ignore": "1",
+        "ipv4/conf/all/rp_filter": "0",
+        "ipv4/conf/all/send_redirects": "0",
+        "netfilter/nf_conntrack_tcp_be_liberal": "1",
+    }
+    ports = [*router.interfaces, *([router.gateway] if router.gateway is not None else [])]
+    if any(not is_ipv4(one.address) for port in ports for one in port.fixed_ips):
+        found["ipv6/conf/all/forwarding"] = "1"
+    else:
+        found["ipv6/conf/all/disable_ipv6"] = "1"
+        found["ipv6/conf/default/disable_ipv6"] = "1"
+    for port in router.interfaces:
+        found |= _device_sysctls(names.router_device(port), rp_filter="2")
+    if router.gateway is not None:
+        found |= _device_sysctls(names.gateway_device(router.gateway), rp_filter="1")
+    return dict(sorted(found.items()))
+
+
+def _device_sysctls(device: str, rp_filter: str) -> dict[str, str]:
+    return {f"ipv4/conf/{device}/rp_filter": rp_filter, f"ipv4/conf/{device}/send_redirects": "0"}

@@ -1,0 +1,143 @@
+"""Commands in guests, by ssh from a namespace of this node that is on their network. For demonstrations and tests.
+
+The private key is never a file: ssh reads it from an anonymous file of this process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from headworks.system.process import ToolError, tool_path
+
+CONNECT_TIMEOUT_S = 10
+RETRY_AFTER_S = 1.0
+SSH_FAILED = 255
+QUIET = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
+         "IdentitiesOnly=yes", "PreferredAuthentications=publickey", f"ConnectTimeout={CONNECT_TIMEOUT_S}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach a guest: its address, from namespace ``netns`` ("" = the root's), as ``user``."""
+
+    address: str
+    netns: str = ""
+    user: str = "root"
+
+
+@dataclass(frozen=True)
+class GuestCommand:
+    """``command`` is for the shell of ``guest``. ``expect`` is a regular expression that its output must match
+    somewhere ("" = it must only succeed). ``name`` says what it shows."""
+
+    name: str
+    guest: Login
+    command: str
+    expect: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a command: ``ok``, the exit code (255: no connection), what it wrote, and of that the line that
+    was expected."""
+
+    name: str
+    ok: bool
+    rc: int = SSH_FAILED
+    shown: str = ""
+    stdout: str = ""
+    stderr: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As a dictionary."""
+        return asdict(self)
+
+
+def run_in_guests(
+    commands: Sequence[GuestCommand], key: str, *, wait_s: float = 0.0, timeout_s: float = 60.0
+) -> list[Answer]:
+    """Run the commands: those of one guest one after the other, the guests at the same time. Answers in their order.
+
+    :param key: the private key (the text of its file).
+    :param wait_s: how long a guest may take until it answers on ssh.
+    :param timeout_s: how long a command may take.
+    """
+    with _anonymous_file(key) as path:
+
+        def one_guest(batch: list[tuple[int, GuestCommand]]) -> list[tuple[int, Answer]]:
+            deadline, answers = time.monotonic() + wait_s, []
+            for position, command in batch:
+                answer = _ask(command, path, deadline, timeout_s)
+                if answer.rc != SSH_FAILED:
+                    deadline = 0.0  # It has answered: from now on a command may also end with this code by itself.
+                answers.append((position, answer))
+            return answers
+
+        ordered = sorted(enumerate(commands), key=lambda item: (item[1].guest.address, item[0]))
+        guests = [list(batch) for _, batch in groupby(ordered, key=lambda item: item[1].guest.address)]
+        with ThreadPoolExecutor(max_workers=max(len(guests), 1)) as pool:
+            found = [item for batch in pool.map(one_guest, guests) for item in batch]
+    return [answer for _, answer in sorted(found, key=lambda item: item[0])]
+
+
+def _ask(command: GuestCommand, key_path: str, deadline: float, timeout_s: float) -> Answer:
+    while True:
+        answer = _ssh(command, key_path, timeout_s)
+        if answer.rc != SSH_FAILED or time.monotonic() > deadline:
+            return answer
+        time.sleep(RETRY_AFTER_S)
+
+
+def _ssh(command: GuestCommand, key_path: str, timeout_s: float) -> Answer:
+    guest = command.guest
+    args = ["ip", "netns", "exec", guest.netns] if guest.netns else []
+    args += ["ssh", "-T", "-i", key_path, *_options(), f"{guest.user}@{guest.address}", command.command]
+    path = tool_path(args[0])
+    if path is None:
+        raise ToolError(f"{args[0]}: not installed on this node")
+    try:
+        done = subprocess.run(
+            [path, *args[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=timeout_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Answer(command.name, False, stderr=f"no answer within {timeout_s:.0f} s")
+    met = re.search(command.expect, done.stdout, re.MULTILINE) if done.returncode == 0 else None
+    return Answer(
+        command.name, met is not None, done.returncode, _line_of(met) if met else "", done.stdout, done.stderr
+    )
+
+
+def _line_of(met: re.Match[str]) -> str:
+    """The whole first line that a match is in."""
+    start = met.string.rfind("\n", 0, met.start()) + 1
+    return met.string[start:].partition("\n")[0].strip()
+
+
+def _options() -> Iterable[str]:
+    for option in QUIET:
+        yield from ("-o", option)
+
+
+@contextmanager
+def _anonymous_file(content: str) -> Iterator[str]:
+    """A path at which child processes can read ``content``, which is in memory only.
+
+    By this process's descriptor: ssh closes all that it inherits.
+    """
+    descriptor = os.memfd_create("key", os.MFD_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o600)  # ssh refuses a key that others may read
+        os.write(descriptor, content.rstrip("\n").encode() + b"\n")
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

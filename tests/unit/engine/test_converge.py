@@ -1,0 +1,139 @@
+"""The walk through the subsystems, with subsystems that live in a dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.subsystem import Change, Reading, Subsystem
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    value: int = 0
+
+
+class Box(Subsystem[Thing]):
+    """Keeps its things in ``world``; tells ``log`` what it is asked to do."""
+
+    record = Thing
+
+    def __init__(self, kind: str, log: list[str], *things: Thing, atomic: bool = False, deaf: bool = False) -> None:
+        super().__init__("cloud")
+        self.kind = kind  # type: ignore[misc]
+        self.atomic = atomic  # type: ignore[misc]
+        self.log = log
+        self.world = {one.name: one for one in things}
+        self.deaf = deaf
+        self.notes = [f"{kind} has a note"]
+
+    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
+        return Reading(dict(self.world), frozenset(self.world))
+
+    def apply(self, changes: Sequence[Change[Thing]]) -> None:
+        self.log += [f"{one.label}" for one in changes]
+        for change in changes:
+            if self.deaf:
+                continue
+            if change.after is None:
+                del self.world[change.name]
+            else:
+                self.world[change.name] = change.after
+
+
+def things(*names: str) -> dict[str, Thing]:
+    return {name: Thing(name) for name in names}
+
+
+def test_removals_go_backwards_and_additions_forwards() -> None:
+    log: list[str] = []
+    boxes = [Box("first", log, Thing("old")), Box("second", log, Thing("old"))]
+    converge([(box, things("new")) for box in boxes])
+    assert log == ["- second old", "- first old", "+ first new", "+ second new"]
+
+
+def test_an_atomic_subsystem_does_both_at_once_in_its_place() -> None:
+    log: list[str] = []
+    boxes = [Box("first", log, Thing("old")), Box("second", log, Thing("old"), atomic=True)]
+    converge([(box, things("new")) for box in boxes])
+    assert log == ["- first old", "+ first new", "+ second new", "- second old"]
+
+
+def test_the_result_lists_every_change_in_the_order_of_the_subsystems() -> None:
+    result = converge([(Box("box", [], Thing("b", 5), Thing("c")), things("a", "b"))])
+    assert [(one["verb"], one["name"]) for one in result.changes] == [("add", "a"), ("change", "b"), ("remove", "c")]
+    assert result.changes[1]["before"] == {"name": "b", "value": 5}
+    assert result.changes[1]["after"] == {"name": "b"}
+    assert result.notes == ["box has a note"]
+
+
+def test_check_mode_finds_the_same_and_touches_nothing() -> None:
+    log: list[str] = []
+    made = converge([(Box("box", [], Thing("old")), things("new"))])
+    checked = converge([(Box("box", log, Thing("old")), things("new"))], check=True)
+    assert checked.changes == made.changes
+    assert log == []
+
+
+def test_nothing_to_do_applies_nothing() -> None:
+    log: list[str] = []
+    result = converge([(Box("box", log, Thing("a")), things("a"))])
+    assert not result.changed
+    assert log == []
+
+
+def test_a_difference_that_remains_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConvergeError, match=r"box: 1 difference\(s\) remain .*\+ box new") as caught:
+        converge([(Box("box", [], deaf=True), things("new"))])
+    assert caught.value.result.changed
+
+
+@pytest.mark.parametrize("method", ["read", "apply"])
+def test_a_failure_names_the_subsystem_and_keeps_what_was_found(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = Box("good", []), Box("bad", [])
+
+    def broken(*_: object) -> None:
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(bad, method, broken)
+    with pytest.raises(ConvergeError, match=r"^bad: .*no such luck") as caught:
+        converge([(good, things("a")), (bad, things("a"))])
+    result: Result = caught.value.result
+    assert result.changes[0]["kind"] == "good"
+
+
+class Follower(Box):
+    """Loses all that it has when what comes before it changes, as a switch its flows."""
+
+    def __init__(self, log: list[str], leader: Box, *things: Thing) -> None:
+        super().__init__("follower", log, *things, atomic=True)
+        self.leader = leader
+
+    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
+        if self.leader.world["bridge"].value == 1:
+            self.world = {name: one for name, one in self.world.items() if one.value == 1}
+        return super().read(desired, scope)
+
+    def unsettled_by(self, made: Sequence[Change[object]]) -> bool:
+        return any(change.verb == "change" for change in made)
+
+
+def test_what_an_earlier_change_undoes_is_found_and_done_again_in_the_same_run() -> None:
+    log: list[str] = []
+    leader = Box("leader", log, Thing("bridge"))
+    follower = Follower(log, leader, Thing("flow"))
+    wanted = {"bridge": Thing("bridge", 1)}
+    converge([(leader, wanted), (follower, {"flow": Thing("flow"), "more": Thing("more", 1)})], verify=False)
+    assert log == ["~ leader bridge", "+ follower flow", "+ follower more"]
+
+
+def test_nothing_is_read_again_when_nothing_was_undone() -> None:
+    log: list[str] = []
+    leader = Box("leader", log)
+    follower = Follower(log, leader, Thing("flow"))
+    leader.world = {"bridge": Thing("bridge")}
+    converge([(leader, things("bridge", "new")), (follower, things("flow"))])
+    assert log == ["+ leader new"]

@@ -1,0 +1,126 @@
+"""What the modules of library/ share: one item or a list, and how a module ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from headworks.modules.items import STATE, Selected, finish, item_module, items, split
+from headworks.node.subsystem import Change, Reading, Subsystem
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    size: int = 1
+
+
+class Things(Subsystem[Thing]):
+    """A world with ``old`` (size 1) and ``foreign``; it notes what is applied."""
+
+    kind = "thing"
+    record = Thing
+
+    def __init__(self, owner: str | None = None) -> None:
+        super().__init__(owner)
+        self.world = {"old": Thing("old"), "foreign": Thing("foreign")}
+        self.notes = ["a note"]
+
+    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
+        return Reading(dict(self.world), frozenset(self.world))
+
+    def apply(self, changes: Sequence[Change[Thing]]) -> None:
+        for change in changes:
+            if change.after is None:
+                del self.world[change.name]
+            elif change.name == "broken":
+                raise OSError("cannot be made")
+            else:
+                self.world[change.name] = change.after
+
+
+class FakeModule:
+    """As much of AnsibleModule as the scaffold uses."""
+
+    def __init__(self, params: Mapping[str, Any], check: bool = False, diff: bool = True) -> None:
+        self.params = params
+        self.check_mode = check
+        self._diff = diff
+        self.answer: dict[str, Any] = {}
+
+    def exit_json(self, **answer: Any) -> None:
+        self.answer = answer
+        raise SystemExit(0)
+
+    def fail_json(self, **answer: Any) -> None:
+        self.answer = {"failed": True, **answer}
+        raise SystemExit(1)
+
+
+def end(module: FakeModule, things: Things) -> dict[str, Any]:
+    present, absent = split(Things, items(module, "things"))
+    with pytest.raises(SystemExit):
+        finish(module, [(things, present, absent)])
+    return module.answer
+
+
+def test_one_item_or_a_list_that_inherits_from_the_top() -> None:
+    one = FakeModule({"name": "a", "size": None, "state": None, "things": None})
+    assert items(one, "things") == [{"name": "a", "state": "present"}]
+    listed = [{"name": "a", "size": None, "state": None}, {"name": "b", "size": 3, "state": "present"}]
+    many = FakeModule({"name": None, "size": 2, "state": "absent", "things": listed, "timeout": 5})
+    assert items(many, "things", ["timeout"]) == [
+        {"name": "a", "size": 2, "state": "absent"},
+        {"name": "b", "size": 3, "state": "present"},
+    ]
+
+
+def test_a_module_makes_changes_and_removes_only_what_it_was_told() -> None:
+    things = Things()
+    listed = [{"name": "new"}, {"name": "old", "state": "absent"}, {"name": "never", "state": "absent"}]
+    answer = end(FakeModule({"name": None, "state": None, "things": listed}), things)
+    assert set(things.world) == {"new", "foreign"}
+    assert answer["changed"]
+    assert answer["changes"] == [
+        {"kind": "thing", "name": "new", "verb": "add"},
+        {"kind": "thing", "name": "old", "verb": "remove"},
+    ]
+    assert answer["notes"] == ["a note"]
+    assert answer["diff"][1]["before"] == '{\n  "name": "old"\n}\n'
+    assert answer["diff"][1]["after"] == ""
+
+
+def test_check_mode_tells_the_same_and_touches_nothing() -> None:
+    things = Things()
+    answer = end(FakeModule({"name": "new", "state": None, "things": None}, check=True, diff=False), things)
+    assert answer["changes"] == [{"kind": "thing", "name": "new", "verb": "add"}]
+    assert "diff" not in answer
+    assert set(things.world) == {"old", "foreign"}
+
+
+def test_a_failure_says_what_had_been_found_to_do() -> None:
+    answer = end(FakeModule({"name": "broken", "state": None, "things": None}), Things())
+    assert answer["failed"]
+    assert "thing: applying: cannot be made" in answer["msg"]
+    assert answer["changes"] == [{"kind": "thing", "name": "broken", "verb": "add"}]
+
+
+def test_others_are_not_seen_and_ownership_plays_no_part() -> None:
+    reading = Selected(Things(), {"foreign": Thing("foreign")}).read({"new": Thing("new")})
+    assert set(reading.objects) == {"foreign"}
+    assert reading.owned == {"foreign"}
+
+
+def test_the_options_of_an_item_stand_at_the_top_and_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("headworks.modules.items.AnsibleModule", lambda **given: seen.update(given))
+    item_module("things", {"name": {"type": "str"}, "size": {"type": "int"}}, common={"timeout": {"type": "int"}})
+    spec = seen["argument_spec"]
+    assert spec["things"]["options"]["name"] == {"type": "str", "required": True}
+    assert set(spec) == {"name", "size", "state", "timeout", "things"}
+    assert spec["state"] == STATE
+    assert seen["mutually_exclusive"] == [["name", "things"]]
+    assert seen["required_one_of"] == [["name", "things"]]
+    assert seen["supports_check_mode"] is True
