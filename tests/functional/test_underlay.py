@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.host.facts import nics
 from headworks.node.ovs.bridges import OvsBridgeSubsystem
 from headworks.node.underlay import nics as underlay
 from headworks.node.underlay import rollback
@@ -109,6 +110,16 @@ def test_addresses_and_routes_move_to_the_bridge_and_back(node: Node) -> None:
     assert pings(node.neighbour, f"{node.subnet}.1")
     assert f"nic-{node.nic}" not in sh("nft", "list", "ruleset")
     assert not (STORE / f"{node.nic}.json").exists()
+
+
+def test_the_nodes_facts_say_the_same_of_a_nic_in_a_bridge_but_for_the_bridge(node: Node) -> None:
+    before = nics()[node.nic]
+    assert before["bridge"] == ""
+    run(node, node.attachment())
+    after = nics()[node.nic]
+    assert after["bridge"] == node.bridge
+    assert sorted(after.pop("addresses")) == sorted(before.pop("addresses"))
+    assert after == {**before, "bridge": node.bridge}
 
 
 def test_next_to_nothing_is_lost_on_the_way(node: Node) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from headworks.node.host import facts
 
 
@@ -22,21 +28,67 @@ def test_a_device_that_is_not_kvm_does_not_count() -> None:
     assert facts.kvm_usable("/dev/does-not-exist") is False
 
 
-def test_a_nic_in_our_bridge_is_reported_with_its_addresses(monkeypatch) -> None:
-    links = """[
+LINKS = """[
       {"ifname": "lo", "link_type": "loopback", "mtu": 65536, "addr_info": []},
       {"ifname": "eth1", "link_type": "ether", "address": "02:00:00:00:00:01", "mtu": 1500, "addr_info": []},
       {"ifname": "tapx", "link_type": "ether", "group": "26743", "mtu": 1450, "addr_info": []},
       {"ifname": "br-phy", "link_type": "ether", "mtu": 1500, "linkinfo": {"info_kind": "tun"},
        "addr_info": [{"local": "10.92.0.21", "prefixlen": 24, "scope": "global"},
                      {"local": "fe80::1", "prefixlen": 64, "scope": "link"}]}]"""
-    rows = {
-        "Port": '{"data": [[["uuid", "p1"], ["map", [["headworks-nic", "eth1"]]]], [["uuid", "p2"], ["map", []]]]}',
-        "Bridge": '{"data": [["br-phy", ["set", [["uuid", "p1"], ["uuid", "p2"]]]]]}',
-    }
-    monkeypatch.setattr(facts, "run", lambda args, **_: links if args[0] == "ip" else rows[args[-1]])
-    monkeypatch.setattr(facts, "has_tool", lambda _: True)
-    monkeypatch.setattr(facts.Path, "exists", lambda _: True)
-    assert facts.nics() == {
-        "eth1": {"mac": "02:00:00:00:00:01", "mtu": 1500, "bridge": "br-phy", "addresses": ["10.92.0.21/24"]}
-    }
+
+BRIDGES = [{"name": "br-phy", "ports": ["set", [["uuid", "p1"], ["uuid", "p2"]]]}]
+PORTS = [
+    {"_uuid": ["uuid", "p1"], "external_ids": ["map", [["headworks-nic", "eth1"]]]},
+    {"_uuid": ["uuid", "p2"], "external_ids": ["map", []]},
+]
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.socket]:
+    """A listening socket in the place of ovsdb-server; ``ip`` prints ``LINKS``."""
+    monkeypatch.setattr(facts, "run", lambda args: LINKS if args[0] == "ip" else pytest.fail(f"a process: {args}"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "db.sock"))
+        listener.listen(1)
+        yield listener
+
+
+def endpoint_of(listener: socket.socket) -> str:
+    return f"unix:{listener.getsockname()}"
+
+
+def eth1(bridge: str, *addresses: str) -> dict[str, Any]:
+    return {"mac": "02:00:00:00:00:01", "mtu": 1500, "bridge": bridge, "addresses": list(addresses)}
+
+
+@pytest.mark.parametrize("ports", [BRIDGES[0]["ports"], ["uuid", "p1"]], ids=["two ports", "a bare set of one"])
+def test_a_nic_in_our_bridge_is_reported_with_its_addresses(database: socket.socket, ports: Any) -> None:
+    rows = {"Bridge": [{**BRIDGES[0], "ports": ports}], "Port": PORTS}
+
+    def answer() -> None:
+        connection, _ = database.accept()
+        with connection:
+            request = json.loads(connection.recv(1 << 16))
+            result = [{"rows": rows[one["table"]]} for one in request["params"][1:]]
+            connection.sendall(json.dumps({"id": request["id"], "result": result, "error": None}).encode())
+
+    server = threading.Thread(target=answer, daemon=True)
+    server.start()
+    assert facts.nics(endpoint_of(database)) == {"eth1": eth1("br-phy", "10.92.0.21/24")}
+    server.join(5)
+
+
+def test_a_database_that_does_not_answer_is_as_none(database: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "DATABASE_SECONDS", 0.05)
+    assert facts.nics(endpoint_of(database))["eth1"] == eth1("")
+
+
+def test_a_database_that_refuses_the_connection_is_as_none(database: socket.socket) -> None:
+    endpoint = endpoint_of(database)
+    database.close()
+    assert facts.nics(endpoint)["eth1"] == eth1("")
+
+
+@pytest.mark.usefixtures("database")
+def test_no_database_is_no_bridge(tmp_path: Path) -> None:
+    assert facts.nics(f"unix:{tmp_path}/none")["eth1"] == eth1("")

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ...state.links import GROUP
-from ...system.process import ToolError, has_tool, run
+from ...system.ovsdb import ENDPOINT, Ovsdb, OvsdbError, from_map, from_set, present, select
+from ...system.process import run
+from ..marks import NIC_MARK
 
 INSTANCES_PARENTS = ("/var/lib/headworks/instances", "/var/lib/headworks", "/var/lib")
 KVM_GET_API_VERSION = 0xAE00
 KVM_API_VERSION = 12
+DATABASE_SECONDS = 5.0
 
 
 def gather() -> dict[str, Any]:
@@ -73,9 +76,13 @@ def kvm_usable(path: str = "/dev/kvm") -> bool:
         os.close(descriptor)
 
 
-def nics() -> dict[str, dict[str, Any]]:
-    """The node's NICs. A NIC that is in a bridge of ours is reported with the bridge's addresses: they are its own."""
-    attached = _attached_nics()
+def nics(endpoint: str = ENDPOINT) -> dict[str, dict[str, Any]]:
+    """The node's NICs. A NIC that is in a bridge of ours is reported with the bridge's addresses, which were the NIC's
+    before it was attached.
+
+    :param endpoint: where the OVSDB server listens.
+    """
+    attached = _attached_nics(endpoint)
     bridges = set(attached.values())
     found: dict[str, dict[str, Any]] = {}
     addresses: dict[str, list[str]] = {}
@@ -98,35 +105,18 @@ def _is_nic(link: dict[str, Any]) -> bool:
     return link.get("linkinfo", {}).get("info_kind", "") not in {"tun", "openvswitch", "bridge", "ifb"}
 
 
-def _attached_nics() -> dict[str, str]:
-    """NIC → OVS bridge, for the NICs that ``underlay.py`` put there; empty without Open vSwitch."""
-    if not has_tool("ovs-vsctl") or not Path("/run/openvswitch/db.sock").exists():
+def _attached_nics(endpoint: str) -> dict[str, str]:
+    """NIC → OVS bridge, for the NICs that ``node/underlay`` attached; empty without Open vSwitch, and while its
+    database does not answer: a node must tell its other facts all the same."""
+    if not present(endpoint):
         return {}
     try:
-        ports = _rows("Port", "_uuid,external_ids")
-        bridges = _rows("Bridge", "name,ports")
-    except ToolError:
+        with Ovsdb(endpoint, timeout=DATABASE_SECONDS) as database:
+            bridges, ports = database.select(
+                [select("Bridge", ["name", "ports"]), select("Port", ["_uuid", "external_ids"])]
+            )
+    except OvsdbError:
         return {}
-    nic_of = {uuid: dict(ids)["headworks-nic"] for uuid, ids in ports if "headworks-nic" in dict(ids)}
-    return {
-        nic_of[uuid]: name
-        for name, members in bridges
-        for uuid in (members if isinstance(members, list) else [members])  # a set of one is written bare
-        if uuid in nic_of
-    }
-
-
-def _rows(table: str, columns: str) -> list[list[Any]]:
-    text = run(["ovs-vsctl", "--timeout=5", "--format=json", f"--columns={columns}", "list", table])
-    return [[_plain(value) for value in row] for row in json.loads(text)["data"]]
-
-
-def _plain(value: Any) -> Any:
-    """OVSDB's JSON notation (RFC 7047 section 5.1) to plain lists: sets and maps lose their tag, uuids become text."""
-    if isinstance(value, list) and len(value) == 2:
-        if value[0] == "uuid":
-            return value[1]
-        if value[0] in {"set", "map"}:
-            return [_plain(item) if value[0] == "set" else item for item in value[1]]
-    return value
-
+    bridge_of = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
+    nic_of = {row["_uuid"][1]: from_map(row["external_ids"]).get(NIC_MARK) for row in ports}
+    return {nic: bridge_of[uuid] for uuid, nic in nic_of.items() if nic and uuid in bridge_of}
