@@ -155,7 +155,7 @@ notes:
 """
 
 from ansible.module_utils.headworks.modules.items import finish, item_module, items
-from ansible.module_utils.headworks.modules.ovs.options import Node
+from ansible.module_utils.headworks.modules.ovs.options import SwitchRequest
 from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 OPTIONS = {
@@ -178,12 +178,12 @@ def main() -> None:
     wanted = items(module, "bridges", COMMON)
     try:
         names = {name for item in wanted for name in (item["bridge"], item.get("parent")) if name}
-        node = Node(names, module.params["database_socket"] or ENDPOINT, module.params["timeout"])
+        request = SwitchRequest(names, module.params["database_socket"] or ENDPOINT, module.params["timeout"])
         for item in wanted:
-            node.bridge(item)
+            request.add_bridge(item)
     except (RuntimeError, ValueError) as error:
         module.fail_json(msg=str(error))
-    finish(module, node.steps())
+    finish(module, request.steps())
 
 
 if __name__ == "__main__":

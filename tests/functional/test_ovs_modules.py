@@ -93,6 +93,12 @@ def test_set_of_a_bridge_is_compared_on_an_existing_one_too(made: str) -> None:
     assert column("bridge", made, "fail_mode") == "secure"
 
 
+def test_set_of_a_bridge_reaches_its_local_port_too(bridge: str) -> None:
+    words = f"interface {bridge} mtu_request=1400"
+    assert changed("ovs_bridge", bridge=bridge, datapath_type="netdev", set=words) == CHANGE
+    assert column("interface", bridge, "mtu_request") == 1400
+
+
 def test_a_fake_bridge_is_a_vlan_of_its_parent(made: str, bridge: str) -> None:
     fake = f"{bridge}f"
     assert changed("ovs_bridge", bridge=fake, parent=made, vlan=405, external_ids={"who": "me"}) == CHANGE

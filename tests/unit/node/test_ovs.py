@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from headworks.modules.ovs.columns import OvsColumn, parse_set
 from headworks.node.ovs.bridges import OvsBridgeSubsystem
 from headworks.node.ovs.ports import OvsPortSubsystem
 from headworks.node.ovs.rows import NOT_TAKEN_UP, bridge_of, port_of
@@ -138,22 +137,3 @@ def test_mutations_touch_only_the_keys_that_change() -> None:
         ["m", "insert", ["map", [["b", "9"], ["d", "4"]]]],
     ]
     assert map_mutations("m", {"a": "1"}, {"a": "1"}) == []
-
-
-def test_set_is_read_as_ovs_vsctl_reads_it() -> None:
-    assert parse_set('Interface eth0 options:remote_ip=192.0.2.1 external-ids:"a b"="c, d" type=vxlan') == [
-        OvsColumn("Interface", "eth0", "options", "remote_ip", "192.0.2.1"),
-        OvsColumn("Interface", "eth0", "external_ids", "a b", '"c, d"'),
-        OvsColumn("Interface", "eth0", "type", "", "vxlan"),
-    ]
-    assert parse_set("Interface eth6") == []
-    assert [one.name for one in parse_set("bridge br0 stp_enable=true -- set port p tag=5")] == [
-        "bridge br0 stp_enable",
-        "port p tag",
-    ]
-
-
-@pytest.mark.parametrize("text", ["Interface", "Interface eth0 type", 'Interface eth0 type="vx'])
-def test_a_set_that_cannot_be_read_is_refused_with_its_text(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^set: "):
-        parse_set(text)

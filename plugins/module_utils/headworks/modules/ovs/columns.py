@@ -1,13 +1,11 @@
-"""Any column of any OVSDB row, as ``ovs-vsctl set TABLE RECORD COLUMN[:KEY]=VALUE`` says it: read, compared, set.
+"""Single columns of OVSDB rows, for the columns that the records of bridges and ports have no field for
+(``stp_enable``, ``ofport_request``, a Port's ``other_config``): read, compared, set.
 
-Bridges and ports proper are ``ovs.py``; this is for what those records have no field for (``stp_enable``,
-``ofport_request``, a Port's ``other_config``).
+Bridges and ports are in ``node/ovs/``; how the option ``set`` is parsed is in ``set_option.py``.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -24,21 +22,17 @@ from ...system.ovsdb import (
     map_mutations,
     present,
     select,
-    to_map,
     to_set,
 )
 
-# A word is made of quoted parts and letters; a quote that is never closed is in no word.
-PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'])"""
-WORD_PART = re.compile(PART)
-WORD = re.compile(f"{PART}+")
-ASSIGNMENT = re.compile(r'([^:="]+)(?::("(?:[^"\\]|\\.)*"|[^=]*))?(=)(.*)', re.DOTALL)
+TRUE = ("true", "yes", "on", "1")
+FALSE = ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True)
 class OvsColumn:
-    """``column`` of the row of ``table`` that is named ``record`` (``.``: the only row); with ``key`` only that key of
-    a map. ``value`` is written as for ovs-vsctl: ``5``, ``true``, ``1,2,3``, ``{a=b,c="d e"}``."""
+    """``column`` of the row of ``table`` (Bridge, Port or Interface) that is named ``record``; with ``key`` only that
+    key of a map. ``value`` is text: ``5``, ``true``, ``1,2,3``, ``[]``."""
 
     table: str
     record: str
@@ -51,52 +45,15 @@ class OvsColumn:
         """``Interface eth0 options:remote_ip``."""
         return f"{self.table} {self.record} {self.column}" + (f":{self.key}" if self.key else "")
 
-
-def parse_set(text: str) -> list[OvsColumn]:
-    """The assignments of ``TABLE RECORD COLUMN[:KEY]=VALUE…``; several such, as on a command line of ovs-vsctl, are
-    separated by ``-- set``. A text without assignments is allowed, and nothing.
-
-    :raises ValueError: the text is not of that form.
-    """
-    columns = []
-    for words in _commands(text):
-        if len(words) < 2:
-            raise ValueError(f"set: {text!r}: must be TABLE RECORD COLUMN[:KEY]=VALUE")
-        table, record = words[:2]
-        for word in words[2:]:
-            column, key, equals, value = _assigned(word)
-            if not equals or not re.fullmatch(r"[A-Za-z_-]+", column):
-                raise ValueError(f"set: {word!r}: must be COLUMN[:KEY]=VALUE")
-            columns.append(OvsColumn(table, record, column.replace("-", "_"), _unquote(key), value))
-    return columns
-
-
-def _assigned(word: str) -> tuple[str, str, str, str]:
-    """``COLUMN[:KEY]=VALUE`` as column, key, ``=`` and value; a quoted key may have any letter."""
-    found = ASSIGNMENT.fullmatch(word)
-    return (found[1], found[2] or "", found[3], found[4]) if found else (word, "", "", "")
-
-
-def _commands(text: str) -> list[list[str]]:
-    """Words by command. Blanks separate words, but not within quotes; double quotes are OVSDB's own and stay."""
-    words = [WORD_PART.sub(_without_shell_quotes, word) for word in WORD.findall(text)]
-    if re.search(r"[\"']", WORD.sub("", text)):
-        raise ValueError(f"set: {text!r}: a quote is not closed")
-    commands: list[list[str]] = [[]]
-    for word in words:
-        if word == "--":
-            commands.append([])
-        elif word != "set" or commands[-1] or len(commands) == 1:
-            commands[-1].append(word)
-    return [one for one in commands if one]
-
-
-def _without_shell_quotes(part: re.Match[str]) -> str:
-    return part[0][1:-1] if part[0].startswith("'") else part[0]
+    def parts(self) -> list[str]:
+        """The members of a set: ``1,2,3`` or ``[1, 2, 3]``; none in ``[]`` and in an empty value."""
+        value = self.value.strip()
+        inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return [part.strip() for part in inner.split(",") if part.strip()]
 
 
 class OvsColumnSubsystem(Subsystem[OvsColumn]):
-    """Single columns. There is nothing to own: a column is set, never removed."""
+    """Single columns. Nothing is owned here: a column is set, never removed."""
 
     kind: ClassVar[str] = "ovs_column"
     record: ClassVar[type] = OvsColumn
@@ -107,22 +64,22 @@ class OvsColumnSubsystem(Subsystem[OvsColumn]):
         self.seconds = seconds
 
     def read(self, desired: Mapping[str, OvsColumn], scope: frozenset[str] | None = None) -> Reading[OvsColumn]:
-        """The columns whose row exists; one that is as desired is the very same object."""
+        """The desired columns whose row exists. A column whose value is as desired is the desired object itself."""
         if not desired or not present(self.endpoint):
             return Reading()
         with Ovsdb(self.endpoint) as database:
             schema = database.schema()["tables"]
             found = {}
-            for name, one in desired.items():
-                kind, row = _row(database, schema, one)
+            for name, column in desired.items():
+                kind, row = _read_row(database, schema, column)
                 if row is not None:
-                    is_now = _decode(row[one.column], one.key)
-                    same = is_now == _parse(one, kind)
-                    found[name] = one if same else replace(one, value=_text(is_now))
+                    actual = _decode(row[column.column], column.key)
+                    same = actual == _parse(column, kind)
+                    found[name] = column if same else replace(column, value=_as_text(actual))
         return Reading(found)
 
     def apply(self, changes: Sequence[Change[OvsColumn]]) -> None:
-        """All in one transaction, then wait for ovs-vswitchd.
+        """Set all columns in one transaction, then wait for ovs-vswitchd.
 
         :raises OvsdbError: a row does not exist, or a value is not of its column's type.
         """
@@ -131,90 +88,53 @@ class OvsColumnSubsystem(Subsystem[OvsColumn]):
             schema = database.schema()["tables"]
             for change in changes:
                 assert change.after is not None
-                operations.append(_assignment(database, schema, change.after))
+                operations.append(_operation(database, schema, change.after))
             database.commit(operations, self.seconds)
 
 
-def _row(database: Ovsdb, schema: Mapping[str, Any], one: OvsColumn) -> tuple[Any, dict[str, Any] | None]:
-    """The column's type, and the row (``_uuid`` and the column)."""
-    table = _table(schema, one)
-    columns = schema[table]["columns"]
-    if one.column not in columns:
-        raise OvsdbError(f"set {one.name}: table {table} has no column {one.column}")
-    if one.record == ".":
-        where = []
-    elif re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one.record):
-        where = by_uuid(one.record)
-    elif "name" in columns:
-        where = [["name", "==", _unquote(one.record)]]
-    else:
-        raise OvsdbError(f"set {one.name}: rows of table {table} have no name: give the UUID or .")
-    (rows,) = database.select([select(table, ["_uuid", one.column], where)])
-    return columns[one.column]["type"], rows[0] if len(rows) == 1 else None
+def _read_row(database: Ovsdb, schema: Mapping[str, Any], column: OvsColumn) -> tuple[Any, dict[str, Any] | None]:
+    """The column's type in the schema, and the row (``_uuid`` and the column), or None if there is no such row."""
+    columns = schema[column.table]["columns"]
+    if column.column not in columns:
+        raise OvsdbError(f"set {column.name}: table {column.table} has no column {column.column}")
+    where = [["name", "==", column.record]]
+    (rows,) = database.select([select(column.table, ["_uuid", column.column], where)])
+    return columns[column.column]["type"], rows[0] if rows else None
 
 
-def _table(schema: Mapping[str, Any], one: OvsColumn) -> str:
-    """The table's full name: case does not matter, and an unambiguous beginning will do, as for ovs-vsctl."""
-    wanted = one.table.lower().replace("-", "_")
-    exact = [name for name in schema if name.lower() == wanted]
-    found = exact or [name for name in schema if name.lower().startswith(wanted)]
-    if len(found) != 1:
-        raise OvsdbError(f"set {one.name}: {'no' if not found else 'more than one'} table is called {one.table}")
-    return found[0]
-
-
-def _assignment(database: Ovsdb, schema: Mapping[str, Any], one: OvsColumn) -> Operation:
-    table = _table(schema, one)
-    kind, row = _row(database, schema, one)
+def _operation(database: Ovsdb, schema: Mapping[str, Any], column: OvsColumn) -> Operation:
+    """The OVSDB operation that sets the column."""
+    kind, row = _read_row(database, schema, column)
     if row is None:
-        raise OvsdbError(f"set {one.name}: there is no such row")
-    operation: Operation = {"table": table, "where": by_uuid(row["_uuid"][1])}
-    value = _parse(one, kind)
-    if one.key:
-        before = {key: item for key, item in from_map(row[one.column]).items() if key == one.key}
-        return {**operation, "op": "mutate", "mutations": map_mutations(one.column, before, {one.key: value})}
-    encoded = to_map(value) if isinstance(value, dict) else to_set(value)
-    return {**operation, "op": "update", "row": {one.column: encoded}}
+        raise OvsdbError(f"set {column.name}: there is no such row")
+    operation: Operation = {"table": column.table, "where": by_uuid(row["_uuid"][1])}
+    value = _parse(column, kind)
+    if column.key:
+        before = {key: item for key, item in from_map(row[column.column]).items() if key == column.key}
+        return {**operation, "op": "mutate", "mutations": map_mutations(column.column, before, {column.key: value})}
+    return {**operation, "op": "update", "row": {column.column: to_set(value)}}
 
 
 def _decode(value: Any, key: str) -> Any:
-    """A column's value for comparison: a dict, or a sorted list; of one key its value, None if it is not there."""
-    if isinstance(value, list) and value and value[0] == "map":
-        mapping = from_map(value)
-        return mapping.get(key) if key else mapping
-    return sorted(from_set(value))
+    """A column's value for comparison: a sorted list, or with ``key`` that key's value (None if the map lacks it)."""
+    return from_map(value).get(key) if key else sorted(from_set(value))
 
 
-def _parse(one: OvsColumn, kind: Any) -> Any:
-    """``one.value`` in the form of ``_decode``."""
+def _parse(column: OvsColumn, kind: Any) -> Any:
+    """``column.value`` in the form of ``_decode``. ``kind`` is the column's type in OVSDB's schema."""
     if isinstance(kind, str):
-        return [_atom(one, one.value, kind)]
-    if "value" in kind:
-        if one.key:
-            return _atom(one, one.value, kind["value"])
-        pairs = (piece.partition("=") for piece in _pieces(one.value))
-        return {_unquote(key): _atom(one, value, kind["value"]) for key, _, value in pairs}
-    if one.key:
-        raise OvsdbError(f"set {one.name}: column {one.column} has no keys")
-    return sorted(_atom(one, piece, kind["key"]) for piece in _pieces(one.value))
+        kind = {"key": kind}
+    if ("value" in kind) != bool(column.key):
+        form = "COLUMN:KEY=VALUE" if "value" in kind else "COLUMN=VALUE"
+        raise OvsdbError(f"set {column.name}={column.value}: must be {form}")
+    if column.key:
+        return _parse_atom(column, column.value, kind["value"])
+    single = kind.get("min", 1) == kind.get("max", 1) == 1
+    texts = [column.value] if single else column.parts()
+    return sorted(_parse_atom(column, text, kind["key"]) for text in texts)
 
 
-def _pieces(text: str) -> list[str]:
-    """``{a=b,c="d,e"}``, ``[1,2]`` or ``1,2`` at its commas."""
-    inner = text.strip()
-    if inner[:1] in ("{", "[") and inner[-1:] in ("}", "]"):
-        inner = inner[1:-1]
-    pieces, current = [], ""
-    for part in re.findall(r'"(?:[^"\\]|\\.)*"|,|[^",]+', inner):
-        if part == ",":
-            pieces.append(current.strip())
-            current = ""
-        else:
-            current += part
-    return [piece for piece in [*pieces, current.strip()] if piece]
-
-
-def _atom(one: OvsColumn, text: str, kind: Any) -> Any:
+def _parse_atom(column: OvsColumn, text: str, kind: Any) -> Any:
     name = kind if isinstance(kind, str) else kind["type"]
     try:
         if name == "integer":
@@ -222,23 +142,19 @@ def _atom(one: OvsColumn, text: str, kind: Any) -> Any:
         if name == "real":
             return float(text)
     except ValueError as error:
-        raise OvsdbError(f"set {one.name}: {text!r} is not of type {name}") from error
+        raise OvsdbError(f"set {column.name}: {text!r} is not of type {name}") from error
     if name == "boolean":
-        if text.lower() not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
-            raise OvsdbError(f"set {one.name}: {text!r} is not of type boolean")
-        return text.lower() in ("true", "yes", "on", "1")
+        if text.lower() not in TRUE + FALSE:
+            raise OvsdbError(f"set {column.name}: {text!r} is not of type boolean")
+        return text.lower() in TRUE
     if name == "uuid":
-        raise OvsdbError(f"set {one.name}: references to other rows are not supported")
-    return _unquote(text)
+        raise OvsdbError(f"set {column.name}: references to other rows are not supported")
+    return text
 
 
-def _unquote(text: str) -> str:
-    return str(json.loads(text)) if len(text) > 1 and text[0] == text[-1] == '"' else text
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}={item}" for key, item in sorted(value.items())) + "}"
+def _as_text(value: Any) -> str:
     if isinstance(value, list):
-        return ",".join(_text(one) for one in value)
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return ",".join(_as_text(member) for member in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
