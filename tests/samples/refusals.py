@@ -1,4 +1,4 @@
-"""S1 with one thing wrong, and what is said about it: the tools of the tests of bad input."""
+"""Scenario S1 with a change, and the messages that refuse it: helpers for the tests of invalid input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Change = Callable[[Cloud], object]
 
 
 def messages_about(change: Change, **options: Any) -> list[str]:
-    """What is said about S1 with a change; facts are those of the inventory before it."""
+    """The messages that refuse S1 with ``change``; none if it is accepted. The facts are those of S1 itself."""
     inventory = s1()
     facts = facts_of(inventory)
     change(inventory)
@@ -26,7 +26,7 @@ def messages_about(change: Change, **options: Any) -> list[str]:
 
 
 def put(path: str, value: Any) -> Change:
-    """A change that sets one thing, at a path (parts joined by ``|``)."""
+    """A change that sets the value at a path (parts joined by ``|``)."""
 
     def change(inventory: dict[str, Any]) -> None:
         *parents, last = path.split("|")
@@ -39,30 +39,30 @@ def put(path: str, value: Any) -> Change:
 
 
 def all_of(*changes: Change) -> Change:
-    """Several changes as one."""
+    """A change that makes several changes."""
 
-    def change(inventory: Cloud) -> None:
-        for one in changes:
-            one(inventory)
+    def change_all(inventory: Cloud) -> None:
+        for change in changes:
+            change(inventory)
 
-    return change
+    return change_all
 
 
 def in_cloud(path: str, value: Any) -> Change:
-    """Sets a ``cloud_`` variable, or something in it."""
+    """A change that sets a ``cloud_`` variable, or a value in it."""
     return put(f"cloud|cloud_{path}", value)
 
 
 def in_vm(name: str, variable: str, value: Any) -> Change:
-    """Sets an ``instance_`` variable."""
+    """A change that sets an ``instance_`` variable."""
     return put(f"instances|{name}|vars|instance_{variable}", value)
 
 
 def in_node(name: str, variable: str, value: Any) -> Change:
-    """Sets a ``node_`` variable."""
+    """A change that sets a ``node_`` variable."""
     return put(f"nodes|{name}|vars|node_{variable}", value)
 
 
 def nic_of_vm2(**nic: Any) -> Change:
-    """Sets fields of vm2's NIC on ``internal``."""
+    """A change that sets fields of vm2's NIC on ``internal``."""
     return in_vm("vm2", "networks", [{"network": "internal", **nic}])

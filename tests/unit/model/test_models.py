@@ -1,4 +1,4 @@
-"""The models take all that the design names, fill in OpenStack's defaults, and say what is wrong in their own words."""
+"""The models accept every documented variable, fill in OpenStack's defaults, and refuse invalid values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parsed(cloud: dict[str, Any] | None = None, **others: Any) -> Inventory:
     return parse({"cloud": {"cloud_name": "c", **(cloud or {})}, "nodes": {}, "instances": {}, **others})
 
 
-def test_everything_that_the_design_names_is_accepted_and_resolved() -> None:
+def test_an_inventory_with_every_documented_variable_is_accepted_and_resolved() -> None:
     inventory = everything()
     cloud = resolve(inventory, None, facts_of(inventory)).cloud
     assert cloud.instances["vm1"].ports[0].fixed_ips[0].address == "10.18.0.10"
@@ -38,7 +38,7 @@ def test_defaults_are_openstacks() -> None:
     assert settings.enabled
 
 
-def test_a_gateway_can_be_none() -> None:
+def test_a_subnet_with_gateway_ip_null_has_no_gateway() -> None:
     subnets = {
         "unset": {"cidr": "10.0.0.0/24"},
         "null": {"cidr": "10.0.1.0/24", "gateway_ip": None},
@@ -46,10 +46,10 @@ def test_a_gateway_can_be_none() -> None:
         "tiny": {"cidr": "10.0.3.0/31"},
     }
     network = parsed({"cloud_networks": {"n": {"subnets": subnets}}}).cloud.networks["n"]
-    assert [network.subnets[one].gateway for one in subnets] == ["10.0.0.1", "", "", ""]
+    assert [network.subnets[name].gateway for name in subnets] == ["10.0.0.1", "", "", ""]
 
 
-def test_null_is_as_good_as_empty() -> None:
+def test_null_means_empty() -> None:
     inventory = parsed({"cloud_networks": None, "cloud_routers": {"r": {"interfaces": None}}, "cloud_projects": None})
     assert inventory.cloud.networks == {}
     assert inventory.cloud.routers["r"].interfaces == []
@@ -58,14 +58,14 @@ def test_null_is_as_good_as_empty() -> None:
 def test_addresses_and_macs_are_normalised() -> None:
     nic = {"network": "n", "address": "2001:DB8::0001", "mac": "FA-16-3E-AA-BB-CC"}
     vm = {"vars": {"instance_flavor": "f", "instance_image": "i", "instance_networks": [nic]}}
-    found = parsed(instances={"vm": vm}).instances["vm"].networks[0]
-    assert (found.address, found.mac) == ("2001:db8::1", "fa:16:3e:aa:bb:cc")
+    parsed_nic = parsed(instances={"vm": vm}).instances["vm"].networks[0]
+    assert (parsed_nic.address, parsed_nic.mac) == ("2001:db8::1", "fa:16:3e:aa:bb:cc")
 
 
 def test_absent_instances_are_left_out() -> None:
     vm = {"vars": {"instance_flavor": "f", "instance_image": "i", "instance_state": "absent"}}
-    found = parsed(instances={"vm": vm})
-    assert (dict(found.instances), found.absent) == ({}, frozenset({"vm"}))
+    inventory = parsed(instances={"vm": vm})
+    assert (dict(inventory.instances), inventory.absent) == ({}, frozenset({"vm"}))
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_absent_instances_are_left_out() -> None:
         ({"direction": "in"}, "must be 'ingress' or 'egress'"),
     ],
 )
-def test_a_bad_rule_of_a_security_group_is_refused(rule: dict[str, Any], expected: str) -> None:
-    said = messages_about(in_cloud("security_groups", {"web": {"rules": [rule]}}))
-    assert len(said) == 1
-    assert said[0].startswith("cloud_security_groups.web.rules.0")
-    assert expected in said[0]
+def test_an_invalid_rule_of_a_security_group_is_refused(rule: dict[str, Any], expected: str) -> None:
+    messages = messages_about(in_cloud("security_groups", {"web": {"rules": [rule]}}))
+    assert len(messages) == 1
+    assert messages[0].startswith("cloud_security_groups.web.rules.0")
+    assert expected in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_a_bad_rule_of_a_security_group_is_refused(rule: dict[str, Any], expecte
         ("keypairs|k", "hello", "must be a public ssh key on one line"),
     ],
 )
-def test_a_bad_value_is_refused_in_plain_words(path: str, value: Any, expected: str) -> None:
-    said = messages_about(in_cloud(path, value))
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_an_invalid_value_is_refused_with_its_key_and_the_rule(path: str, value: Any, expected: str) -> None:
+    messages = messages_about(in_cloud(path, value))
+    assert len(messages) == 1, messages
+    assert expected in messages[0]
 
 
-def test_a_missing_cloud_name_is_said_without_a_value() -> None:
+def test_the_message_about_a_missing_cloud_name_shows_no_value() -> None:
     inventory = s1()
     del inventory["cloud"]["cloud_name"]
     with pytest.raises(PlanError) as error:

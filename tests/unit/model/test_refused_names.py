@@ -1,4 +1,4 @@
-"""Names that could break out of a file or a command, and misspelt keys, are refused with one message."""
+"""Names that could escape from a path or a command, and misspelt keys, are refused with a message each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from refusals import Change, all_of, in_cloud, in_node, in_vm, messages_about, n
 INTERNAL = "networks|internal|subnets|internal"
 
 ONE_MESSAGE = {
-    # Names that could break out
+    # Names that could escape
     "instance named like a command": (
         put("instances|vm1;reboot", instance()),
         "instances.vm1;reboot: 'vm1;reboot': must be",
@@ -46,12 +46,13 @@ ONE_MESSAGE = {
         in_vm("vm2", "metadata", {"role": "a\nb"}),
         "instance_metadata.role: 'a\\nb': must be one line",
     ),
-    "MAC taken twice": (
+    "MAC declared twice": (
         all_of(
             nic_of_vm2(mac="fa:16:3e:00:00:01"),
             in_vm("vm1", "networks", [{"network": "internal", "mac": "FA-16-3E-00-00-01"}]),
         ),
-        "instances.vm2.instance_networks.0.mac: 'fa:16:3e:00:00:01': is also that of instances.vm1.instance_networks.0",
+        "instances.vm2.instance_networks.0.mac: 'fa:16:3e:00:00:01': is also the MAC of "
+        "instances.vm1.instance_networks.0",
     ),
     "multicast MAC": (nic_of_vm2(mac="01:00:5e:00:00:01"), "must be a unicast MAC address"),
     # Misspelt
@@ -79,7 +80,7 @@ ONE_MESSAGE = {
         put("instances|vm9", {"vars": {"instance_image": "nano"}}),
         "instances.vm9.instance_flavor: is required",
     ),
-    "a truth value for a number": (
+    "a boolean for a number": (
         in_cloud("flavors|m1.nano|vcpus", True),
         "cloud_flavors.m1.nano.vcpus: True: must be a number",
     ),
@@ -91,7 +92,7 @@ ONE_MESSAGE = {
 
 
 @pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
-def test_a_bad_name_or_misspelt_key_is_refused(change: Change, expected: str) -> None:
-    said = messages_about(change)
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_an_invalid_name_or_misspelt_key_is_refused(change: Change, expected: str) -> None:
+    messages = messages_about(change)
+    assert len(messages) == 1, messages
+    assert expected in messages[0]

@@ -1,4 +1,4 @@
-"""Whatever an operator writes, the answer is a plan or a refusal with printable messages; never a crash."""
+"""Any inventory gives either a plan or a refusal with printable messages, never another exception."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def _spoil(inventory: dict[str, Any], path: tuple[Any, ...], dice: random.Random
             case _:
                 here[path[-1]] = dice.choice(JUNK)
     except (KeyError, IndexError, TypeError):
-        pass  # an earlier spoiling took the place away
+        pass  # an earlier change removed this place
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_junk_is_refused_in_printable_words(seed: int) -> None:
+def test_junk_is_planned_or_refused_with_printable_messages(seed: int) -> None:
     dice = random.Random(seed)
     facts = facts_of(everything())
     before = resolve(everything(), None, facts).allocations.dump()
-    # What stands for an operator's own words: variables, and what is in them.
+    # Spoil only what an operator writes: variables and their contents.
     places = [
         path
         for path in _paths(everything())
@@ -72,4 +72,4 @@ def test_junk_is_refused_in_printable_words(seed: int) -> None:
             messages += error.messages
     assert planned
     assert len(messages) > 100
-    assert [one for one in messages if not one.replace("\n", "").isprintable()] == []
+    assert [message for message in messages if not message.replace("\n", "").isprintable()] == []

@@ -1,4 +1,4 @@
-"""What may be written but is not acted on yet is said aloud."""
+"""Settings that headworks does not act on yet are warned of, or refused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def warnings_of(key: str, value: object) -> str:
     return "\n".join(resolve(inventory, None, facts_of(inventory)).warnings)
 
 
-def test_a_plain_cloud_is_not_warned_of() -> None:
+def test_a_cloud_without_pending_settings_has_no_warning() -> None:
     inventory = s1()
-    assert [one for one in resolve(inventory, None, facts_of(inventory)).warnings if "not acted on" in one] == []
+    warnings = resolve(inventory, None, facts_of(inventory)).warnings
+    assert [warning for warning in warnings if "not acted on" in warning] == []
 
 
 def test_security_groups_are_checked_and_not_enforced() -> None:
@@ -35,6 +36,6 @@ def test_ipv6_subnets_get_no_router_advertisements() -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("cloud_l2_mechanism", "linuxbridge"), ("cloud_firewall_driver", "iptables_hybrid")]
 )
-def test_another_mechanism_is_refused_rather_than_replaced(key: str, value: str) -> None:
+def test_an_unavailable_mechanism_is_refused_and_not_replaced_by_another(key: str, value: str) -> None:
     with pytest.raises(PlanError, match=f"{key}: '{value}': is not available yet"):
         warnings_of(key, value)

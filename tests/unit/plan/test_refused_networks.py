@@ -1,4 +1,4 @@
-"""Bad networks, subnets and addresses are refused with one message of key, value and rule."""
+"""Invalid networks, subnets and addresses are refused with a message that names key, value and rule."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ ONE_MESSAGE = {
         "instances.vm2.instance_networks.0.address: '10.19.0.5': must lie within its subnet of network internal "
         "(internal 10.18.0.0/24)",
     ),
-    "address taken twice": (
+    "address declared twice": (
         all_of(
             nic_of_vm2(address="10.18.0.9"),
             in_vm("vm1", "networks", [{"network": "internal", "address": "10.18.0.9"}]),
         ),
-        "instances.vm2.instance_networks.0.address: '10.18.0.9': is taken twice: it is also that of "
+        "instances.vm2.instance_networks.0.address: '10.18.0.9': is declared twice: it is also the address of "
         "instance/vm1/internal",
     ),
     "address of the gateway": (nic_of_vm2(address="10.18.0.1"), "'10.18.0.1': is the gateway of subnet internal"),
-    "network's own address": (
+    "network address": (
         nic_of_vm2(address="10.18.0.0"),
-        "'10.18.0.0': is the network's own or the broadcast address",
+        "'10.18.0.0': is the network address or the broadcast address",
     ),
     "broadcast address": (
         nic_of_vm2(address="10.18.0.255"),
-        "'10.18.0.255': is the network's own or the broadcast address",
+        "'10.18.0.255': is the network address or the broadcast address",
     ),
     "address of another IP version": (nic_of_vm2(address="fd00::5"), "'fd00::5': "),
-    "no address at all": (nic_of_vm2(address="10.18.0.999"), "must be an IP address"),
+    "malformed address": (nic_of_vm2(address="10.18.0.999"), "must be an IP address"),
     "gateway outside its subnet": (
         in_cloud(f"{INTERNAL}|gateway_ip", "10.19.0.1"),
         "cloud_networks.internal.subnets.internal.gateway_ip: '10.19.0.1': must lie within the subnet, 10.18.0.0/24",
@@ -60,11 +60,11 @@ ONE_MESSAGE = {
         in_cloud(f"{INTERNAL}|allocation_pools", [{"start": "10.18.0.10", "end": "10.18.1.20"}]),
         "cloud_networks.internal.subnets.internal.allocation_pools.0.end: '10.18.1.20': must lie within the subnet",
     ),
-    "pool upside down": (
+    "pool that ends below its start": (
         in_cloud(f"{INTERNAL}|allocation_pools", [{"start": "10.18.0.20", "end": "10.18.0.10"}]),
         "its start must not be above its end",
     ),
-    "pool with the gateway in it": (
+    "pool that contains the gateway": (
         in_cloud(f"{INTERNAL}|allocation_pools", [{"start": "10.18.0.1", "end": "10.18.0.10"}]),
         "must not contain the subnet's gateway, 10.18.0.1",
     ),
@@ -101,26 +101,30 @@ ONE_MESSAGE = {
         ),
         "cloud_networks.v.segmentation_id: 3000: must be within cloud_vlan_ranges.physnet1, 2000:2999, 3500:3500",
     ),
-    "VLAN that is none": (
+    "VLAN above 4094": (
         in_cloud("networks|v", {**VLAN, "segmentation_id": 4095}),
         "4095: must be a VLAN between 1 and 4094",
     ),
     "VLAN without ranges": (
         in_cloud("networks|v", VLAN),
-        "cloud_networks.v.segmentation_id: None: give one, or say in cloud_vlan_ranges.physnet1 which are free",
+        "cloud_networks.v.segmentation_id: None: is required, unless cloud_vlan_ranges.physnet1 declares a range",
     ),
-    "VLAN range that is none": (in_cloud("vlan_ranges", {"physnet1": ["0:4095"]}), "must be VLANs between 1 and 4094"),
+    "VLAN range beyond 1 to 4094": (
+        in_cloud("vlan_ranges", {"physnet1": ["0:4095"]}),
+        "must be VLANs between 1 and 4094",
+    ),
     "VLAN network without physical network": (
         in_cloud("networks|v", {"type": "vlan"}),
         "cloud_networks.v.physical_network: None: is required for a network of type vlan",
     ),
-    "VLAN taken twice": (
+    "VLAN declared twice": (
         all_of(
             in_cloud("vlan_ranges", {"physnet1": ["2000:2999"]}),
             in_cloud("networks|v", {**VLAN, "segmentation_id": 2000}),
             in_cloud("networks|w", {**VLAN, "segmentation_id": 2000}),
         ),
-        "cloud_networks.w.segmentation_id: 2000: is also that of network v; it must be unique within vlan on physnet1",
+        "cloud_networks.w.segmentation_id: 2000: is also the id of network v; "
+        "it must be unique within vlan on physnet1",
     ),
     "tunnel id out of range": (
         all_of(
@@ -129,12 +133,12 @@ ONE_MESSAGE = {
         ),
         "cloud_networks.internal.segmentation_id: 1001: must be within cloud_tunnel_id_range, 1:1000",
     ),
-    "tunnel id taken twice": (
+    "tunnel id declared twice": (
         all_of(
             in_cloud("networks|internal|segmentation_id", 7),
             in_cloud("networks|internal2|segmentation_id", 7),
         ),
-        "cloud_networks.internal2.segmentation_id: 7: is also that of network internal",
+        "cloud_networks.internal2.segmentation_id: 7: is also the id of network internal",
     ),
     "tunnel with a physical network": (
         in_cloud("networks|internal|physical_network", "physnet1"),
@@ -152,11 +156,11 @@ ONE_MESSAGE = {
 
 
 @pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
-def test_a_bad_network_or_address_is_refused(change: Change, expected: str) -> None:
-    said = messages_about(change)
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_an_invalid_network_or_address_is_refused(change: Change, expected: str) -> None:
+    messages = messages_about(change)
+    assert len(messages) == 1, messages
+    assert expected in messages[0]
 
 
-def test_the_inventory_all_those_are_made_from_is_accepted() -> None:
+def test_the_inventory_without_any_change_is_accepted() -> None:
     assert messages_about(lambda _: None) == []

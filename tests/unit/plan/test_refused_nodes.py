@@ -1,4 +1,4 @@
-"""Bad nodes are refused with one message of key, value and rule."""
+"""Invalid nodes are refused with a message that names key, value and rule."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ONE_MESSAGE = {
     "missing NIC": (
         in_node("network1", "bridge_mappings", {"physnet1": {"bridge": "br-ex", "interface": "eth9"}}),
         "nodes.network1.node_bridge_mappings.physnet1.interface: 'eth9': network1 has no NIC of "
-        "this name (it has eth1, eth2)",
+        "this name (NICs: eth1, eth2)",
     ),
     "tunnel address that no NIC has": (
         in_node("compute1", "tunnel_ip", "10.92.0.99"),
-        "nodes.compute1.node_tunnel_ip: '10.92.0.99': no NIC of compute1 has this address (it has eth1 10.92.0.21/24)",
+        "nodes.compute1.node_tunnel_ip: '10.92.0.99': no NIC of compute1 has this address (NICs: eth1 10.92.0.21/24)",
     ),
-    "two NICs in one bridge's name": (
+    "one bridge for two physical networks": (
         in_node(
             "network1",
             "bridge_mappings",
@@ -33,11 +33,11 @@ ONE_MESSAGE = {
         ),
         "physnet2.interface: 'eth2': is also the NIC of physnet1",
     ),
-    "bridge of the cloud's own": (
+    "bridge that headworks reserves": (
         in_node("network1", "bridge_mappings", {"physnet1": {"bridge": "br-int"}}),
         "nodes.network1.node_bridge_mappings.physnet1.bridge: 'br-int': is kept for the cloud itself",
     ),
-    "KVM where there is none": (
+    "KVM on a node without it": (
         in_node("compute1", "virt_type", "kvm"),
         "compute1 has no usable /dev/kvm; use auto or qemu",
     ),
@@ -53,8 +53,11 @@ ONE_MESSAGE = {
         ),
         "cloud_routers.r1: 'r1': no node of group network maps physnet1 (node_bridge_mappings)",
     ),
-    "node and instance of one name": (put("instances|compute1", instance()), "is the same host name as nodes.compute1"),
-    "host names that differ in case only": (
+    "node and instance of the same name": (
+        put("instances|compute1", instance()),
+        "is the same host name as nodes.compute1",
+    ),
+    "host names that differ only in case": (
         put("instances|VM1", instance()),
         "'VM1': is the same host name as instances.vm1",
     ),
@@ -62,16 +65,16 @@ ONE_MESSAGE = {
 
 
 @pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
-def test_a_bad_node_is_refused(change: Change, expected: str) -> None:
-    said = messages_about(change)
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_an_invalid_node_is_refused(change: Change, expected: str) -> None:
+    messages = messages_about(change)
+    assert len(messages) == 1, messages
+    assert expected in messages[0]
 
 
-def test_two_nodes_with_one_tunnel_address_are_refused() -> None:
-    said = messages_about(in_node("compute2", "tunnel_ip", "10.92.0.21"))
+def test_two_nodes_with_the_same_tunnel_address_are_refused() -> None:
+    messages = messages_about(in_node("compute2", "tunnel_ip", "10.92.0.21"))
     expected = "nodes.compute2.node_tunnel_ip: '10.92.0.21': is also the tunnel address of compute1"
-    assert [one for one in said if expected in one]
+    assert [message for message in messages if expected in message]
 
 
 def test_default_tunnel_addresses_must_differ_too() -> None:
@@ -79,20 +82,20 @@ def test_default_tunnel_addresses_must_differ_too() -> None:
         for name in ("compute1", "compute2"):
             inventory["nodes"][name] = node("compute", ansible_host="10.92.0.21")
 
-    assert [one for one in messages_about(change) if "is also the tunnel address of compute1" in one]
+    assert [message for message in messages_about(change) if "is also the tunnel address of compute1" in message]
 
 
 def test_a_node_reached_by_name_needs_a_tunnel_address() -> None:
-    said = messages_about(put("nodes|compute2", node("compute", ansible_host="compute2.example.org")))
-    assert said == [
+    messages = messages_about(put("nodes|compute2", node("compute", ansible_host="compute2.example.org")))
+    assert messages == [
         "nodes.compute2.node_tunnel_ip: '': is required: ansible_host 'compute2.example.org' is a "
-        "name, tunnels need an address"
+        "name, but tunnels need an address"
     ]
 
 
 def test_without_network_nodes_routers_and_dhcp_are_refused() -> None:
-    said = messages_about(put("nodes|network1|groups", ["controller"]))
-    assert [one.split(":")[0] for one in said] == [
+    messages = messages_about(put("nodes|network1|groups", ["controller"]))
+    assert [message.split(":")[0] for message in messages] == [
         "cloud_routers.r1",
         "cloud_networks.internal",
         "cloud_networks.internal2",
@@ -104,4 +107,5 @@ def test_without_compute_nodes_instances_are_refused() -> None:
         for name in ("compute1", "compute2"):
             inventory["nodes"][name]["groups"] = ["controller"]
 
-    assert [one for one in messages_about(change) if "there are instances, but no node is in group compute" in one]
+    expected = "there are instances, but no node is in group compute"
+    assert [message for message in messages_about(change) if expected in message]

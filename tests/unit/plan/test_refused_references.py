@@ -1,4 +1,4 @@
-"""References to what is not there are refused with one message of key, value and rule, all of them at once."""
+"""References to unknown names are refused with a message that names key, value and rule, all in one run."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ ONE_MESSAGE = {
 
 
 @pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
-def test_a_reference_to_nothing_is_refused(change: Change, expected: str) -> None:
-    said = messages_about(change)
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_a_reference_to_an_unknown_name_is_refused(change: Change, expected: str) -> None:
+    messages = messages_about(change)
+    assert len(messages) == 1, messages
+    assert expected in messages[0]
 
 
 def test_all_errors_are_reported_at_once() -> None:
@@ -85,8 +85,8 @@ def test_all_errors_are_reported_at_once() -> None:
         in_vm("vm2", "image", "none")(inventory)
         in_cloud("networks|ext|physical_network", "nowhere")(inventory)
 
-    said = messages_about(change)
-    assert [one.split(":")[0] for one in said] == [
+    messages = messages_about(change)
+    assert [message.split(":")[0] for message in messages] == [
         "cloud_networks.ext.physical_network",
         "instances.vm1.instance_flavor",
         "instances.vm2.instance_image",
@@ -99,6 +99,6 @@ def test_secret_values_are_not_shown() -> None:
 
 
 def test_a_private_key_is_not_shown() -> None:
-    said = messages_about(in_cloud("keypairs|two", "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"))
-    assert len(said) == 1
-    assert "hunter2" not in said[0]
+    messages = messages_about(in_cloud("keypairs|two", "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"))
+    assert len(messages) == 1
+    assert "hunter2" not in messages[0]

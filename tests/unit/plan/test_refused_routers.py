@@ -1,4 +1,4 @@
-"""Bad routers and floating IPs are refused with one message of key, value and rule."""
+"""Invalid routers and floating IPs are refused with a message that names key, value and rule."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ONE_MESSAGE = {
         ),
         "cloud_routers.r1.interfaces.1: 'nogw': has no subnet with a gateway_ip",
     ),
-    "two routers with one gateway address": (
+    "two routers with the same gateway address": (
         in_cloud("routers|r2", {"interfaces": ["internal"]}),
-        "cloud_routers.r2.interfaces.0: '10.18.0.1': is taken twice: it is also that of router/r1/internal",
+        "cloud_routers.r2.interfaces.0: '10.18.0.1': is declared twice: it is also the address of router/r1/internal",
     ),
     "external_ip outside": (
         in_cloud("routers|r1|external_ip", "10.0.0.1"),
@@ -29,13 +29,14 @@ ONE_MESSAGE = {
     ),
     "external_ip that is a floating IP": (
         in_cloud("routers|r1|external_ip", "172.16.19.232"),
-        "cloud_floating_ips.172.16.19.232: '172.16.19.232': is taken twice: it is also that of router/r1/gateway",
+        "cloud_floating_ips.172.16.19.232: '172.16.19.232': is declared twice: "
+        "it is also the address of router/r1/gateway",
     ),
     "external_ip without network": (
         in_cloud("routers|r2", {"external_ip": "172.16.19.3"}),
         "must also have an external_network",
     ),
-    "route by way of nowhere": (
+    "route with a nexthop in no subnet of the router": (
         in_cloud("routers|r1|routes", [{"destination": "192.0.2.0/24", "nexthop": "10.99.0.1"}]),
         "cloud_routers.r1.routes.0.nexthop: '10.99.0.1': must lie in a subnet that the router is attached to",
     ),
@@ -53,36 +54,39 @@ ONE_MESSAGE = {
         in_cloud("floating_ips", {"10.18.0.77": {"network": "internal"}}),
         "cloud_floating_ips.10.18.0.77.network: 'internal': is not an external network",
     ),
-    "floating IP of nobody known": (
+    "floating IP of an unknown instance": (
         in_cloud("floating_ips|172.16.19.232|instance", "vm9"),
         "cloud_floating_ips.172.16.19.232.instance: 'vm9': there is no instance of this name",
     ),
-    "floating IP of an absent instance": (in_vm("vm1", "state", "absent"), "'vm1': this instance is absent"),
-    "floating IP without a router between": (
+    "floating IP of an absent instance": (
+        in_vm("vm1", "state", "absent"),
+        "'vm1': this instance has instance_state: absent",
+    ),
+    "floating IP without a router to its instance": (
         in_cloud("routers|r1|interfaces", ["internal2"]),
         "cloud_floating_ips.172.16.19.232.instance: 'vm1': no router with external_network ext has "
         "an interface on internal",
     ),
-    "floating IP to a network its instance is not on": (
+    "floating IP to a network that its instance has no NIC on": (
         in_cloud("floating_ips|172.16.19.232|fixed_network", "internal2"),
-        "fixed_network: 'internal2': vm1 is not on it, but on internal",
+        "fixed_network: 'internal2': vm1 has no NIC on this network; it has one on internal",
     ),
     "two floating IPs to one address": (
         in_cloud("floating_ips|172.16.19.233", {"network": "ext", "instance": "vm1"}),
-        "cloud_floating_ips.172.16.19.233: 'vm1': floating IP 172.16.19.232 already leads to this address",
+        "cloud_floating_ips.172.16.19.233: 'vm1': floating IP 172.16.19.232 already leads to the same address",
     ),
-    "floating IP to one of several addresses": (
+    "floating IP to an instance with several addresses": (
         all_of(
             in_vm("vm1", "networks", ["internal", "internal2"]),
             in_cloud("floating_ips|172.16.19.232", {"network": "ext", "instance": "vm1"}),
         ),
-        "has several addresses; say which with fixed_network (internal, internal2)",
+        "has several addresses; choose one with fixed_network (internal, internal2)",
     ),
 }
 
 
 @pytest.mark.parametrize(("change", "expected"), ONE_MESSAGE.values(), ids=ONE_MESSAGE.keys())
-def test_a_bad_router_or_floating_ip_is_refused(change: Change, expected: str) -> None:
-    said = messages_about(change)
-    assert len(said) == 1, said
-    assert expected in said[0]
+def test_an_invalid_router_or_floating_ip_is_refused(change: Change, expected: str) -> None:
+    messages = messages_about(change)
+    assert len(messages) == 1, messages
+    assert expected in messages[0]

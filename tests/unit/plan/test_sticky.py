@@ -315,7 +315,7 @@ def test_moving_a_pin_is_refused() -> None:
     inventory = s1()
     first = again(inventory)
     inventory["instances"]["vm1"]["vars"]["instance_host"] = "compute2"
-    with pytest.raises(PlanError, match=r"instances\.vm1\.instance_host: 'compute2': vm1 lives on compute1"):
+    with pytest.raises(PlanError, match=r"instances\.vm1\.instance_host: 'compute2': instance vm1 is on compute1"):
         again(inventory, first)
 
 

@@ -1,1 +1,1 @@
-"""Whether an inventory fits together: one file per part of it, listed in ``everything.py``."""
+"""Checks that the parts of an inventory fit together: one file for each part, listed in ``everything.py``."""

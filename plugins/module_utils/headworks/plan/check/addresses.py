@@ -1,4 +1,4 @@
-"""Checks of every address that the inventory gives to somebody: it must lie in a subnet, be a host's, and be free."""
+"""Checks of the addresses that the inventory declares: each must lie in a subnet, be usable by a host, and be free."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from ..allocation.ports import Declared, declared_addresses
 from .context import Check
 
 
-def check(it: Check) -> None:
-    """All of them."""
+def check_addresses(check: Check) -> None:
+    """Check each declared address against its subnet and against the other declared addresses."""
     holders: dict[tuple[str, str, int], Declared] = {}
-    for one in declared_addresses(it.inventory, it.spaces):
-        space = one.space
+    for declared in declared_addresses(check.inventory, check.spaces):
+        space = declared.space
         if space is None:
-            cidrs = ", ".join(f"{there.name} {there.model.cidr}" for there in it.spaces[one.network])
-            where = f" ({cidrs})" if cidrs else ", which has none"
-            it.bad(one.key, one.text, f"must lie within its subnet of network {one.network}{where}")
+            cidrs = ", ".join(f"{other.name} {other.model.cidr}" for other in check.spaces[declared.network])
+            where = f" ({cidrs})" if cidrs else ", which has no subnet"
+            rule = f"must lie within its subnet of network {declared.network}{where}"
+            check.refuse(declared.key, declared.text, rule)
             continue
-        if one.is_gateway and one.text == space.model.gateway and not space.usable(one.address):
-            continue  # said where the subnet's gateway is declared
-        if not space.usable(one.address):
-            it.bad(one.key, one.text, f"is the network's own or the broadcast address of {space.model.cidr}")
-        if one.address == space.gateway and not one.is_gateway:
-            it.bad(one.key, one.text, f"is the gateway of subnet {space.name}")
+        if declared.is_gateway and declared.text == space.model.gateway and not space.usable(declared.address):
+            continue  # the check of subnets refuses the gateway_ip
+        if not space.usable(declared.address):
+            rule = f"is the network address or the broadcast address of {space.model.cidr}"
+            check.refuse(declared.key, declared.text, rule)
+        if declared.address == space.gateway and not declared.is_gateway:
+            check.refuse(declared.key, declared.text, f"is the gateway of subnet {space.name}")
             continue
-        place = (space.network, space.name, one.address)
+        place = (space.network, space.name, declared.address)
         if place in holders:
             other = holders[place]
-            it.bad(one.key, one.text, f"is taken twice: it is also that of {other.holder} ({other.key})")
-        holders.setdefault(place, one)
+            rule = f"is declared twice: it is also the address of {other.holder} ({other.key})"
+            check.refuse(declared.key, declared.text, rule)
+        holders.setdefault(place, declared)

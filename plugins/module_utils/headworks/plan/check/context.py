@@ -1,4 +1,4 @@
-"""What every check of the inventory works with. The checks themselves are in ``validate_*.py``."""
+"""What every check of the inventory works with. The checks themselves are in the other files of this folder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from ..images import ImageFacts
 
 @dataclass
 class Check:
-    """The inventory under examination, what is known beside it, and where findings go. ``before`` are the allocations
-    of the last run."""
+    """The inventory that is checked, what else is known about the cloud, and where problems and warnings go.
+
+    ``before`` holds the allocations of the last run.
+    """
 
     inventory: Inventory
     spaces: Spaces
@@ -33,12 +35,15 @@ class Check:
         """The cloud's own variables."""
         return self.inventory.cloud
 
-    def bad(self, key: str, value: Any, rule: str) -> None:
-        """Refuse ``value`` at ``key``."""
+    def refuse(self, key: str, value: Any, rule: str) -> None:
+        """Add a problem: ``value`` of ``key`` breaks ``rule``."""
         self.problems.add(key, value, rule)
 
-    def known(self, key: str, value: str | None, what: str, names: Iterable[str]) -> bool:
-        """Whether ``value`` is one of ``names`` (None: not given, which is fine); if not, that is refused."""
+    def exists(self, key: str, value: str | None, what: str, names: Iterable[str]) -> bool:
+        """Return whether ``value`` is one of ``names``; if it is not, refuse it as an unknown ``what``.
+
+        None means that the inventory does not set ``key``, which is allowed.
+        """
         if value is None:
             return True
         names = names if isinstance(names, (dict, set, frozenset)) else list(names)
@@ -48,5 +53,5 @@ class Check:
         return True
 
     def nodes_with(self, role: str) -> list[str]:
-        """Names of the nodes in a group."""
+        """The names of the nodes in group ``role``."""
         return [name for name, entry in self.inventory.nodes.items() if role in entry.roles]

@@ -1,49 +1,36 @@
-"""Whether everything in an inventory fits together: the list of all cross-reference checks.
+"""The list of all checks of an inventory, and the function that runs them.
 
-Each check refuses what it finds and goes on, so that an operator sees everything at once. What a value may be by itself
-is in ``model/``; what can only be known when placing and allocating is said there.
+Each check adds what it refuses to the problems and continues, so that an operator sees every problem at once. What does
+not belong here: whether a value is valid by itself (``model/``), and whether there is room for it, which only placement
+(``plan/placement``) and allocation (``plan/allocation``) can tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import (
-    addresses as validate_addresses,
-)
-from . import (
-    instances as validate_instances,
-)
-from . import (
-    networks as validate_networks,
-)
-from . import (
-    nodes as validate_nodes,
-)
-from . import (
-    pending as validate_pending,
-)
-from . import (
-    routers as validate_routers,
-)
-from . import (
-    services as validate_services,
-)
+from .addresses import check_addresses
 from .context import Check
+from .instances import check_instances
+from .networks import check_networks
+from .nodes import check_nodes
+from .pending import check_pending
+from .routers import check_routers
+from .services import check_services
 
 CHECKS: tuple[Callable[[Check], None], ...] = (
-    validate_nodes.check,
-    validate_networks.check,
-    validate_routers.check,
-    validate_instances.check,
-    validate_addresses.check,
-    validate_services.check,
-    validate_pending.check,
+    check_nodes,
+    check_networks,
+    check_routers,
+    check_instances,
+    check_addresses,
+    check_services,
+    check_pending,
 )
 
 
 def validate(check: Check) -> list[str]:
-    """Run all checks; the problems are in ``check.problems``. Returns the warnings."""
-    for one in CHECKS:
-        one(check)
+    """Run all checks and return the warnings. The problems are in ``check.problems``."""
+    for run in CHECKS:
+        run(check)
     return check.warnings

@@ -1,4 +1,4 @@
-"""Checks of the nodes: groups, tunnel addresses, provider bridges, and the NICs that all this needs."""
+"""Checks of the nodes: groups, host names, tunnel addresses, provider bridges, and the NICs that these need."""
 
 from __future__ import annotations
 
@@ -8,89 +8,101 @@ from ..placement.services import serves_dhcp
 from .context import Check
 
 
-def check(it: Check) -> None:
-    """All of them."""
-    _groups(it)
-    _names(it)
-    _tunnels(it)
-    _mappings(it)
-    _virtualization(it)
+def check_nodes(check: Check) -> None:
+    """Check that every needed group has a node, and check every node's variables against its facts."""
+    _groups(check)
+    _names(check)
+    _tunnels(check)
+    _mappings(check)
+    _virtualization(check)
 
 
-def _groups(it: Check) -> None:
-    if not it.nodes_with("controller"):
-        it.bad("nodes", sorted(it.inventory.nodes), "no node is in group controller, which serves the images")
-    if it.inventory.instances and not it.nodes_with("compute"):
-        it.bad("instances", len(it.inventory.instances), "there are instances, but no node is in group compute")
-    if it.nodes_with("network"):
+def _groups(check: Check) -> None:
+    if not check.nodes_with("controller"):
+        rule = "no node is in group controller, which serves the images"
+        check.refuse("nodes", sorted(check.inventory.nodes), rule)
+    if check.inventory.instances and not check.nodes_with("compute"):
+        rule = "there are instances, but no node is in group compute"
+        check.refuse("instances", len(check.inventory.instances), rule)
+    if check.nodes_with("network"):
         return
-    for name in it.cloud.routers:
-        it.bad(f"cloud_routers.{name}", name, "there is a router, but no node is in group network")
-    for name, network in it.cloud.networks.items():
+    for name in check.cloud.routers:
+        check.refuse(f"cloud_routers.{name}", name, "there is a router, but no node is in group network")
+    for name, network in check.cloud.networks.items():
         if serves_dhcp(network) and network.type != "local":
-            it.bad(
+            check.refuse(
                 f"cloud_networks.{name}", name,
-                "it has subnets with DHCP, but no node is in group network (or set enable_dhcp: false)",
+                "it has subnets with DHCP, but no node is in group network; "
+                "add a node to the group or set enable_dhcp: false",
             )
 
 
-def _names(it: Check) -> None:
+def _names(check: Check) -> None:
+    """Refuse names of nodes and instances that differ only in upper and lower case."""
     seen: dict[str, str] = {}
-    for kind, names in (("nodes", it.inventory.nodes), ("instances", it.inventory.instances)):
+    for kind, names in (("nodes", check.inventory.nodes), ("instances", check.inventory.instances)):
         for name in names:
             key, folded = f"{kind}.{name}", name.lower()
             if folded in seen:
-                it.bad(key, name, f"is the same host name as {seen[folded]}; host names must differ in more than case")
+                rule = f"is the same host name as {seen[folded]}; host names must differ in more than case"
+                check.refuse(key, name, rule)
             seen[folded] = key
 
 
-def _tunnels(it: Check) -> None:
-    ends: dict[str, str] = {}
-    tunnelled = any(network.type in OVERHEAD for network in it.cloud.networks.values())
-    ours = [name for name, entry in it.inventory.nodes.items() if entry.roles & {"network", "compute"}]
-    for name in sorted(ours, key=natural):
-        entry, address = it.inventory.nodes[name], tunnel_ip(it.inventory, name)
+def _tunnels(check: Check) -> None:
+    """Check that every node that needs a tunnel address has its own address, and that a NIC of the node has it."""
+    holders: dict[str, str] = {}
+    tunnelled = any(network.type in OVERHEAD for network in check.cloud.networks.values())
+    ends = [name for name, entry in check.inventory.nodes.items() if entry.roles & {"network", "compute"}]
+    for name in sorted(ends, key=natural):
+        entry, address = check.inventory.nodes[name], tunnel_ip(check.inventory, name)
         key = f"nodes.{name}.node_tunnel_ip"
         if not address:
-            if tunnelled and len(ours) > 1:
-                it.bad(key, "", f"is required: ansible_host {entry.management!r} is a name, tunnels need an address")
+            if tunnelled and len(ends) > 1:
+                rule = f"is required: ansible_host {entry.management!r} is a name, but tunnels need an address"
+                check.refuse(key, "", rule)
             continue
-        if address in ends and (tunnelled or entry.model.tunnel_ip):
-            it.bad(key, address, f"is also the tunnel address of {ends[address]}; every node needs its own")
-        ends.setdefault(address, name)
-        facts = it.facts.get(name)
+        if address in holders and (tunnelled or entry.model.tunnel_ip):
+            check.refuse(key, address, f"is also the tunnel address of {holders[address]}; every node needs its own")
+        holders.setdefault(address, name)
+        facts = check.facts.get(name)
         if facts and not facts.nic_with(address) and (entry.model.tunnel_ip or tunnelled):
-            there = ", ".join(f"{nic} {' '.join(one.addresses) or '-'}" for nic, one in sorted(facts.nics.items()))
-            it.bad(key, address, f"no NIC of {name} has this address (it has {there or 'no NIC'})")
+            nics = ", ".join(f"{device} {' '.join(nic.addresses) or '-'}" for device, nic in sorted(facts.nics.items()))
+            check.refuse(key, address, f"no NIC of {name} has this address (NICs: {nics or 'none'})")
 
 
-def _mappings(it: Check) -> None:
-    for name, entry in it.inventory.nodes.items():
-        facts = it.facts.get(name)
+def _mappings(check: Check) -> None:
+    for name, entry in check.inventory.nodes.items():
+        facts = check.facts.get(name)
         bridges: dict[str, str] = {}
         interfaces: dict[str, str] = {}
         for physical, mapping in entry.model.bridge_mappings.items():
             key = f"nodes.{name}.node_bridge_mappings.{physical}"
             if mapping.bridge in bridges:
-                it.bad(f"{key}.bridge", mapping.bridge, f"is also the bridge of {bridges[mapping.bridge]}")
+                check.refuse(f"{key}.bridge", mapping.bridge, f"is also the bridge of {bridges[mapping.bridge]}")
             bridges[mapping.bridge] = physical
             nic = mapping.interface
             if nic is None:
                 continue
             if nic in interfaces:
-                it.bad(f"{key}.interface", nic, f"is also the NIC of {interfaces[nic]}; a NIC is in one bridge")
+                rule = f"is also the NIC of {interfaces[nic]}; a NIC can be in only one bridge"
+                check.refuse(f"{key}.interface", nic, rule)
             interfaces[nic] = physical
             if nic == mapping.bridge:
-                it.bad(f"{key}.interface", nic, "is the name of the bridge itself")
+                check.refuse(f"{key}.interface", nic, "is the name of the bridge itself")
             elif facts and nic not in facts.nics:
-                there = ", ".join(sorted(facts.nics)) or "none"
-                it.bad(f"{key}.interface", nic, f"{name} has no NIC of this name (it has {there})")
-            elif facts and entry.model.datapath_type == "netdev" and facts.nics[nic].has(tunnel_ip(it.inventory, name)):
-                it.bad(f"{key}.interface", nic, "carries the tunnel address; with datapath netdev it is in br-phy")
+                nics = ", ".join(sorted(facts.nics)) or "none"
+                check.refuse(f"{key}.interface", nic, f"{name} has no NIC of this name (NICs: {nics})")
+            elif (
+                facts and entry.model.datapath_type == "netdev"
+                and facts.nics[nic].has(tunnel_ip(check.inventory, name))
+            ):
+                rule = "carries the tunnel address; with node_datapath_type netdev, this NIC is already in br-phy"
+                check.refuse(f"{key}.interface", nic, rule)
 
 
-def _virtualization(it: Check) -> None:
-    for name, entry in it.inventory.nodes.items():
-        facts = it.facts.get(name)
+def _virtualization(check: Check) -> None:
+    for name, entry in check.inventory.nodes.items():
+        facts = check.facts.get(name)
         if "compute" in entry.roles and entry.model.virt_type == "kvm" and facts and not facts.kvm:
-            it.bad(f"nodes.{name}.node_virt_type", "kvm", f"{name} has no usable /dev/kvm; use auto or qemu")
+            check.refuse(f"nodes.{name}.node_virt_type", "kvm", f"{name} has no usable /dev/kvm; use auto or qemu")

@@ -1,6 +1,6 @@
-"""What may be written in an inventory but is not acted on yet: said aloud, so that nobody relies on it.
+"""Settings that the models accept but that headworks does not act on yet: each is warned of or refused.
 
-Whoever makes one of these work takes its line out of here.
+A change that implements such a setting also removes its line here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Collection
 from .context import Check
 
 
-def check(it: Check) -> None:
-    """Warnings, and refusals where doing something else instead would be wrong."""
-    cloud = it.cloud
+def check_pending(check: Check) -> None:
+    """Warn of settings that have no effect yet; refuse those whose replacement by another would be wrong."""
+    cloud = check.cloud
     if cloud.l2_mechanism != "openvswitch":
-        it.bad("cloud_l2_mechanism", cloud.l2_mechanism, "is not available yet; use openvswitch")
+        check.refuse("cloud_l2_mechanism", cloud.l2_mechanism, "is not available yet; use openvswitch")
     if cloud.firewall_driver == "iptables_hybrid":
-        it.bad("cloud_firewall_driver", cloud.firewall_driver, "is not available yet; use openvswitch")
-    waiting: dict[str, Collection[str]] = {
+        check.refuse("cloud_firewall_driver", cloud.firewall_driver, "is not available yet; use openvswitch")
+    pending: dict[str, Collection[str]] = {
         "cloud_security_groups": cloud.security_groups,
         "cloud_qos_policies": cloud.qos_policies,
         "cloud_volumes": cloud.volumes,
@@ -26,11 +26,13 @@ def check(it: Check) -> None:
         "cloud_routers.*.ha": [name for name, router in cloud.routers.items() if router.ha],
         "cloud_networks.*.host_gateway": [name for name, network in cloud.networks.items() if network.host_gateway],
         "cloud_networks.*.subnets (IPv6: addresses and routes only, neither router advertisements nor DHCPv6)": [
-            f"{name}.{space.name}" for name, spaces in it.spaces.items() for space in spaces if space.version == 6
+            f"{name}.{space.name}" for name, spaces in check.spaces.items() for space in spaces if space.version == 6
         ],
-        "instance_config_drive": [name for name, one in it.inventory.instances.items() if one.config_drive],
+        "instance_config_drive": [
+            name for name, instance in check.inventory.instances.items() if instance.config_drive
+        ],
     }
-    for key, names in waiting.items():
+    for key, names in pending.items():
         if names:
             shown = ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
-            it.warnings.append(f"{key}: {shown}: is checked, but not acted on yet")
+            check.warnings.append(f"{key}: {shown}: is checked, but not acted on yet")
