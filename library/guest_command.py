@@ -80,8 +80,7 @@ answers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.system.process import ToolError
-from ansible.module_utils.headworks_lab.guests import GuestCommand, Login, run_in_guests
+from ansible.module_utils.headworks_lab.guests import GuestCommand, GuestError, Login, run_in_guests
 
 LOGIN = ("address", "netns", "user")
 COMMAND = {
@@ -113,7 +112,7 @@ def main() -> None:
         answers = run_in_guests(
             commands, module.params["key"], wait_s=module.params["wait"], timeout_s=module.params["timeout"]
         )
-    except (ToolError, TypeError) as error:
+    except (GuestError, TypeError) as error:
         module.fail_json(msg=str(error))
     asked = zip(module.params["commands"], answers, strict=True)
     plain = [{"guest": command["guest"], **answer.plain()} for command, answer in asked]

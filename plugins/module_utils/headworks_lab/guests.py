@@ -1,6 +1,7 @@
 """Commands in guests, by ssh from a namespace of this node that is on their network. For demonstrations and tests.
 
-The private key is never a file: ssh reads it from an anonymous file of this process.
+The private key is never a file: ssh reads it from an anonymous file of this process. Nothing of headworks is imported:
+a node gets this file with the module, under another package name than the one that is installed on the control side.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from shutil import which
 from typing import Any
 
-from headworks.system.process import ToolError, tool_path
-
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONNECT_TIMEOUT_S = 10
 RETRY_AFTER_S = 1.0
 SSH_FAILED = 255
 QUIET = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
          "IdentitiesOnly=yes", "PreferredAuthentications=publickey", f"ConnectTimeout={CONNECT_TIMEOUT_S}")  # fmt: skip
+
+
+class GuestError(RuntimeError):
+    """The node lacks a tool that is needed to reach guests."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Answer:
         return asdict(self)
 
 
+def tool_path(name: str) -> str | None:
+    """Full path of a tool, or None if the node does not have it."""
+    return which(name, path=SEARCH_PATH)
+
+
 def run_in_guests(
     commands: Sequence[GuestCommand], key: str, *, wait_s: float = 0.0, timeout_s: float = 60.0
 ) -> list[Answer]:
@@ -70,6 +80,7 @@ def run_in_guests(
     :param key: the private key (the text of its file).
     :param wait_s: how long a guest may take until it answers on ssh.
     :param timeout_s: how long a command may take.
+    :raises GuestError: the node has no ssh, or no ip.
     """
     with _anonymous_file(key) as path:
 
@@ -103,7 +114,7 @@ def _ssh(command: GuestCommand, key_path: str, timeout_s: float) -> Answer:
     args += ["ssh", "-T", "-i", key_path, *_options(), f"{guest.user}@{guest.address}", command.command]
     path = tool_path(args[0])
     if path is None:
-        raise ToolError(f"{args[0]}: not installed on this node")
+        raise GuestError(f"{args[0]}: not installed on this node")
     try:
         done = subprocess.run(
             [path, *args[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
