@@ -87,7 +87,8 @@ from ansible.module_utils.headworks.controller.image_store import (
     authority,
     stored,
 )
-from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
+from ansible.module_utils.headworks.engine.converge import ConvergeError
+from ansible.module_utils.headworks.engine.doors import converge_steps
 from ansible.module_utils.headworks.modules.items import fail, succeed
 from ansible.module_utils.headworks.state.images import BaseImage
 
@@ -119,7 +120,7 @@ def main() -> None:
     }
     steps = [(ImageServerSubsystem(), {UNIT: server}), (StoredImageSubsystem(owner="store"), images)]
     try:
-        result = converge(steps, check=module.check_mode)
+        result = converge_steps(steps, check=module.check_mode)
     except ConvergeError as error:
         fail(module, error)
     missing = sorted(set(listed) - set(images))

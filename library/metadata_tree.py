@@ -105,8 +105,7 @@ notes:
 
 from typing import Any
 
-from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
-from ansible.module_utils.headworks.modules.items import Selected, fail, item_module, items, succeed
+from ansible.module_utils.headworks.modules.items import finish, item_module, items
 from ansible.module_utils.headworks.node.services.metadata.served import ROOT, STORE, MetadataSubsystem
 from ansible.module_utils.headworks.node.services.metadata.trees import read_links
 from ansible.module_utils.headworks.state.metadata import InstanceMetadata
@@ -140,11 +139,7 @@ def main() -> None:
         present[STORE.name] = STORE
     elif not left:
         absent[STORE.name] = STORE
-    try:
-        result = converge([(Selected(MetadataSubsystem(), absent), present)], check=module.check_mode)
-    except ConvergeError as error:
-        fail(module, error, invocation={})
-    succeed(module, result, invocation={})
+    finish(module, [(MetadataSubsystem(), present, absent)], invocation={})
 
 
 if __name__ == "__main__":

@@ -41,11 +41,21 @@ notes:
   returned: always
   type: list
   elements: str
+confirmations:
+  description:
+    - Changes that undo themselves unless they are confirmed in time, for example a NIC that carries the connection of
+      Ansible and moved into a bridge. Module M(underlay_confirm) confirms them over a new connection.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"kind": "nic", "name": "eth0", "text": "nic eth0: the way back is armed; ..."}]
 """
+
+from dataclasses import asdict
 
 from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (the boot unit runs it)
 from ansible.module_utils.headworks.engine.converge import ConvergeError
-from ansible.module_utils.headworks.engine.doors import converge_node
+from ansible.module_utils.headworks.engine.doors import converge_document
 from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, succeed
 
 
@@ -53,12 +63,13 @@ def main() -> None:
     """Entry point."""
     module = DiscreetModule(argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True)
     try:
-        result = converge_node(module.params["state"], check=module.check_mode)
+        result = converge_document(module.params["state"], check=module.check_mode)
     except ConvergeError as error:
         fail(module, error, invocation={})
     except (OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
-    succeed(module, result, invocation={})
+    confirmations = [asdict(confirmation) for confirmation in result.confirmations]
+    succeed(module, result, confirmations=confirmations, invocation={})
 
 
 if __name__ == "__main__":

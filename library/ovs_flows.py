@@ -79,8 +79,7 @@ notes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.engine.converge import ConvergeError, converge
-from ansible.module_utils.headworks.modules.items import fail, finish, succeed
+from ansible.module_utils.headworks.modules.items import converge_and_exit, finish
 from ansible.module_utils.headworks.modules.ovs.flow_options import read_cookie, read_flows
 from ansible.module_utils.headworks.node.openflow.flows import FlowSubsystem
 from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
@@ -112,11 +111,7 @@ def main() -> None:
     subsystem = FlowSubsystem(endpoint=given["database_socket"] or ENDPOINT, cookie=cookie, prune=purged)
     if not given["purge"]:
         finish(module, [(subsystem, *((flows, {}) if given["state"] == "present" else ({}, flows)))])
-    try:
-        result = converge([(subsystem, flows)], check=module.check_mode)
-    except ConvergeError as error:
-        fail(module, error)
-    succeed(module, result)
+    converge_and_exit(module, [(subsystem, flows)])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
-    from headworks.node.underlay.rollback import ARMED
 except ImportError as error:
     raise AnsibleError(
         f"cloud_converge: {error}: the Python that runs Ansible lacks this project; in the checkout: pip install -e ."
@@ -39,16 +38,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result.update(self._execute_module(module_name="node_state", module_args={"state": state}, task_vars=variables))
         # The arguments hold user data; -vvv would show them.
         result.pop("invocation", None)
-        if any(ARMED in note for note in result.get("notes") or ()):
+        if result.get("confirmations"):
             self._confirm(result, variables)
         return result
 
     def _confirm(self, result: dict[str, Any], variables: Mapping[str, Any]) -> None:
-        """The NIC we came in by has moved: only a connection made anew shows that the node can still be reached."""
+        """The NIC that carries our connection has moved: only a new connection shows that the node can be reached."""
         self._connection.reset()
         confirmed = self._execute_module(module_name="underlay_confirm", module_args={}, task_vars=variables)
         if confirmed.get("failed"):
             result.update(failed=True, msg=f"the move of a NIC into its bridge was not confirmed: {confirmed['msg']}")
             return
         said = [f"nic {nic}: moved into its bridge; the node still answers" for nic in confirmed["nics"]]
-        result["notes"] = [note for note in result["notes"] if ARMED not in note] + said
+        armed = [one["text"] for one in result.pop("confirmations")]
+        result["notes"] = [note for note in result["notes"] if note not in armed] + said

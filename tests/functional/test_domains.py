@@ -105,8 +105,8 @@ def test_more_memory_waits_for_the_next_start_and_is_said(guest: Domain) -> None
     assert result.changed
     again = settle(replace(guest, memory_mb=96))
     assert again.changes == []
-    assert "vm1" in again.notes[0]
-    assert "next start" in again.notes[0]
+    assert "vm1" in again.notes[0].text
+    assert "next start" in again.notes[0].text
     assert process_id(guest) == before
 
 

@@ -220,7 +220,7 @@ def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monk
     monkeypatch.setattr(rollback.arm, "__defaults__", (2,))
     before = state(node.nic)
     result = run(node, node.attachment())
-    assert "the way back is armed" in result.notes[0]
+    assert "the way back is armed" in result.confirmations[0].text
     assert state(node.bridge) == before
     end = time.monotonic() + 8
     while state(node.nic) != before and time.monotonic() < end:
@@ -257,7 +257,7 @@ def test_a_dhcp_client_moves_with_its_address(node: Node, tmp_path: Path) -> Non
         before = state(node.nic)[0]
         assert len(before) == 1
         result = run(node, node.attachment())
-        assert "looks after" in result.notes[-1]
+        assert "looks after" in result.notes[-1].text
         time.sleep(3)
         assert state(node.bridge)[0] == before
         assert state(node.nic)[0] == []

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
-from headworks.node.subsystem import Change, Reading, Subsystem
+from headworks.node.subsystem import (
+    Applied,
+    Cause,
+    Change,
+    Confirmation,
+    Conflict,
+    Note,
+    Reading,
+    Scope,
+    Subsystem,
+    Undone,
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +40,15 @@ class Box(Subsystem[Thing]):
         self.log = log
         self.world = {one.name: one for one in things}
         self.deaf = deaf
-        self.notes = [f"{kind} has a note"]
+        self.needs: dict[str, frozenset[str]] = {}
+        self.conflicts: tuple[Conflict, ...] = ()
 
-    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
-        return Reading(dict(self.world), frozenset(self.world))
+    def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
+        return Reading(
+            dict(self.world), frozenset(self.world), self.needs, (Note(self.kind, "a", "a note"),), self.conflicts
+        )
 
-    def apply(self, changes: Sequence[Change[Thing]]) -> None:
+    def apply(self, changes: Sequence[Change[Thing]]) -> Applied:
         self.log += [f"{one.label}" for one in changes]
         for change in changes:
             if self.deaf:
@@ -42,6 +57,7 @@ class Box(Subsystem[Thing]):
                 del self.world[change.name]
             else:
                 self.world[change.name] = change.after
+        return Applied((Note(self.kind, "a", "applied"),), (Confirmation(self.kind, "a", "confirm it"),))
 
 
 def things(*names: str) -> dict[str, Thing]:
@@ -67,7 +83,8 @@ def test_the_result_lists_every_change_in_the_order_of_the_subsystems() -> None:
     assert [(one["verb"], one["name"]) for one in result.changes] == [("add", "a"), ("change", "b"), ("remove", "c")]
     assert result.changes[1]["before"] == {"name": "b", "value": 5}
     assert result.changes[1]["after"] == {"name": "b"}
-    assert result.notes == ["box has a note"]
+    assert [(note.kind, note.text) for note in result.notes] == [("box", "a note"), ("box", "applied")]
+    assert [one.text for one in result.confirmations] == ["confirm it"]
 
 
 def test_check_mode_finds_the_same_and_touches_nothing() -> None:
@@ -112,22 +129,71 @@ class Follower(Box):
         super().__init__("follower", log, *things, atomic=True)
         self.leader = leader
 
-    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
+    def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
         if self.leader.world["bridge"].value == 1:
             self.world = {name: one for name, one in self.world.items() if one.value == 1}
         return super().read(desired, scope)
 
-    def unsettled_by(self, made: Sequence[Change[object]]) -> bool:
-        return any(change.verb == "change" for change in made)
+    def undone_by(
+        self, earlier: Sequence[Change[Any]], desired: Mapping[str, Thing], actual: Reading[Thing]
+    ) -> Undone:
+        changed = any(change.verb == "change" for change in earlier)
+        return Undone({"flow": Cause.BRIDGE_CLEARED} if changed else {}, read_again=changed)
+
+
+def leader_and_follower(log: list[str]) -> list[tuple[Box, dict[str, Thing]]]:
+    """A leader that changes, and a follower that loses ``flow`` and ``unforeseen`` by it."""
+    leader = Box("leader", log, Thing("bridge"))
+    follower = Follower(log, leader, Thing("flow"), Thing("unforeseen"))
+    flows = {"flow": Thing("flow"), "more": Thing("more", 1), "unforeseen": Thing("unforeseen")}
+    return [(leader, {"bridge": Thing("bridge", 1)}), (follower, flows)]
 
 
 def test_what_an_earlier_change_undoes_is_found_and_done_again_in_the_same_run() -> None:
     log: list[str] = []
-    leader = Box("leader", log, Thing("bridge"))
-    follower = Follower(log, leader, Thing("flow"))
-    wanted = {"bridge": Thing("bridge", 1)}
-    converge([(leader, wanted), (follower, {"flow": Thing("flow"), "more": Thing("more", 1)})], verify=False)
-    assert log == ["~ leader bridge", "+ follower flow", "+ follower more"]
+    result = converge(leader_and_follower(log), verify=False)
+    assert log == ["~ leader bridge", "+ follower more", "~ follower flow", "+ follower unforeseen"]
+    assert [f"{one['verb']} {one['name']}" for one in result.changes] == [
+        "change bridge", "add more", "change flow", "add unforeseen",
+    ]  # fmt: skip
+
+
+def test_check_mode_foresees_what_an_earlier_change_undoes() -> None:
+    result = converge(leader_and_follower([]), check=True)
+    assert [f"{one['verb']} {one['name']}" for one in result.changes] == ["change bridge", "add more", "change flow"]
+
+
+def test_what_another_subsystem_needs_is_not_removed() -> None:
+    log: list[str] = []
+    images, disks = Box("image", log, Thing("used"), Thing("unused")), Box("disk", log)
+    disks.needs = {"image": frozenset({"used"})}
+    result = converge([(images, {}), (disks, {})])
+    assert log == ["- image unused"]
+    assert [one["name"] for one in result.changes] == ["unused"]
+
+
+def test_all_conflicts_of_a_subsystem_are_told_and_nothing_is_applied() -> None:
+    log: list[str] = []
+    good, bad = Box("good", log), Box("bad", log)
+    bad.conflicts = (Conflict("a", "a is not ours"), Conflict("b", "b does not exist"))
+    with pytest.raises(ConvergeError, match=r"^bad: .*a is not ours; b does not exist"):
+        converge([(good, things("a")), (bad, things("b"))])
+    assert log == []
+
+
+@pytest.mark.parametrize(("check", "called"), [(False, ["begin"]), (True, [])])
+def test_begin_is_called_once_before_anything_is_applied(check: bool, called: list[str]) -> None:
+    log: list[str] = []
+    converge([(Box("box", log), things("a"))], check=check, begin=lambda: log.append("begin"))
+    assert log[:1] == called
+
+
+def test_begin_is_not_called_when_a_subsystem_cannot_be_read() -> None:
+    bad, log = Box("bad", []), []
+    bad.conflicts = (Conflict("a", "a is not ours"),)
+    with pytest.raises(ConvergeError):
+        converge([(bad, {})], begin=lambda: log.append("begin"))
+    assert log == []
 
 
 def test_nothing_is_read_again_when_nothing_was_undone() -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from headworks.engine import doors
 from headworks.modules.items import STATE, Selected, finish, item_module, items, split
-from headworks.node.subsystem import Change, Reading, Subsystem
+from headworks.node.subsystem import Applied, Cause, Change, Reading, Scope, Subsystem, Undone
+
+
+@pytest.fixture(autouse=True)
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lock file that needs no root."""
+    path = tmp_path / "run" / "converge.lock"
+    monkeypatch.setattr(doors, "LOCK_FILE", path)
+    return path
 
 
 @dataclass(frozen=True)
@@ -26,12 +38,11 @@ class Things(Subsystem[Thing]):
     def __init__(self, owner: str | None = None) -> None:
         super().__init__(owner)
         self.world = {"old": Thing("old"), "foreign": Thing("foreign")}
-        self.notes = ["a note"]
 
-    def read(self, desired: Mapping[str, Thing], scope: frozenset[str] | None = None) -> Reading[Thing]:
-        return Reading(dict(self.world), frozenset(self.world))
+    def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
+        return Reading(dict(self.world), frozenset(self.world), notes=(self.note("old", "a note"),))
 
-    def apply(self, changes: Sequence[Change[Thing]]) -> None:
+    def apply(self, changes: Sequence[Change[Thing]]) -> Applied:
         for change in changes:
             if change.after is None:
                 del self.world[change.name]
@@ -39,6 +50,7 @@ class Things(Subsystem[Thing]):
                 raise OSError("cannot be made")
             else:
                 self.world[change.name] = change.after
+        return Applied()
 
 
 class FakeModule:
@@ -111,6 +123,41 @@ def test_others_are_not_seen_and_ownership_plays_no_part() -> None:
     reading = Selected(Things(), {"foreign": Thing("foreign")}).read({"new": Thing("new")})
     assert set(reading.objects) == {"foreign"}
     assert reading.owned == {"foreign"}
+
+
+def test_a_module_takes_the_lock_of_the_node_and_a_check_does_not(lock: Path) -> None:
+    module = {"name": "new", "state": None, "things": None}
+    end(FakeModule(module, check=True), Things())
+    assert not lock.exists()
+    held: list[bool] = []
+
+    class Watching(Things):
+        def apply(self, changes: Sequence[Change[Thing]]) -> Applied:
+            with lock.open() as other, suppress(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(False)
+            held.append(True)
+            return super().apply(changes)
+
+    end(FakeModule(module), Watching())
+    assert held == [True]
+
+
+def test_a_module_asks_its_subsystem_what_earlier_changes_undo() -> None:
+    class Fragile(Things):
+        def undone_by(
+            self, earlier: Sequence[Change[Any]], desired: Mapping[str, Thing], actual: Reading[Thing]
+        ) -> Undone:
+            return Undone({"old": Cause.DEVICE_RECREATED}) if earlier else Undone()
+
+    steps = [(Things(), {"new": Thing("new")}, {}), (Fragile(), {"old": Thing("old")}, {})]
+    module = FakeModule({"name": "new"}, check=True)
+    with pytest.raises(SystemExit):
+        finish(module, steps)  # type: ignore[arg-type]
+    assert [(change["verb"], change["name"]) for change in module.answer["changes"]] == [
+        ("add", "new"),
+        ("change", "old"),
+    ]
 
 
 def test_the_options_of_an_item_stand_at_the_top_and_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

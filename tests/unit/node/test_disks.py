@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from headworks.engine import order
+from headworks.engine.converge import converge
 from headworks.node.compute.disks import GIB, DiskSubsystem, qcow2_header
 from headworks.node.subsystem import Reading
 from headworks.state.disks import Disk
@@ -28,12 +30,15 @@ def test_a_missing_or_broken_disk_has_no_header(tmp_path: Path) -> None:
     assert qcow2_header(tmp_path / "broken") == ("", 0)
 
 
-def test_another_base_image_is_noted_and_not_applied() -> None:
-    disks = DiskSubsystem(owner="lab")
-    wanted = Disk("u1", "vm1", base="b" * 64, size_gb=1)
-    assert disks.diff({"u1": wanted}, Reading({"u1": Disk("u1", "vm1", BASE, "", GIB)}, frozenset({"u1"}))) == []
-    assert "vm1" in disks.notes[0]
-    assert "kept" in disks.notes[0]
+def test_another_base_image_is_noted_and_not_applied(tmp_path: Path) -> None:
+    instance(tmp_path, "u1", "lab", BASE)
+    disks = DiskSubsystem("lab", tmp_path)
+    desired = {"u1": Disk("u1", "vm1", base="b" * 64, size_gb=1)}
+    reading = disks.read(desired)
+    assert disks.diff(desired, reading) == []
+    assert [(note.kind, note.name) for note in reading.notes] == [("disk", "u1")]
+    assert "vm1" in reading.notes[0].text
+    assert "kept" in reading.notes[0].text
 
 
 def test_a_directory_whose_disk_is_missing_gets_its_disk() -> None:
@@ -62,16 +67,14 @@ def test_bases_of_disks_that_stay_are_in_use_and_those_of_removed_ones_are_not(t
     instance(tmp_path, "other", "test", "theirs")
     (tmp_path / "hand").mkdir()
     (tmp_path / "hand" / "disk").write_bytes(header("/base/byhand", GIB))
-    assert DiskSubsystem("lab", tmp_path).bases_in_use(["stays"]) == {"old", "theirs", "byhand"}
+    assert DiskSubsystem("lab", tmp_path).bases_in_use(["goes"]) == {"old", "theirs", "byhand"}
 
 
 def test_without_instances_no_base_is_in_use(tmp_path: Path) -> None:
     assert DiskSubsystem("lab", tmp_path / "none").bases_in_use([]) == frozenset()
 
 
-def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path, monkeypatch) -> None:
-    from headworks.engine import order
-
+def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path) -> None:
     instances, bases = tmp_path / "instances", tmp_path / "bases"
     instances.mkdir()
     bases.mkdir()
@@ -84,7 +87,8 @@ def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path,
         "cloud": "lab",
         "sections": {"images": [image], "disks": [{"name": "u1", "title": "vm1", "base": "new"}]},
     }
-    (images, wanted), (disks, _) = order.pipeline(state)
+    steps = order.pipeline(state)
+    (images, _), (disks, _) = steps
     images.base_dir, disks.instances_dir = bases, instances
-    changes = images.diff(wanted, images.read(wanted))
-    assert [(change.verb, change.name) for change in changes] == [("remove", "unwanted")]
+    changes = converge(steps, check=True).changes
+    assert [(change["verb"], change["name"]) for change in changes] == [("remove", "unwanted")]

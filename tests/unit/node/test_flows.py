@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from headworks.modules.ovs.flow_options import read_cookie, read_flows
 from headworks.node.openflow.flows import FlowSubsystem
 from headworks.node.openflow.syntax import modern, parse, ports_in, spelling, split_actions, write_ports
-from headworks.node.subsystem import Change, Reading
+from headworks.node.subsystem import Cause, Change, Reading, Undone
 from headworks.state.openflow import MODULE_COOKIE, Flow
+from headworks.state.ovs import OvsBridge, OvsPort
 
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
 
@@ -127,7 +131,38 @@ def test_cookies_are_numbers() -> None:
         read_cookie("x")
 
 
+def undone(*earlier: Change[Any]) -> Undone:
+    """What of two flows on br0 (one names port p) and one on br1 the changes undo."""
+    flows = [Flow("br0", 0, 1, "", "drop"), Flow("br0", 0, 2, "in_port={p}", "drop"), Flow("br1", 0, 1, "", "drop")]
+    desired = {flow.name: flow for flow in flows}
+    return FlowSubsystem("lab").undone_by(earlier, desired, Reading(desired, frozenset(desired)))
+
+
 def test_flows_are_compared_again_after_a_bridge_or_port_was_changed() -> None:
-    subsystem, flow = FlowSubsystem("lab"), Flow("br0", 0, 1, "", "drop")
-    assert not subsystem.unsettled_by([Change("ovs_port", "p", None, object()), Change("link", "p", flow, flow)])
-    assert subsystem.unsettled_by([Change("ovs_bridge", "br0", object(), object())])
+    port, bridge, flow = OvsPort("p", "br0"), OvsBridge("br0"), Flow("br0", 0, 1, "", "drop")
+    assert not undone(Change("ovs_port", "p", None, port), Change("link", "p", flow, flow)).read_again
+    assert undone(Change("ovs_bridge", "br0", bridge, replace(bridge, mac="02:00:00:00:00:01"))).read_again
+    assert undone(Change("ovs_port", "p", port, replace(port, tag=7))).read_again
+
+
+def test_a_bridge_of_another_datapath_type_loses_its_flows() -> None:
+    bridge = OvsBridge("br0")
+    assert undone(Change("ovs_bridge", "br0", bridge, replace(bridge, fail_mode="standalone"))).causes == {}
+    found = undone(Change("ovs_bridge", "br0", bridge, replace(bridge, datapath_type="netdev")))
+    assert found.causes == {
+        "br0 table=0,priority=1,any": Cause.BRIDGE_CLEARED,
+        "br0 table=0,priority=2,in_port={p}": Cause.BRIDGE_CLEARED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("after", "cause"),
+    [
+        (OvsPort("p", "br0", type="internal"), None),
+        (OvsPort("p", "br1"), None),
+        (OvsPort("p", "br0"), Cause.DEVICE_RECREATED),
+    ],
+)
+def test_a_port_that_gets_another_number_undoes_the_flows_that_name_it(after: OvsPort, cause: Cause | None) -> None:
+    found = undone(Change("ovs_port", "p", OvsPort("p", "br0"), after, cause))
+    assert found.causes == {"br0 table=0,priority=2,in_port={p}": Cause.PORT_RENUMBERED}

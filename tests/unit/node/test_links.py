@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headworks.node.links.links import LinkSubsystem, _adjustments, _create, _rebuild
+from headworks.node.links.links import LinkSubsystem, _adjustments, _conflicts, _create, _rebuild
 from headworks.node.subsystem import Reading
 from headworks.state.links import Link
 
@@ -65,17 +65,19 @@ def test_a_veth_is_made_marked_with_its_peer_and_muted_before_it_is_up() -> None
 
 
 def test_a_foreign_link_is_an_error_for_a_cloud_and_welcome_to_a_module() -> None:
-    desired, actual = {"tap1": VETH}, Reading({"tap1": VETH})
-    with pytest.raises(ValueError, match="tap1 exists and is not ours"):
-        LinkSubsystem("cloud").diff(desired, actual)
-    assert LinkSubsystem().diff(desired, actual) == []
+    links = {"tap1": VETH}
+    (conflict,) = _conflicts(links, links, ours=frozenset())
+    assert "tap1 exists and is not ours" in conflict.text
+    assert _conflicts(links, links, ours=None) == ()
+    assert LinkSubsystem().diff(links, Reading(links)) == []
 
 
 def test_an_existing_nic_must_exist_unless_a_veth_brings_it() -> None:
     port = Link("qvb1", "existing", 0, master="qbr1")
-    with pytest.raises(ValueError, match="qvb1: there is no such interface"):
-        LinkSubsystem("cloud").diff({"qvb1": port}, Reading())
+    (conflict,) = _conflicts({"qvb1": port}, {}, ours=frozenset())
+    assert "qvb1: there is no such interface" in conflict.text
     pair = Link("qvo1", "veth", peer="qvb1")
+    assert _conflicts({"qvb1": port, "qvo1": pair}, {}, ours=frozenset()) == ()
     changes = LinkSubsystem("cloud").diff({"qvb1": port, "qvo1": pair}, Reading())
     assert [one.name for one in changes] == ["qvb1", "qvo1"]
 

@@ -29,10 +29,12 @@ def test_only_markers_that_say_so_are_ours(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_foreign_living_namespace_is_an_error_but_a_foreign_leftover_is_repaired() -> None:
     subsystem = NetnsSubsystem("lab")
-    desired = {"a": Namespace("a")}
-    with pytest.raises(ValueError, match="a exists and is not ours"):
-        subsystem.diff(desired, Reading({"a": Namespace("a")}))
-    changes = subsystem.diff(desired, Reading({"a": Namespace("a", alive=False)}))
+    desired, leftover = {"a": Namespace("a")}, {"a": Namespace("a", alive=False)}
+    (conflict,) = subsystem._conflicts(desired, desired, frozenset())
+    assert "a exists and is not ours" in conflict.text
+    assert subsystem._conflicts(desired, desired, frozenset({"a"})) == ()
+    assert subsystem._conflicts(desired, leftover, frozenset()) == ()
+    changes = subsystem.diff(desired, Reading(leftover))
     assert [one.verb for one in changes] == ["change"]
 
 

@@ -7,7 +7,7 @@ from headworks.node.subsystem import Reading
 from headworks.node.underlay import carry
 from headworks.node.underlay.carry import Address, Carried, gather, to_finish, to_first
 from headworks.node.underlay.dhcp_client import leases_for, rewritten
-from headworks.node.underlay.nics import UnderlaySubsystem
+from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.rollback import is_management
 from headworks.state.underlay import NicAttachment
 
@@ -91,9 +91,10 @@ def test_an_unsettled_nic_is_a_change() -> None:
 
 
 def test_a_nic_in_somebody_elses_bridge_is_an_error() -> None:
-    actual = Reading({"eth2": NicAttachment("eth2", "br-theirs")})
-    with pytest.raises(ValueError, match="eth2 is a port of bridge br-theirs"):
-        UnderlaySubsystem("cloud").diff({"eth2": NicAttachment("eth2", "br-ex")}, actual)
+    desired, there = {"eth2": NicAttachment("eth2", "br-ex")}, {"eth2": NicAttachment("eth2", "br-theirs")}
+    (conflict,) = conflicts(desired, there, owned=())
+    assert "eth2 is a port of bridge br-theirs" in conflict.text
+    assert conflicts(desired, there, owned={"eth2"}) == ()
 
 
 @pytest.mark.parametrize("name", ["", "eth0 up", "eth0\nlink delete eth1", "sixteen-letters-"])

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from ..node.compute.base_images import ImageSubsystem
-from ..node.subsystem import Change, Reading, Subsystem
+from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..system import systemd
 from ..system.files import read_text, write_file
 from ..system.process import has_tool, run
@@ -98,7 +98,7 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         super().__init__(owner)
         self.home = home
 
-    def read(self, desired: Mapping[str, ImageServer], scope: frozenset[str] | None = None) -> Reading[ImageServer]:
+    def read(self, desired: Mapping[str, ImageServer], scope: Scope | None = None) -> Reading[ImageServer]:
         """The server as it is; nothing where there is neither a configuration nor a certificate."""
         conf = read_text(self.home / "nginx.conf")
         if conf is None and not (self.home / "server.pem").exists():
@@ -116,11 +116,12 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         )
         return Reading({UNIT: server}, frozenset({UNIT}) if self.owner else frozenset())
 
-    def apply(self, changes: Sequence[Change[ImageServer]]) -> None:
+    def apply(self, changes: Sequence[Change[ImageServer]]) -> Applied:
         """Make what is missing; a certificate is renewed by a reload, so no download is cut."""
         for change in changes:
             if change.after is not None:
                 self._set_up(change.after)
+        return Applied()
 
     def _set_up(self, server: ImageServer) -> None:
         (self.home / "images").mkdir(parents=True, exist_ok=True)

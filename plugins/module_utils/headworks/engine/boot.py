@@ -1,7 +1,7 @@
 """The engine on the node's own disk, and the unit that restores the node with it at boot (invariant I8).
 
-It writes out the very code that is running, so the boot unit can never be of another version than the last run. What is
-restored is ``node_state.py``'s document.
+It writes the code that is running, so the boot unit never has another version than the last run. The document that the
+unit restores is kept by ``doors.py``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import zipfile
 import zipimport
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from ..node.subsystem import Change, Reading, Subsystem
+from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
+from ..state.codec import encode
 from ..system.files import write_file
 from ..system.process import has_tool, run
 
@@ -57,26 +59,16 @@ class BootSubsystem(Subsystem[BootEngine]):
     kind = "boot"
     record = BootEngine
 
-    def __init__(self, owner: str | None = None) -> None:
-        super().__init__(owner)
-        self.archive = build_archive(package_sources())
-
-    def desired(self) -> dict[str, BootEngine]:
-        """The one object that should be there: the running engine."""
-        return {UNIT_NAME: BootEngine(UNIT_NAME, _digest(self.archive, UNIT_TEXT.encode()))}
-
-    def read(
-        self, desired: Mapping[str, BootEngine], scope: frozenset[str] | None = None
-    ) -> Reading[BootEngine]:
-        """What is on the disk, if it is enabled."""
+    def read(self, desired: Mapping[str, BootEngine], scope: Scope | None = None) -> Reading[BootEngine]:
+        """The engine and the unit on the disk, if the unit is enabled."""
         enabled = UNIT.parent / "multi-user.target.wants" / UNIT_NAME
         if not (ENGINE.exists() and UNIT.exists() and enabled.is_symlink()):
             return Reading()
         found = BootEngine(UNIT_NAME, _digest(ENGINE.read_bytes(), UNIT.read_bytes()))
         return Reading({UNIT_NAME: found}, frozenset({UNIT_NAME}))
 
-    def apply(self, changes: Sequence[Change[BootEngine]]) -> None:
-        """Write the zip and the unit, and enable it."""
+    def apply(self, changes: Sequence[Change[BootEngine]]) -> Applied:
+        """Write the zip and the unit, and enable the unit."""
         for change in changes:
             if change.after is None:
                 run(["systemctl", "disable", UNIT_NAME])
@@ -84,11 +76,29 @@ class BootSubsystem(Subsystem[BootEngine]):
                 ENGINE.unlink(missing_ok=True)
                 continue
             ENGINE.parent.mkdir(parents=True, exist_ok=True)
-            write_file(ENGINE, self.archive)
+            write_file(ENGINE, running_archive())
             write_file(UNIT, UNIT_TEXT)
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
                 run(["systemctl", "enable", UNIT_NAME])
+        return Applied()
+
+
+def section(archive: bytes) -> list[dict[str, str]]:
+    """Section ``boot`` of a node state document: the running engine. The plan cannot know it, so the door adds it."""
+    return [encode(BootEngine(UNIT_NAME, _digest(archive, UNIT_TEXT.encode())))]
+
+
+def replace_engine(archive: bytes) -> None:
+    """Put the running engine in the place of another version, where there is one."""
+    if ENGINE.exists():
+        write_file(ENGINE, archive)
+
+
+@cache
+def running_archive() -> bytes:
+    """The running engine as a zip."""
+    return build_archive(package_sources())
 
 
 def package_sources() -> dict[str, bytes]:

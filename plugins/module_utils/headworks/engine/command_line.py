@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..node.underlay.rollback import confirm
 from .converge import ConvergeError, Result
-from .doors import converge_node, kept
+from .doors import converge_document, kept
 
 USAGE = "usage: engine.zip restore | drift | apply FILE | check FILE"
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     check = words[0] in {"drift", "check"}
     try:
-        result = converge_node(state, check=check)
+        result = converge_document(state, check=check)
     except (ConvergeError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         return 1
@@ -43,6 +43,6 @@ def _show(result: Result) -> None:
     signs = {"add": "+", "remove": "-", "change": "~"}
     for change in result.changes:
         print(f"{signs[change['verb']]} {change['kind']} {change['name']}")
-    for note in result.notes:
-        print(f"note: {note}")
+    for text in [note.text for note in result.notes] + [one.text for one in result.confirmations]:
+        print(f"note: {text}")
     print(f"headworks: {len(result.changes)} change(s)")

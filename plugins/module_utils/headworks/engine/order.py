@@ -6,8 +6,7 @@ like is the record at the top of the subsystem's file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from ..node.compute.base_images import ImageSubsystem
@@ -25,9 +24,11 @@ from ..node.services.metadata.proxy import MetadataProxySubsystem
 from ..node.services.metadata.served import MetadataSubsystem
 from ..node.subsystem import Subsystem
 from ..node.underlay.nics import UnderlaySubsystem
+from .boot import BootSubsystem
 
 ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
-    ("netns", NetnsSubsystem),  # namespaces first: devices are born in them
+    ("boot", BootSubsystem),  # the engine first: it completes a run that is killed after this
+    ("netns", NetnsSubsystem),  # before the links: their far ends are created in namespaces
     ("links", LinkSubsystem),
     ("ovs_bridges", OvsBridgeSubsystem),
     ("ovs_ports", OvsPortSubsystem),
@@ -64,13 +65,4 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
             built.append((kind(owner=str(state["cloud"])), kind.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
-    _keep_bases(built)
     return built
-
-
-def _keep_bases(built: Sequence[tuple[Subsystem[Any], Mapping[str, Any]]]) -> None:
-    """An image that a remaining disk is based on stays, also when its instance is declared with a newer one."""
-    images = next((one for one, _ in built if isinstance(one, ImageSubsystem)), None)
-    disks = next(((one, desired) for one, desired in built if isinstance(one, DiskSubsystem)), None)
-    if images is not None and disks is not None:
-        images.still_needed = partial(disks[0].bases_in_use, frozenset(disks[1]))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..engine.converge import ConvergeError, Result, converge
-from ..node.subsystem import Change, Reading, Subsystem
+from ..engine import converge as engine
+from ..engine.converge import ConvergeError, Result
+from ..engine.doors import converge_steps
+from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem, Undone
 
 
 class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible has no types
@@ -29,6 +32,7 @@ class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible has no typ
 
 STATE = {"type": "str", "choices": ["present", "absent"]}
 
+# (subsystem, present, absent); the mappings are name → record.
 Step = tuple[Subsystem[Any], Mapping[str, Any], Mapping[str, Any]]
 
 
@@ -86,24 +90,28 @@ def finish(module: AnsibleModule, steps: Sequence[Step], **extra: Any) -> None:
 
     :param steps: (subsystem, present, absent), in the order in which things are made; the mappings are name → record.
     """
-    pipeline = [(Selected(subsystem, absent), present) for subsystem, present, absent in steps]
+    converge_and_exit(module, [(Selected(subsystem, absent), present) for subsystem, present, absent in steps], **extra)
+
+
+def converge_and_exit(module: AnsibleModule, steps: Sequence[engine.Step], **extra: Any) -> None:
+    """As ``finish``, for steps that prune by themselves: (subsystem, present)."""
     try:
-        result = converge(pipeline, check=module.check_mode)
+        result = converge_steps(steps, check=module.check_mode)
     except ConvergeError as error:
-        fail(module, error)
+        fail(module, error, **extra)
     succeed(module, result, **extra)
 
 
 def succeed(module: AnsibleModule, result: Result, **extra: Any) -> None:
-    """End the module well with what ``converge`` returned."""
+    """End the module with what the walk found and did."""
     if module._diff:
         extra["diff"] = [_difference(change) for change in result.changes]
-    module.exit_json(changed=result.changed, changes=_brief(result), notes=result.notes, **extra)
+    module.exit_json(changed=result.changed, changes=_brief(result), notes=_texts(result), **extra)
 
 
 def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> None:
     """End the module badly: the message, what had been found to do, and ``extra``."""
-    module.fail_json(msg=str(error), changes=_brief(error.result), notes=error.result.notes, **extra)
+    module.fail_json(msg=str(error), changes=_brief(error.result), notes=_texts(error.result), **extra)
 
 
 class Selected(Subsystem[Any]):
@@ -116,25 +124,24 @@ class Selected(Subsystem[Any]):
         self.kind = inner.kind  # type: ignore[misc]
         self.atomic = inner.atomic  # type: ignore[misc]
 
-    @property
-    def notes(self) -> list[str]:
-        """What the subsystem has to tell a person."""
-        return getattr(self.inner, "notes", [])
-
-    def read(self, desired: Mapping[str, Any], scope: frozenset[str] | None = None) -> Reading[Any]:
+    def read(self, desired: Mapping[str, Any], scope: Scope | None = None) -> Reading[Any]:
         """Only what bears the name of an item; ours to remove are those that shall be absent."""
         named = {**desired, **self.absent}
         reading = self.inner.read(named, scope)
         objects = {name: one for name, one in reading.objects.items() if name in named}
-        return Reading(objects, frozenset(name for name in self.absent if name in objects))
+        return replace(reading, objects=objects, owned=frozenset(name for name in self.absent if name in objects))
 
     def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
         """The subsystem's own comparison."""
         return self.inner.diff(desired, actual)
 
-    def apply(self, changes: Sequence[Change[Any]]) -> None:
+    def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Any], actual: Reading[Any]) -> Undone:
+        """What the subsystem itself says."""
+        return self.inner.undone_by(earlier, desired, actual)
+
+    def apply(self, changes: Sequence[Change[Any]]) -> Applied:
         """The subsystem's own batch."""
-        self.inner.apply(changes)
+        return self.inner.apply(changes)
 
     def describe(self, one: Any) -> Any:
         """The subsystem's own description."""
@@ -143,6 +150,10 @@ class Selected(Subsystem[Any]):
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if value is not None}
+
+
+def _texts(result: Result) -> list[str]:
+    return [note.text for note in result.notes] + [confirmation.text for confirmation in result.confirmations]
 
 
 def _brief(result: Result) -> list[dict[str, str]]:

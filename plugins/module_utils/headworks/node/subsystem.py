@@ -1,14 +1,15 @@
-"""The one shape of a subsystem: read → diff → apply, and what travels between the three.
+"""The shape of a subsystem: read, diff, apply, and the typed data that these three hand to the walk.
 
-A subsystem is one kind of thing on a node (links, OVS rows, flows, …). Desired and actual are the same frozen
-dataclass, keyed by name. What does not belong here: the order between subsystems (``order.py``) and the walk through
-them (``converge.py``).
+A subsystem handles one kind of thing on a node (links, OVS rows, flows, …). Desired and actual objects are the same
+frozen records of ``state/``, keyed by name. What does not belong here: the order of the subsystems
+(``engine/order.py``) and the walk through them (``engine/converge.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..state.codec import decode, encode
@@ -16,14 +17,24 @@ from ..state.codec import decode, encode
 T = TypeVar("T")
 
 
+class Cause(Enum):
+    """Why an object must be applied again although it was found as desired. The value is for people."""
+
+    DEVICE_RECREATED = "its device is recreated"
+    BRIDGE_CLEARED = "its bridge loses its flows"
+    PORT_RENUMBERED = "a port that it names gets another number"
+
+
 @dataclass(frozen=True)
 class Change(Generic[T]):
-    """One difference: ``before`` is None for something to add, ``after`` is None for something to remove."""
+    """One difference. ``before`` is None for an object to add, ``after`` is None for an object to remove. ``cause`` is
+    set when the object itself was as desired (see ``Subsystem.undone_by``)."""
 
     kind: str
     name: str
     before: T | None
     after: T | None
+    cause: Cause | None = None
 
     @property
     def verb(self) -> str:
@@ -40,21 +51,75 @@ class Change(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Reading(Generic[T]):
-    """What is on the node: ours, and whatever else bears a desired name.
+class Note:
+    """Something that a person must know about the object ``name`` of ``kind``. The run does not act on it."""
 
-    ``objects`` maps name → object. ``owned`` are the names that carry our mark: only these may ever be removed.
+    kind: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Why the object ``name`` cannot be brought to its desired state. A run with a conflict stops before it applies
+    anything."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A change of ``name`` (of ``kind``) that undoes itself unless the control node confirms it in time."""
+
+    kind: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What is on the node: our objects, and all other objects that have a desired name.
+
+    ``objects`` maps name → object. ``owned`` has the names of the objects with our mark: only these may be removed.
+    ``needs`` maps the kind of another subsystem → names of its objects that must not be removed, because objects that
+    stay use them. ``notes`` and ``conflicts`` tell what the reading found against the desired objects.
     """
 
     objects: Mapping[str, T] = field(default_factory=dict)
     owned: frozenset[str] = frozenset()
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What changes of earlier subsystems undo. ``causes`` maps the name of a desired object → why it must be applied
+    again. ``read_again``: the node must be read again before this subsystem's turn, since more may be undone."""
+
+    causes: Mapping[str, Cause] = field(default_factory=dict)
+    read_again: bool = False
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What ``apply`` has to tell besides that it succeeded."""
+
+    notes: tuple[Note, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+
+
+# The names that a verification is limited to: name → the change that was just made.
+Scope = Mapping[str, Change[Any]]
 
 
 class Subsystem(Generic[T]):
-    """Base of every subsystem. Construct it, then ``read``, ``diff`` (pure) and ``apply``.
+    """Base of every subsystem. Construct it, then call ``read``, ``diff`` (pure) and ``apply``. It keeps nothing
+    between these calls.
 
-    ``owner`` is the cloud's name when a whole node state is converged: what is made is marked with it, and what bears
-    the mark and is no longer desired is removed. It is None when a single-purpose module is used: then nothing is
+    ``owner`` is the cloud's name when a whole node state is converged: created objects are marked with it, and marked
+    objects that are no longer desired are removed. It is None when a single-purpose module is used: then nothing is
     marked and nothing is pruned.
     """
 
@@ -71,24 +136,26 @@ class Subsystem(Generic[T]):
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, T]:
         """Desired objects from a section of the node state (a list of plain dicts), keyed by name."""
         objects: list[T] = [decode(cls.record, item) for item in items]
-        return {cls.key(one): one for one in objects}
+        return {cls.key(item): item for item in objects}
 
     @classmethod
-    def key(cls, one: T) -> str:
-        """The name under which an object is known; unique within the subsystem on one node."""
-        return one.name  # type: ignore[attr-defined,no-any-return]
+    def key(cls, item: T) -> str:
+        """The name of an object; unique within the subsystem on one node."""
+        return item.name  # type: ignore[attr-defined,no-any-return]
 
-    def read(self, desired: Mapping[str, T], scope: frozenset[str] | None = None) -> Reading[T]:
-        """Actual objects: all that are ours, and those that bear a name in ``desired``.
+    def read(self, desired: Mapping[str, T], scope: Scope | None = None) -> Reading[T]:
+        """Actual objects: all of ours, and those that have a name in ``desired``.
 
         Returns an empty reading when the tool or daemon is not installed yet (a bare node in check mode).
 
-        :param scope: when given, only these names matter (the check after applying); reading more is allowed.
+        :param desired: all desired objects, also in a verification.
+        :param scope: given in a verification: only these names matter; reading more is allowed.
         """
         raise NotImplementedError
 
     def diff(self, desired: Mapping[str, T], actual: Reading[T]) -> list[Change[T]]:
-        """The changes from ``actual`` to ``desired``: pure, sorted by name; only owned things are removed."""
+        """The changes from ``actual`` to ``desired``, sorted by name. Only owned objects are removed. Pure: it raises
+        nothing and keeps nothing."""
         changes = []
         for name in sorted(desired):
             before = actual.objects.get(name)
@@ -99,20 +166,23 @@ class Subsystem(Generic[T]):
         return changes
 
     def same(self, desired: T, actual: T) -> bool:
-        """Whether the two mean the same. Override where the node reports more than the plan says."""
+        """Whether the two mean the same. Override it where the node reports more than the plan says."""
         return desired == actual
 
-    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
-        """Whether changes just made to earlier subsystems can have undone what was found as desired. It is then read
-        and compared again before its own turn."""
-        return False
+    def undone_by(
+        self, earlier: Sequence[Change[Any]], desired: Mapping[str, T], actual: Reading[T]
+    ) -> Undone:
+        """What the changes of earlier subsystems undo of what was found as desired. Pure."""
+        return Undone()
 
-    def apply(self, changes: Sequence[Change[T]]) -> None:
-        """Make the changes, in one batch. Must be safe to repeat after having been killed half way."""
+    def apply(self, changes: Sequence[Change[T]]) -> Applied:
+        """Make the changes, in one batch. It must be safe to repeat after having been killed half way."""
         raise NotImplementedError
 
-    def describe(self, one: T | None) -> Any:
-        """The object as plain data for ``--diff``. Override where it holds secrets."""
-        return None if one is None else encode(one)
+    def describe(self, item: T | None) -> Any:
+        """The object as plain data for ``--diff``. Override it where objects hold secrets."""
+        return None if item is None else encode(item)
 
-
+    def note(self, name: str, text: str) -> Note:
+        """A note about the object ``name`` of this subsystem."""
+        return Note(self.kind, name, text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from ...node.subsystem import Change, Reading, Subsystem
+from ...node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ...system.ovsdb import (
     ENDPOINT,
     Operation,
@@ -63,7 +63,7 @@ class OvsColumnSubsystem(Subsystem[OvsColumn]):
         self.endpoint = endpoint
         self.seconds = seconds
 
-    def read(self, desired: Mapping[str, OvsColumn], scope: frozenset[str] | None = None) -> Reading[OvsColumn]:
+    def read(self, desired: Mapping[str, OvsColumn], scope: Scope | None = None) -> Reading[OvsColumn]:
         """The desired columns whose row exists. A column whose value is as desired is the desired object itself."""
         if not desired or not present(self.endpoint):
             return Reading()
@@ -78,7 +78,7 @@ class OvsColumnSubsystem(Subsystem[OvsColumn]):
                     found[name] = column if same else replace(column, value=_as_text(actual))
         return Reading(found)
 
-    def apply(self, changes: Sequence[Change[OvsColumn]]) -> None:
+    def apply(self, changes: Sequence[Change[OvsColumn]]) -> Applied:
         """Set all columns in one transaction, then wait for ovs-vswitchd.
 
         :raises OvsdbError: a row does not exist, or a value is not of its column's type.
@@ -90,6 +90,7 @@ class OvsColumnSubsystem(Subsystem[OvsColumn]):
                 assert change.after is not None
                 operations.append(_operation(database, schema, change.after))
             database.commit(operations, self.seconds)
+        return Applied()
 
 
 def _read_row(database: Ovsdb, schema: Mapping[str, Any], column: OvsColumn) -> tuple[Any, dict[str, Any] | None]:

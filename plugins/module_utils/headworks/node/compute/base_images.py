@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from ...state.images import BaseImage
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 
 BASE_DIR = Path("/var/lib/headworks/images/_base")
 CHUNK = 1 << 20
@@ -32,10 +32,8 @@ class ImageSubsystem(Subsystem[BaseImage]):
     def __init__(self, owner: str | None = None, base_dir: Path = BASE_DIR) -> None:
         super().__init__(owner)
         self.base_dir = base_dir
-        # Names of images that must stay though nothing declares them any more: disks may be based on an older one.
-        self.still_needed: Callable[[], frozenset[str]] = frozenset
 
-    def read(self, desired: Mapping[str, BaseImage], scope: frozenset[str] | None = None) -> Reading[BaseImage]:
+    def read(self, desired: Mapping[str, BaseImage], scope: Scope | None = None) -> Reading[BaseImage]:
         """Files of the cache. A partial download (``.part``) is not an image and is not ours to report."""
         if not self.base_dir.is_dir():
             return Reading()
@@ -43,16 +41,17 @@ class ImageSubsystem(Subsystem[BaseImage]):
         objects = {
             name: desired.get(name) or BaseImage(name=name, image="", url="", checksum="") for name in sorted(present)
         }
-        owned = frozenset(present) - self.still_needed() if self.owner is not None else frozenset()
+        owned = frozenset(present) if self.owner is not None else frozenset()
         return Reading(objects, owned)
 
-    def apply(self, changes: Sequence[Change[BaseImage]]) -> None:
+    def apply(self, changes: Sequence[Change[BaseImage]]) -> Applied:
         """Fetch what is missing, remove what no instance is based on any more."""
         for change in changes:
             if change.after is None:
                 (self.base_dir / change.name).unlink(missing_ok=True)
             else:
                 fetch(change.after, self.base_dir / change.name)
+        return Applied()
 
 
 def fetch(image: BaseImage, target: Path) -> None:

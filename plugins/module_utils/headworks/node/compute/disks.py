@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...state import places
 from ...state.disks import Disk
 from ...system.files import write_file
 from ...system.process import run
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
 from .base_images import BASE_DIR
 
 INSTANCES_DIR = Path(places.INSTANCES_DIR)
@@ -36,9 +36,8 @@ class DiskSubsystem(Subsystem[Disk]):
         super().__init__(owner)
         self.instances_dir = instances_dir
         self.base_dir = base_dir
-        self.notes: list[str] = []
 
-    def read(self, desired: Mapping[str, Disk], scope: frozenset[str] | None = None) -> Reading[Disk]:
+    def read(self, desired: Mapping[str, Disk], scope: Scope | None = None) -> Reading[Disk]:
         """Instance directories that bear our owner file, and what their disks' headers say (no process)."""
         if not self.instances_dir.is_dir():
             return Reading()
@@ -52,46 +51,57 @@ class DiskSubsystem(Subsystem[Disk]):
                 owned.add(directory.name)
             base, size = qcow2_header(directory / "disk")
             objects[directory.name] = Disk(directory.name, str(mark.get("title", "")), Path(base).name, "", size)
-        return Reading(objects, frozenset(owned))
+        return Reading(
+            objects,
+            frozenset(owned),
+            needs={"image": self.bases_in_use(owned - set(desired))} if scope is None else {},
+            notes=tuple(self._notes(desired, objects)),
+        )
 
-    def bases_in_use(self, staying: Collection[str]) -> frozenset[str]:
-        """Names of the base images that disks refer to: those of the instances in ``staying``, and of whoever is not
-        ours. A base image that went would take every guest on it along at its next start."""
-        found = self.read({})
-        gone = found.owned - set(staying)
+    def bases_in_use(self, removed: Collection[str]) -> frozenset[str]:
+        """Names of the base images that disks refer to, ours and others', except the disks of the instances in
+        ``removed``. Without its base image no guest starts again."""
         paths = self.instances_dir.iterdir() if self.instances_dir.is_dir() else ()
-        kept = (directory for directory in paths if directory.name not in gone)
+        kept = (directory for directory in paths if directory.name not in removed)
         return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in kept) - {""}
 
     def same(self, desired: Disk, actual: Disk) -> bool:
-        """A disk is right when there is one; another image or a larger flavor is a rebuild or resize, not done here."""
-        if not actual.base:
-            return False
-        if actual.base != desired.base:
-            self.notes.append(
-                f"instance {desired.title}: its disk is based on image {actual.base[:12]}, the inventory says "
-                f"{desired.base[:12]}; the disk is kept (removing the instance and adding it again makes it anew)"
-            )
-        elif desired.size_gb and actual.size_gb != desired.size_gb * GIB:
-            self.notes.append(
-                f"instance {desired.title}: its disk has {actual.size_gb / GIB:.2f} GiB, its flavor says "
-                f"{desired.size_gb} GiB; the disk is kept as it is"
-            )
-        return True
+        """Whether there is a disk. Another image or a larger flavor is a rebuild or a resize, which is not done here;
+        ``_notes`` tells of it."""
+        return bool(actual.base)
 
-    def apply(self, changes: Sequence[Change[Disk]]) -> None:
+    def _notes(self, desired: Mapping[str, Disk], there: Mapping[str, Disk]) -> Iterator[Note]:
+        """What differs from the inventory, but is kept as it is."""
+        for name, disk in desired.items():
+            actual = there.get(name)
+            if actual is None or not actual.base:
+                continue
+            where = f"instance {disk.title}: its disk"
+            if actual.base != disk.base:
+                yield self.note(
+                    name,
+                    f"{where} is based on image {actual.base[:12]}, the inventory says {disk.base[:12]}; the disk is "
+                    "kept (remove the instance and add it again to create a new one)",
+                )
+            elif disk.size_gb and actual.size_gb != disk.size_gb * GIB:
+                size = f"{actual.size_gb / GIB:.2f} GiB"
+                text = f"{where} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept as it is"
+                yield self.note(name, text)
+
+    def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
         """Make overlays (a few at a time: each is a short process), remove whole instance directories."""
         for change in changes:
             if change.after is None:
                 shutil.rmtree(self.instances_dir / change.name)
         wanted = [change.after for change in changes if change.after is not None]
         if not wanted:
-            return
+            return Applied()
         from concurrent.futures import ThreadPoolExecutor  # only who makes disks pays for it
 
         with ThreadPoolExecutor(max_workers=4) as pool:
             for _ in pool.map(self._create, wanted):
                 pass
+        return Applied()
 
     def _create(self, disk: Disk) -> None:
         directory = self.instances_dir / disk.name

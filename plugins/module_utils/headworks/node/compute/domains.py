@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ...state.domains import Domain
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
 from . import domain_xml
 
 URI = "qemu:///system"
@@ -36,13 +36,12 @@ class DomainSubsystem(Subsystem[Domain]):
     def __init__(self, owner: str | None = None, uri: str = URI) -> None:
         super().__init__(owner)
         self.uri = uri
-        self.notes: list[str] = []
 
-    def read(self, desired: Mapping[str, Domain], scope: frozenset[str] | None = None) -> Reading[Domain]:
+    def read(self, desired: Mapping[str, Domain], scope: Scope | None = None) -> Reading[Domain]:
         """Domains with our mark, and those that have a desired uuid."""
         if not _available():
             return Reading()
-        objects, owned = {}, set()
+        objects, owned, notes = {}, set(), []
         with self._connection() as connection:
             for handle in connection.listAllDomains():
                 one = _read_one(handle)
@@ -53,15 +52,15 @@ class DomainSubsystem(Subsystem[Domain]):
                 elif one.name not in desired:
                     continue
                 objects[one.name] = one
-                self._note_pending(handle, one)
-        return Reading(objects, frozenset(owned))
+                notes += self._pending(handle, one)
+        return Reading(objects, frozenset(owned), notes=tuple(notes))
 
     def same(self, desired: Domain, actual: Domain) -> bool:
         """By meaning: libvirt expands an unset machine type, and NICs are known by their tap, not by their place."""
         machine = desired.machine or actual.machine
         return _by_tap(replace(desired, machine=machine, cloud=desired.cloud or actual.cloud)) == _by_tap(actual)
 
-    def apply(self, changes: Sequence[Change[Domain]]) -> None:
+    def apply(self, changes: Sequence[Change[Domain]]) -> Applied:
         """Remove, then define and change, then bring to the wanted states a few at a time.
 
         One guest that fails does not keep the others from their state.
@@ -88,6 +87,7 @@ class DomainSubsystem(Subsystem[Domain]):
                 list(pool.map(bring, defined))
         if failures:
             raise DomainError("; ".join(failures.values()))
+        return Applied()
 
     def _settle(self, connection: Any, change: Change[Domain]) -> None:
         """Define a new guest, or change the definition of an existing one, live as far as libvirt can."""
@@ -113,18 +113,18 @@ class DomainSubsystem(Subsystem[Domain]):
             if nic != had.get(tap):
                 handle.attachDeviceFlags(ElementTree.tostring(domain_xml.build_nic(nic), encoding="unicode"), flags)
 
-    def _note_pending(self, handle: Any, inactive: Domain) -> None:
-        """A running guest whose definition has changed takes it up at its next start: say so, do not restart it."""
+    def _pending(self, handle: Any, inactive: Domain) -> list[Note]:
+        """A note if a running guest has another definition than it runs with: it is not restarted for that."""
         if not handle.isActive():
-            return
+            return []
         live = domain_xml.parse(handle.XMLDesc(), inactive.state)
         if (live.vcpus, live.memory_mb, live.disk) != (inactive.vcpus, inactive.memory_mb, inactive.disk):
-            note = (
+            text = (
                 f"instance {inactive.title}: {inactive.vcpus} vCPU and {inactive.memory_mb} MB take effect at its next "
                 f"start (it runs with {live.vcpus} vCPU and {live.memory_mb} MB)"
             )
-            if note not in self.notes:
-                self.notes.append(note)
+            return [self.note(inactive.name, text)]
+        return []
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...engine.converge import Result, converge
 from ...system.process import ToolError, has_tool, run
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 
 APT_LISTS = Path("/var/lib/apt/lists")
 APT_LISTS_FRESH_S = 3600
@@ -55,12 +55,12 @@ class PackageSubsystem(Subsystem[Package]):
     kind = "package"
     record = Package
 
-    def read(self, desired: Mapping[str, Package], scope: frozenset[str] | None = None) -> Reading[Package]:
+    def read(self, desired: Mapping[str, Package], scope: Scope | None = None) -> Reading[Package]:
         """Those of ``desired`` that are installed."""
         gone = set(packages_missing(list(desired)))
         return Reading({name: one for name, one in desired.items() if name not in gone})
 
-    def apply(self, changes: Sequence[Change[Package]]) -> None:
+    def apply(self, changes: Sequence[Change[Package]]) -> Applied:
         """Mask, then install; what a killed run left half configured is completed first."""
         wanted = [change.after for change in changes if change.after is not None]
         mask = sorted(unit for one in wanted for unit in one.mask)
@@ -74,11 +74,12 @@ class PackageSubsystem(Subsystem[Package]):
         if _apt_lists_are_fresh():
             try:
                 _apt_install(names)
-                return
+                return Applied()
             except ToolError:
                 pass  # The lists may be older than the mirror after all: fetch them and say what happens then.
         _apt("update")
         _apt_install(names)
+        return Applied()
 
 
 class ServiceSubsystem(Subsystem[Service]):
@@ -87,7 +88,7 @@ class ServiceSubsystem(Subsystem[Service]):
     kind = "service"
     record = Service
 
-    def read(self, desired: Mapping[str, Service], scope: frozenset[str] | None = None) -> Reading[Service]:
+    def read(self, desired: Mapping[str, Service], scope: Scope | None = None) -> Reading[Service]:
         """The state of each unit; a unit that does not exist is missing."""
         objects = {}
         for name, state in _units(list(desired)).items():
@@ -96,9 +97,10 @@ class ServiceSubsystem(Subsystem[Service]):
                 objects[name] = Service(name, active=active, enabled=state["UnitFileState"] in STARTS_AT_BOOT)
         return Reading(objects)
 
-    def apply(self, changes: Sequence[Change[Service]]) -> None:
+    def apply(self, changes: Sequence[Change[Service]]) -> Applied:
         """Enable and start in one call."""
         run(["systemctl", "enable", "--now", *(change.name for change in changes)])
+        return Applied()
 
 
 class StockNetworkSubsystem(Subsystem[StockNetwork]):
@@ -111,12 +113,12 @@ class StockNetworkSubsystem(Subsystem[StockNetwork]):
         super().__init__()
         self.unwanted = tuple(unwanted)
 
-    def read(self, desired: Mapping[str, StockNetwork], scope: frozenset[str] | None = None) -> Reading[StockNetwork]:
+    def read(self, desired: Mapping[str, StockNetwork], scope: Scope | None = None) -> Reading[StockNetwork]:
         """Which of the unwanted are defined or active: read from libvirt's files, which needs no daemon."""
         found = {name: StockNetwork(name) for name in libvirt_networks_present(self.unwanted)}
         return Reading(found, frozenset(found))
 
-    def apply(self, changes: Sequence[Change[StockNetwork]]) -> None:
+    def apply(self, changes: Sequence[Change[StockNetwork]]) -> Applied:
         """Destroy and undefine."""
         for change in changes:
             listed = run(["virsh", "--quiet", "net-list", "--name"]).split()
@@ -124,6 +126,7 @@ class StockNetworkSubsystem(Subsystem[StockNetwork]):
                 run(["virsh", "--quiet", "net-destroy", change.name])
             if change.name in run(["virsh", "--quiet", "net-list", "--all", "--name"]).split():
                 run(["virsh", "--quiet", "net-undefine", change.name])
+        return Applied()
 
 
 def ensure(

@@ -17,7 +17,7 @@ from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ...system.netns import in_netns, is_namespace
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .gratuitous_arp import announce
 from .ip_lines import commands
 
@@ -33,7 +33,7 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
     record = NamespaceConfig
 
     def read(
-        self, desired: Mapping[str, NamespaceConfig], scope: frozenset[str] | None = None
+        self, desired: Mapping[str, NamespaceConfig], scope: Scope | None = None
     ) -> Reading[NamespaceConfig]:
         """What the desired devices, sysctls and routes of each namespace are now; other devices are not looked at."""
         chosen = [one for name, one in desired.items() if scope is None or name in scope]
@@ -43,13 +43,14 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
         """What the plan leaves open is not compared."""
         return not (commands(desired, actual) or _sysctls(desired, actual) or _offloads(desired, actual))
 
-    def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> None:
+    def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> Applied:
         """One ``ip -batch`` a namespace, then one round of announcements for all."""
         news: dict[str, Mapping[str, Sequence[str]]] = {}
         for change in changes:
             if change.after is not None:
                 news[change.name] = _apply(change.after)
         announce(news)
+        return Applied()
 
 
 def read_namespace(desired: NamespaceConfig) -> NamespaceConfig:

@@ -7,7 +7,7 @@ made in ``taps.py``.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ...system.netns import in_netns
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
 from .taps import make_taps
 
 DOOM_GROUP = 26744  # being removed
@@ -31,13 +31,9 @@ class LinkSubsystem(Subsystem[Link]):
     kind = "link"
     record = Link
 
-    def read(self, desired: Mapping[str, Link], scope: frozenset[str] | None = None) -> Reading[Link]:
+    def read(self, desired: Mapping[str, Link], scope: Scope | None = None) -> Reading[Link]:
         """One dump of the root namespace; what a veth ends in is looked up inside the namespaces desired."""
-        names = None
-        if scope is not None:
-            masters = {one.master for one in desired.values()}
-            names = scope | {one.peer for one in desired.values() if not one.peer_netns} | masters - {""}
-        found = rtnl.links(names)
+        found = rtnl.links(None if scope is None else _names_around(desired, scope))
         by_index = {one.index: one.name for one in found.values()}
         peers = _peers(desired, found)
         groups = (GROUP, DOOM_GROUP) if self.owner else ()
@@ -49,20 +45,8 @@ class LinkSubsystem(Subsystem[Link]):
                     continue  # a run was killed while removing it: to be made anew
                 if name in desired or name in ours:
                     objects[name] = _link(info, desired.get(name), by_index, peers.get(name, ("", "")), query)
-        return Reading(objects, ours & set(objects))
-
-    def diff(self, desired: Mapping[str, Link], actual: Reading[Link]) -> list[Change[Link]]:
-        """As everywhere; somebody else's link that bears a desired name is an error, and so is a missing NIC.
-
-        :raises ValueError: naming that link.
-        """
-        peers = {one.peer for one in desired.values() if not one.peer_netns}
-        for name, one in desired.items():
-            if one.kind == "existing" and name not in actual.objects and name not in peers:
-                raise ValueError(f"link {name}: there is no such interface on this node")
-            if self.owner and one.kind != "existing" and name in actual.objects and name not in actual.owned:
-                raise ValueError(f"link {name} exists and is not ours (its group is not {GROUP}): rename or remove it")
-        return super().diff(desired, actual)
+        conflicts = _conflicts(desired, objects, ours if self.owner else None)
+        return Reading(objects, ours & set(objects), conflicts=conflicts if scope is None else ())
 
     def same(self, desired: Link, actual: Link) -> bool:
         """Fields that the plan leaves open ("" or 0) are not compared."""
@@ -72,7 +56,7 @@ class LinkSubsystem(Subsystem[Link]):
             and (desired.tx_checksum == actual.tx_checksum)
         )
 
-    def apply(self, changes: Sequence[Change[Link]]) -> None:
+    def apply(self, changes: Sequence[Change[Link]]) -> Applied:
         """Removals by group, then one batch for the rest; a link is only made anew if its kind or its peer differ."""
         ordered = sorted(changes, key=lambda change: _ORDER.get((change.after or change.before).kind, 0))  # type: ignore[union-attr]
         rebuilt = [one.name for one in ordered if one.before and one.after and _rebuild(one.after, one.before)]
@@ -93,6 +77,32 @@ class LinkSubsystem(Subsystem[Link]):
             for one in wanted:
                 if _judge_checksum(one) and tx_checksum(query, one.name) != one.tx_checksum:
                     set_tx_checksum(query, one.name, one.tx_checksum)
+        return Applied()
+
+
+def _names_around(desired: Mapping[str, Link], names: Collection[str]) -> set[str]:
+    """The links of ``names``, and the links of the root namespace that they are connected to."""
+    links = [desired[name] for name in names if name in desired]
+    peers = {link.peer for link in links if not link.peer_netns}
+    return {*names, *peers, *(link.master for link in links)} - {""}
+
+
+def _conflicts(
+    desired: Mapping[str, Link], there: Mapping[str, Link], ours: frozenset[str] | None
+) -> tuple[Conflict, ...]:
+    """A NIC that does not exist, and a link of somebody else's that has a desired name.
+
+    :param ours: names of the links with our mark; None: nothing is marked, so nothing is somebody else's.
+    """
+    peers = {link.peer for link in desired.values() if not link.peer_netns}
+    found = []
+    for name, link in desired.items():
+        if link.kind == "existing" and name not in there and name not in peers:
+            found.append(Conflict(name, f"link {name}: there is no such interface on this node"))
+        if ours is not None and link.kind != "existing" and name in there and name not in ours:
+            text = f"link {name} exists and is not ours (its group is not {GROUP}): rename or remove it"
+            found.append(Conflict(name, text))
+    return tuple(found)
 
 
 def remove_links(names: Sequence[str]) -> None:

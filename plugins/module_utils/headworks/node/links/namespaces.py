@@ -10,7 +10,7 @@ from ...system.files import write_file
 from ...system.ip_batch import ip_batch
 from ...system.netns import NETNS_DIR, is_namespace
 from ..marks import MARKER_DIR, owned_namespaces
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
 
 
 class NetnsSubsystem(Subsystem[Namespace]):
@@ -20,31 +20,29 @@ class NetnsSubsystem(Subsystem[Namespace]):
     kind = "netns"
     record = Namespace
 
-    def read(self, desired: Mapping[str, Namespace], scope: frozenset[str] | None = None) -> Reading[Namespace]:
+    def read(self, desired: Mapping[str, Namespace], scope: Scope | None = None) -> Reading[Namespace]:
         """Namespaces, and leftovers of such."""
         ours = owned_namespaces(self.owner) if self.owner else frozenset()
-        names = set(desired) | ours if scope is None else scope
+        names = set(desired) | ours if scope is None else set(scope)
         objects = {}
         for name in names:
             alive = is_namespace(name)
             if alive or name in ours or os.path.lexists(NETNS_DIR / name):
                 objects[name] = Namespace(name, alive)
-        return Reading(objects, ours & set(objects))
+        conflicts = self._conflicts(desired, objects, ours) if self.owner else ()
+        return Reading(objects, ours & set(objects), conflicts=conflicts)
 
-    def diff(self, desired: Mapping[str, Namespace], actual: Reading[Namespace]) -> list[Change[Namespace]]:
-        """As everywhere; a namespace of somebody else's that bears a desired name is an error.
+    def _conflicts(
+        self, desired: Mapping[str, Namespace], there: Mapping[str, Namespace], ours: frozenset[str]
+    ) -> tuple[Conflict, ...]:
+        """Living namespaces of somebody else's that have a desired name."""
+        foreign = [name for name in sorted(set(desired) & set(there) - ours) if there[name].alive]
+        rule = "exists and is not ours"
+        return tuple(
+            Conflict(name, f"namespace {name} {rule}: no {MARKER_DIR / name} says {self.owner}") for name in foreign
+        )
 
-        :raises ValueError: naming that namespace.
-        """
-        if self.owner:
-            for name in sorted(set(desired) & set(actual.objects) - actual.owned):
-                if actual.objects[name].alive:
-                    raise ValueError(
-                        f"namespace {name} exists and is not ours: no {MARKER_DIR / name} says {self.owner}"
-                    )
-        return super().diff(desired, actual)
-
-    def apply(self, changes: Sequence[Change[Namespace]]) -> None:
+    def apply(self, changes: Sequence[Change[Namespace]]) -> Applied:
         """One batch to make them, one to remove them."""
         gone = [change.name for change in changes if change.after is None]
         made = [change.name for change in changes if change.after is not None]
@@ -59,5 +57,6 @@ class NetnsSubsystem(Subsystem[Namespace]):
         for name in gone:
             (MARKER_DIR / name).unlink(missing_ok=True)
         ip_batch([f"netns add {name}" for name in made if not is_namespace(name)])
+        return Applied()
 
 

@@ -14,7 +14,7 @@ from ...system.netlink import NETFILTER, Netlink, attribute
 from ...system.netns import in_netns, is_namespace
 from ...system.nftables import available, nft
 from ..marks import owned_namespaces
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .conntrack import delete_translations
 from .language import parse_table, same_hook, transaction
 
@@ -33,7 +33,7 @@ class NftSubsystem(Subsystem[NftTable]):
         """The namespace's name; with the family where that is not ``ip``."""
         return one.name if one.family == "ip" else f"{one.name}/{one.family}"
 
-    def read(self, desired: Mapping[str, NftTable], scope: frozenset[str] | None = None) -> Reading[NftTable]:
+    def read(self, desired: Mapping[str, NftTable], scope: Scope | None = None) -> Reading[NftTable]:
         """Only where the kernel says that there is such a table is it listed."""
         ours = {"", *owned_namespaces(self.owner)} if self.owner else set()
         wanted = {one.name for one in desired.values()}
@@ -58,7 +58,7 @@ class NftSubsystem(Subsystem[NftTable]):
             one.rules == there[one.name].rules and same_hook(one.hook, there[one.name].hook) for one in desired.chains
         )
 
-    def apply(self, changes: Sequence[Change[NftTable]]) -> None:
+    def apply(self, changes: Sequence[Change[NftTable]]) -> Applied:
         """One transaction a namespace, then connections that were translated by what is gone are forgotten."""
         for change in changes:
             table = change.after or change.before
@@ -68,6 +68,7 @@ class NftSubsystem(Subsystem[NftTable]):
             with in_netns(table.name):
                 nft(transaction(change.before, change.after))
                 delete_translations(_gone(change.before, change.after))
+        return Applied()
 
 
 def read_table(netns: str, family: str) -> NftTable:

@@ -12,10 +12,11 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from ...state.openflow import COOKIE, LEARN_COOKIE, Flow
+from ...state.ovs import OvsBridge, OvsPort
 from ...system.ovsdb import ENDPOINT, present
 from ...system.process import ToolError, has_tool
 from ..marks import FLOWS_MARK, MARK
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Cause, Change, Reading, Scope, Subsystem, Undone
 from . import ofctl
 from .compare import Line, all_in_place, compare
 from .switches import Switches, await_ports, mark_use, read_switches
@@ -55,8 +56,6 @@ class FlowSubsystem(Subsystem[Flow]):
         self.endpoint = endpoint
         self.cookie = cookie
         self.prune = prune
-        self._desired: Mapping[str, Flow] = {}
-        self._removed: dict[str, Flow] = {}
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, Flow]:
@@ -67,7 +66,7 @@ class FlowSubsystem(Subsystem[Flow]):
             raise ValueError(f"Flow: {error}") from error
         return {flow.name: flow for flow in flows}
 
-    def read(self, desired: Mapping[str, Flow], scope: frozenset[str] | None = None) -> Reading[Flow]:
+    def read(self, desired: Mapping[str, Flow], scope: Scope | None = None) -> Reading[Flow]:
         """The desired flows that are in place, as the very same objects; where the switch has other actions, a Flow
         with those; and further flows with our cookie, spelled as the switch does.
 
@@ -78,12 +77,10 @@ class FlowSubsystem(Subsystem[Flow]):
         if not present(self.endpoint) or not has_tool("ovs-ofctl"):
             return Reading()
         switches = read_switches(self.endpoint)
-        if scope is None:
-            self._desired = desired
-        elif len(scope) <= FEW and self._verified(desired, scope, switches):
-            return Reading(dict(desired), frozenset(desired))
-        else:
-            desired = {**self._desired, **desired}  # without the others, those would be taken for superfluous
+        if scope is not None and len(scope) <= FEW:
+            changed = {name: desired[name] for name in scope if name in desired}
+            if self._verified(changed, scope, switches):
+                return Reading(changed, frozenset(changed))
         known, unknown = self._write(desired.values(), switches)
         return self._compared(known, list(chain(*unknown.values())), switches)
 
@@ -109,9 +106,10 @@ class FlowSubsystem(Subsystem[Flow]):
         ofctl.check([line.text for line in fresh])  # malformed flows are told in check mode, too
         return Reading(objects, frozenset(owned))
 
-    def _verified(self, desired: Mapping[str, Flow], scope: frozenset[str], switches: Switches) -> bool:
-        """Whether the few flows of ``scope`` are as they should be. False may also mean that it cannot be told so."""
-        removed = [self._removed[name] for name in scope - set(desired) if name in self._removed]
+    def _verified(self, desired: Mapping[str, Flow], scope: Scope, switches: Switches) -> bool:
+        """Whether the few flows of ``scope`` are as they should be: those in ``desired`` in place, the others gone.
+        False may also mean that this short way cannot tell."""
+        removed = [change.before for name, change in scope.items() if name not in desired and change.before]
         known, unknown = self._write(desired.values(), switches)
         gone, _ = self._write([replace(flow, actions="drop") for flow in removed], switches)
         if unknown or len(desired) + len(removed) != len(scope):
@@ -127,17 +125,25 @@ class FlowSubsystem(Subsystem[Flow]):
         """The flow as a line of text."""
         return None if one is None else f"{one.name} actions={one.actions}"
 
-    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
-        """A bridge of another datapath type has lost its flows; a port of another type or bridge has a new number."""
-        return any(change.kind in ("ovs_bridge", "ovs_port") and change.verb == "change" for change in made)
+    def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Flow], actual: Reading[Flow]) -> Undone:
+        """A bridge loses its flows with another datapath type; a port gets another number with another type or bridge,
+        or when it is taken out and put back."""
+        changes = [change for change in earlier if change.verb == "change"]
+        cleared = {change.name for change in changes if _clears_flows(change)}
+        renumbered = {change.name for change in changes if _renumbers(change)}
+        causes = {name: Cause.BRIDGE_CLEARED for name, flow in desired.items() if flow.bridge in cleared}
+        if renumbered:
+            causes |= {name: Cause.PORT_RENUMBERED for name, flow in desired.items() if _ports_of(flow) & renumbered}
+        touched = any(isinstance(change.after, (OvsBridge, OvsPort)) for change in changes)
+        return Undone(causes, read_again=touched)
 
-    def apply(self, changes: Sequence[Change[Flow]]) -> None:
+    def apply(self, changes: Sequence[Change[Flow]]) -> Applied:
         """One bundle per bridge: all of its additions, changes and removals take effect at once.
 
         :raises ToolError: a port has no number, or the switch refuses; then no flow of that bridge is changed.
         """
         touched = [change.after or change.before for change in changes]
-        needed = {port for flow in touched if flow for port in ports_in(flow.match) + ports_in(flow.actions)}
+        needed = {port for flow in touched if flow for port in _ports_of(flow)}
         switches = await_ports(needed, self.endpoint)
         bundles: dict[str, list[str]] = {}
         for change, flow in zip(changes, touched, strict=True):
@@ -153,8 +159,8 @@ class FlowSubsystem(Subsystem[Flow]):
         self._note_use({change.after.bridge for change in changes if change.after}, switches)
         for bridge, lines in bundles.items():
             ofctl.bundle(bridge, lines)
-        self._note_disuse(set(bundles), switches)
-        self._removed = {change.name: change.before for change in changes if change.before and not change.after}
+        self._note_disuse({change.before.bridge for change in changes if change.before and not change.after}, switches)
+        return Applied()
 
     def _has_our_flows(self, switches: Switches, bridge: str) -> bool:
         marks = switches.bridges[bridge]
@@ -167,9 +173,9 @@ class FlowSubsystem(Subsystem[Flow]):
             mark_use(self.owner, new, switches, self.endpoint)
 
     def _note_disuse(self, bridges: set[str], switches: Switches) -> None:
-        """Unmark others' bridges when nothing of ours is left there."""
-        used = {flow.bridge for flow in self._desired.values()}
-        empty = {name for name in bridges - used if FLOWS_MARK in switches.bridges[name]}
+        """Unmark others' bridges, of those from which flows were removed, when no flow of ours is left there."""
+        marked = [name for name in bridges & set(switches.bridges) if FLOWS_MARK in switches.bridges[name]]
+        empty = {name for name in marked if not ofctl.dump(name, f"cookie={self.cookie:#x}/-1")}
         mark_use(None, empty, switches, self.endpoint)
 
     def _write(self, flows: Iterable[Flow], switches: Switches) -> tuple[Lines, Lines]:
@@ -198,6 +204,27 @@ class FlowSubsystem(Subsystem[Flow]):
         ours = f"cookie={self.cookie:#x}/-1," if self.owner is not None else ""
         text = f"delete_strict {ours}table={flow.table},priority={flow.priority}"
         return f"{text},{match}\n" if match else f"{text}\n"
+
+
+def _ports_of(flow: Flow) -> set[str]:
+    """The ports that a flow names."""
+    return {*ports_in(flow.match), *ports_in(flow.actions)}
+
+
+def _clears_flows(change: Change[Any]) -> bool:
+    """Whether a change of a bridge makes ovs-vswitchd create the bridge again, without flows."""
+    before, after = change.before, change.after
+    if not isinstance(before, OvsBridge) or not isinstance(after, OvsBridge):
+        return False
+    return before.datapath_type != after.datapath_type
+
+
+def _renumbers(change: Change[Any]) -> bool:
+    """Whether a change of a port gives the port another OpenFlow number."""
+    before, after = change.before, change.after
+    if not isinstance(before, OvsPort) or not isinstance(after, OvsPort):
+        return False
+    return change.cause is Cause.DEVICE_RECREATED or (before.type, before.bridge) != (after.type, after.bridge)
 
 
 def _forgetting(removed: Flow) -> list[str]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ...state.ovs import OvsBridge
 from ...system.ovsdb import DATABASE, Operation, Ovsdb, from_map, from_set, present, select, to_map, to_set
 from ..marks import NIC_MARK
-from ..subsystem import Change, Reading
+from ..subsystem import Applied, Change, Note, Reading, Scope
 from .batch import insert, update_bridge
 from .rows import BRIDGE_COLUMNS, Row, bridge_columns, bridge_config, bridge_of
 from .shared import OvsSubsystem
@@ -22,7 +22,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
     kind: ClassVar[str] = "ovs_bridge"
     record: ClassVar[type] = OvsBridge
 
-    def read(self, desired: Mapping[str, OvsBridge], scope: frozenset[str] | None = None) -> Reading[OvsBridge]:
+    def read(self, desired: Mapping[str, OvsBridge], scope: Scope | None = None) -> Reading[OvsBridge]:
         """All bridges. Ours that are not wanted but carry foreign ports are not reported as ours: they stay, and a
         note says so."""
         if not present(self.endpoint):
@@ -39,27 +39,26 @@ class OvsBridgeSubsystem(OvsSubsystem):
             objects = {row["name"]: bridge_of(row, local.get(row["name"])) for row in rows}
             ours = {name for name, one in objects.items() if self.is_ours(one.external_ids)}
             unwanted = [row for row in rows if row["name"] in ours - set(desired)]
-            if scope is None:
-                self.notes = []
-                ours -= self._in_use(database, unwanted)
-        return Reading(objects, frozenset(ours))
+            notes = self._in_use(database, unwanted) if scope is None else ()
+        return Reading(objects, frozenset(ours - {note.name for note in notes}), notes=notes)
 
-    def _in_use(self, database: Ovsdb, unwanted: Sequence[Row]) -> set[str]:
+    def _in_use(self, database: Ovsdb, unwanted: Sequence[Row]) -> tuple[Note, ...]:
+        """A note for each of our bridges that stays, though it is not desired, because it has foreign ports."""
         if not unwanted:
-            return set()
+            return ()
         (ports,) = database.select([select("Port", ["_uuid", "name", "external_ids"])])
         by_id = {row["_uuid"][1]: row for row in ports}
-        kept = set()
+        notes = []
         for bridge in unwanted:
             on_it = [by_id[uuid] for uuid in from_set(bridge["ports"])]
             foreign = sorted(row["name"] for row in on_it if self._is_foreign(row, bridge["name"]))
             if foreign:
-                kept.add(bridge["name"])
-                self.notes.append(
+                text = (
                     f"ovs_bridge {bridge['name']} is no longer wanted but stays: "
                     f"it has ports that are not ours ({', '.join(foreign)})"
                 )
-        return kept
+                notes.append(self.note(bridge["name"], text))
+        return tuple(notes)
 
     def _is_foreign(self, port: Row, bridge: str) -> bool:
         external_ids = from_map(port["external_ids"])
@@ -76,7 +75,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
             other_config=self.only(actual.other_config, wanted.other_config),
         )
 
-    def apply(self, changes: Sequence[Change[OvsBridge]]) -> None:
+    def apply(self, changes: Sequence[Change[OvsBridge]]) -> Applied:
         """All in one transaction, then wait for ovs-vswitchd."""
         with Ovsdb(self.endpoint) as database:
             (rows,) = database.select([select("Bridge", ["_uuid", "name"])])
@@ -97,6 +96,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
             if mutations:
                 operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": mutations})
             database.commit(operations, self.seconds, len(changes))
+        return Applied()
 
     def _insert(self, number: int, bridge: OvsBridge) -> list[Operation]:
         row = {

@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 from ...state.ovs import OvsPort
 from ...system.ovsdb import Ovsdb, from_set, present
 from ..marks import NIC_MARK
-from ..subsystem import Change, Reading
+from ..subsystem import Applied, Cause, Change, Reading, Scope, Undone
 from .batch import PortBatch, read_ports
 from .rows import port_of
 from .shared import OvsSubsystem
-
-REMADE = "its device was made anew"
 
 
 class OvsPortSubsystem(OvsSubsystem):
@@ -31,26 +29,19 @@ class OvsPortSubsystem(OvsSubsystem):
     kind: ClassVar[str] = "ovs_port"
     record: ClassVar[type] = OvsPort
 
-    def __init__(self, owner: str | None = None, **options: Any) -> None:
-        super().__init__(owner, **options)
-        self._served: frozenset[str] = frozenset()
-        self._remade: frozenset[str] = frozenset()
-
-    def read(self, desired: Mapping[str, OvsPort], scope: frozenset[str] | None = None) -> Reading[OvsPort]:
+    def read(self, desired: Mapping[str, OvsPort], scope: Scope | None = None) -> Reading[OvsPort]:
         """All ports, or only the named ones when nothing can be ours (no owner) or only ``scope`` matters."""
-        names = scope if scope is not None else frozenset(desired) if self.owner is None else None
-        found = self.read_named(names)
         if scope is not None:
-            return found
-        self._served = frozenset(name for name in found.owned if not found.objects[name].error)
-        remade = {name: replace(found.objects[name], error=REMADE) for name in self._remade & self._served}
-        return Reading({**found.objects, **remade}, found.owned)
+            return self.read_named(frozenset(scope))
+        return self.read_named(frozenset(desired) if self.owner is None else None)
 
-    def unsettled_by(self, made: Sequence[Change[Any]]) -> bool:
-        """Ports that worked and whose links have just been made (a veth whose other end was not where it should be)."""
-        links = frozenset(change.name for change in made if change.kind == "link" and _is_new(change))
-        self._remade = links & self._served
-        return bool(self._remade)
+    def undone_by(
+        self, earlier: Sequence[Change[Any]], desired: Mapping[str, OvsPort], actual: Reading[OvsPort]
+    ) -> Undone:
+        """Ports that work, but whose links are recreated (a veth whose other end was not where it should be)."""
+        links = {change.name for change in earlier if change.kind == "link" and _is_new(change)}
+        served = [name for name in links & actual.owned if not actual.objects[name].error]
+        return Undone(dict.fromkeys(served, Cause.DEVICE_RECREATED), read_again=bool(served))
 
     def read_named(self, names: frozenset[str] | None) -> Reading[OvsPort]:
         """The ports of these names (None: all), wherever they are; perhaps some more."""
@@ -85,7 +76,7 @@ class OvsPortSubsystem(OvsSubsystem):
         """Equal, whatever the order of trunks and the case of the MAC; a port in error is never what is desired."""
         return desired == actual or _plain(desired) == _plain(actual)
 
-    def apply(self, changes: Sequence[Change[OvsPort]]) -> None:
+    def apply(self, changes: Sequence[Change[OvsPort]]) -> Applied:
         """All in one transaction, then wait for ovs-vswitchd.
 
         A port that was only in error leads to an empty transaction: it makes ovs-vswitchd try again, for the device
@@ -93,7 +84,8 @@ class OvsPortSubsystem(OvsSubsystem):
 
         :raises OvsdbError: a bridge does not exist.
         """
-        changes = self._unplug(changes)
+        recreated = [change for change in changes if change.cause is Cause.DEVICE_RECREATED]
+        changes = self._unplug(recreated) + [change for change in changes if change not in recreated]
         with Ovsdb(self.endpoint) as database:
             names = frozenset(change.name for change in changes)
             bridges, ports, interfaces = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
@@ -104,25 +96,25 @@ class OvsPortSubsystem(OvsSubsystem):
                 else:
                     batch.put(number, change.before, change.after)
             database.commit(batch.all(), self.seconds, len(changes))
+        return Applied()
 
     def _unplug(self, changes: Sequence[Change[OvsPort]]) -> list[Change[OvsPort]]:
-        """Take out the ports whose devices were made anew; the changes, with what others wrote on those ports."""
-        remade = {change.name for change in changes if change.after and change.before and change.before.error == REMADE}
-        self._remade = frozenset()
-        if not remade:
-            return list(changes)
-        found = self.read_named(frozenset(remade)).objects
+        """Take these ports out of their bridges. Returns the additions that put them back, with the keys that others
+        wrote on them."""
+        names = frozenset(change.name for change in changes)
+        if not names:
+            return []
+        found = self.read_named(names).objects
         with Ovsdb(self.endpoint) as database:
-            rows = read_ports(database, frozenset(remade), ("_uuid", "name"), ("_uuid", "name"))
+            rows = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
             batch = PortBatch(*rows, self.mark())
-            for name in sorted(remade):
+            for name in sorted(names):
                 batch.remove(name)
-            database.commit(batch.all(), self.seconds, len(remade))
+            database.commit(batch.all(), self.seconds, len(names))
         return [
             replace(change, before=None, after=_with_keys_of(found[change.name], change.after))
-            if change.after and change.name in remade
-            else change
             for change in changes
+            if change.after and change.name in found
         ]
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ...system.ovsdb import ENDPOINT
@@ -35,7 +35,6 @@ class OvsSubsystem(Subsystem[Any]):
         self.endpoint = endpoint
         self.exact = exact
         self.seconds = seconds
-        self.notes: list[str] = []
 
     def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
         """The changes; ``before`` shows only what ``desired`` speaks of, so that foreign keys are never in a diff."""
@@ -43,7 +42,7 @@ class OvsSubsystem(Subsystem[Any]):
             name: self.comparable(one, desired[name]) if name in desired else one
             for name, one in actual.objects.items()
         }
-        return super().diff(desired, Reading(objects, actual.owned))
+        return super().diff(desired, replace(actual, objects=objects))
 
     def comparable(self, actual: Any, wanted: Any) -> Any:
         """``actual`` without what ``wanted`` leaves open."""

@@ -19,7 +19,7 @@ from ...state.codec import decode, encode
 from ...system import systemd
 from ...system.files import read_link, read_text, write_file, write_link
 from ...system.netns import NETNS_DIR
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 
 RECORD = "record.json"  # the record the files were made from, and whose it is
 PENDING = "pending"  # there while files and daemon may disagree: a run that was cut off is seen by the next
@@ -78,13 +78,13 @@ class DaemonSubsystem(Subsystem[D]):
         """An object's unit."""
         return systemd.unit_name(self.template, name)
 
-    def read(self, desired: Mapping[str, D], scope: frozenset[str] | None = None) -> Reading[D]:
+    def read(self, desired: Mapping[str, D], scope: Scope | None = None) -> Reading[D]:
         """The records in the objects' directories, with whatever is wrong in ``problems``."""
         present = self._present()
         states = self._states() if present or (systemd.RUNTIME_DIR / self._unit_file).exists() else {}
         names = present | {name for name, state in states.items() if state.active != "inactive"}
         if scope is not None:
-            names &= scope
+            names &= set(scope)
         unit_current = systemd.installed({self._unit_file: self.unit_text()}, runtime=True)
         objects: dict[str, D] = {}
         owned = set()
@@ -101,12 +101,12 @@ class DaemonSubsystem(Subsystem[D]):
                 owned.add(name)
         return Reading(objects, frozenset(owned))
 
-    def apply(self, changes: Sequence[Change[D]]) -> None:
+    def apply(self, changes: Sequence[Change[D]]) -> Applied:
         """Write what differs, then one call to systemd for all that start, one for all that reload."""
         self._remove([change.name for change in changes if change.after is None])
         wanted = {change.name: change.after for change in changes if change.after is not None}
         if not wanted:
-            return
+            return Applied()
         for name, one in wanted.items():  # bad values are refused before anything is written
             self.unit(name)
             self.files(one)
@@ -125,6 +125,7 @@ class DaemonSubsystem(Subsystem[D]):
         self.settle([change for change in changes if change.name in wanted and change.name not in to_start])
         for name in wanted:
             (self.directory(name) / PENDING).unlink(missing_ok=True)
+        return Applied()
 
     def start_anew(self, objects: Mapping[str, D], running: Collection[str]) -> None:
         """Stop those that run, prepare all, start all: three calls at most, whatever their number."""

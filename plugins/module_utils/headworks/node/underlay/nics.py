@@ -7,18 +7,18 @@ runs by itself in ``underlay_guard.py``, and what a userspace datapath needs of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ...state.underlay import NicAttachment
 from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ...system.ovsdb import Ovsdb, present
 from ..marks import MARK, NIC_MARK
-from ..subsystem import Change, Reading, Subsystem
+from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
 from .carry import Carried, forget, gather, recall, remember, to_finish, to_first
 from .dhcp_client import clients, move_clients
 from .ovs_port import plug, port_rows, set_mac, unplug
-from .rollback import ARMED, arm, is_management
+from .rollback import arm, is_management
 from .userspace import quiet, quieten, unquieten
 
 
@@ -28,21 +28,15 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
     kind = "nic"
     record = NicAttachment
 
-    def __init__(self, owner: str | None = None) -> None:
-        super().__init__(owner)
-        self.notes: list[str] = []
-
-    def read(self, desired: Mapping[str, NicAttachment], scope: frozenset[str] | None = None) -> Reading[NicAttachment]:
-        """NICs that are ports.
-
-        :raises ValueError: a desired NIC is not there.
-        """
+    def read(self, desired: Mapping[str, NicAttachment], scope: Scope | None = None) -> Reading[NicAttachment]:
+        """NICs that are ports. A desired NIC that does not exist is a conflict, and so is one that somebody else put
+        into another bridge."""
         links = rtnl.links()
-        missing = sorted(set(desired) - set(links))
-        if missing:
-            raise ValueError(f"{', '.join(missing)}: no such interface on this node")
-        if not present():
-            return Reading()
+        missing = tuple(
+            Conflict(name, f"{name}: no such interface on this node") for name in sorted(set(desired) - set(links))
+        )
+        if missing or not present():
+            return Reading(conflicts=missing)
         with Ovsdb() as database:
             rows = port_rows(database)
         objects, owned = {}, set()
@@ -55,41 +49,35 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             objects[name] = NicAttachment(name, row["bridge"], datapath, unsettled)
             if ours:
                 owned.add(name)
-        return Reading(objects, frozenset(owned))
-
-    def diff(self, desired: Mapping[str, NicAttachment], actual: Reading[NicAttachment]) -> list[Change[NicAttachment]]:
-        """As everywhere; a NIC that somebody else put into another bridge is an error.
-
-        :raises ValueError: naming both.
-        """
-        for name, one in desired.items():
-            there = actual.objects.get(name)
-            if there is not None and there.bridge != one.bridge and name not in actual.owned:
-                raise ValueError(f"{name} is a port of bridge {there.bridge}: take it out there, or map that bridge")
-        return super().diff(desired, actual)
+        return Reading(objects, frozenset(owned), conflicts=conflicts(desired, objects, owned))
 
     def same(self, desired: NicAttachment, actual: NicAttachment) -> bool:
         """In the right bridge, and nothing left undone."""
         return desired.bridge == actual.bridge and not actual.unsettled
 
-    def apply(self, changes: Sequence[Change[NicAttachment]]) -> None:
+    def apply(self, changes: Sequence[Change[NicAttachment]]) -> Applied:
         """One NIC after the other; one that fails is put back as it was."""
+        notes: list[Note] = []
+        confirmations: list[Confirmation] = []
         for change in changes:
             if change.before is not None and (change.after is None or change.after.bridge != change.before.bridge):
-                self._detach(change.before)
+                notes += self._detach(change.before)
             if change.after is not None:
-                self._attach(change.after)
+                applied = self._attach(change.after)
+                notes += applied.notes
+                confirmations += applied.confirmations
+        return Applied(tuple(notes), tuple(confirmations))
 
-    def _attach(self, one: NicAttachment) -> None:
+    def _attach(self, one: NicAttachment) -> Applied:
         """Addresses are on NIC and bridge for the moment in which the port changes hands, so that nothing is lost."""
         carried = gather(one.name)
         if carried.addresses:
             remember(one.name, carried)
         else:
             carried = recall(one.name) or gather(one.bridge)
-        if is_management(carried):
+        armed = is_management(carried)
+        if armed:
             arm(one.name, one.bridge, carried)
-            self.notes.append(f"nic {one.name}: {ARMED}; it runs by itself unless the move is confirmed")
         plugged = False
         try:
             set_mac(one)
@@ -98,12 +86,15 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             ip_batch(to_finish(carried, one.name, one.bridge))
             if one.datapath_type == "netdev":
                 quieten(one.name)
-            self.notes += move_clients(one.name, one.bridge)
+            moved = move_clients(one.name, one.bridge)
         except Exception:
             _put_back(one, carried, plugged)
             raise
+        text = f"nic {one.name}: the way back is armed; it runs by itself unless the move is confirmed"
+        confirmations = (Confirmation(self.kind, one.name, text),) if armed else ()
+        return Applied(tuple(self.note(one.name, text) for text in moved), confirmations)
 
-    def _detach(self, one: NicAttachment) -> None:
+    def _detach(self, one: NicAttachment) -> list[Note]:
         there = set(rtnl.links([one.name, one.bridge]))
         carried = gather(one.bridge) if one.bridge in there else Carried()
         if not carried.addresses:
@@ -112,10 +103,27 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             unquieten(one.name)
             ip_batch(to_first(carried, one.name))
         unplug(one)
+        moved: list[str] = []
         if one.name in there:
             ip_batch(to_finish(carried, one.bridge if one.bridge in there else "", one.name))
-            self.notes += move_clients(one.bridge, one.name)
+            moved = move_clients(one.bridge, one.name)
         forget(one.name)
+        return [self.note(one.name, text) for text in moved]
+
+
+def conflicts(
+    desired: Mapping[str, NicAttachment], there: Mapping[str, NicAttachment], owned: Collection[str]
+) -> tuple[Conflict, ...]:
+    """NICs that somebody else put into another bridge than the desired one."""
+    foreign = [
+        there[name]
+        for name, nic in desired.items()
+        if name in there and there[name].bridge != nic.bridge and name not in owned
+    ]
+    return tuple(
+        Conflict(nic.name, f"{nic.name} is a port of bridge {nic.bridge}: take it out there, or map that bridge")
+        for nic in foreign
+    )
 
 
 def _put_back(one: NicAttachment, carried: Carried, plugged: bool) -> None:

@@ -14,7 +14,6 @@ from ...system.process import has_tool, run, tool_path
 from .carry import Carried, to_finish, to_first
 
 SECONDS = 180  # longer than a run takes from the move to the confirmation
-ARMED = "the way back is armed"
 UNITS = Path("/run/systemd/system")
 STORE = Path("/run/headworks/underlay")
 _PREFIX = "headworks-underlay-undo-"

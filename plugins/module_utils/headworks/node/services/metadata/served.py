@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ....state.metadata import InstanceMetadata
-from ...subsystem import Change, Reading, Subsystem
+from ...subsystem import Applied, Change, Reading, Scope, Subsystem
 from . import server, trees
 
 ROOT = Path("/run/headworks/metadata")
@@ -48,7 +48,7 @@ class MetadataSubsystem(Subsystem[Served]):
         found = super().load(items)
         return {**found, STORE.name: STORE} if found else {}
 
-    def read(self, desired: Mapping[str, Served], scope: frozenset[str] | None = None) -> Reading[Served]:
+    def read(self, desired: Mapping[str, Served], scope: Scope | None = None) -> Reading[Served]:
         """Which tree each address has. The server is ours when no other cloud has trees here."""
         objects: dict[str, Served] = {}
         owned = set()
@@ -78,7 +78,7 @@ class MetadataSubsystem(Subsystem[Served]):
             return trees.digest(desired) == actual.digest
         return desired == actual
 
-    def apply(self, changes: Sequence[Change[Served]]) -> None:
+    def apply(self, changes: Sequence[Change[Served]]) -> Applied:
         """Trees first, then their server; whatever no link points to any more goes."""
         wanted = [one.after for one in changes if isinstance(one.after, InstanceMetadata)]
         gone = [one.before for one in changes if one.after is None and isinstance(one.before, InstanceMetadata)]
@@ -94,6 +94,7 @@ class MetadataSubsystem(Subsystem[Served]):
                 server.run_it(self.root)
         if served and served[0].after is None:
             server.remove(self.root)
+        return Applied()
 
     def describe(self, one: Served | None) -> Any:
         """Paths, sizes and digests; never a content, which may be a secret."""
