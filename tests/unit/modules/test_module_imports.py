@@ -1,4 +1,4 @@
-"""What reaches a node with a module: Ansible sends module_utils under a package name of its own; nothing is installed."""
+"""What reaches a node with a module: Ansible sends module_utils as a package of its own; nothing is installed."""
 
 from __future__ import annotations
 
