@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import yaml
 from headworks.model.errors import PlanError
+from headworks.plan.allocation import migrations
 from headworks.plan.allocation.allocations import Allocations, load
 from headworks.plan.resolve import resolve
 from inventories import facts_of, flock, s1
@@ -54,7 +58,11 @@ def test_one_more_instance_changes_few_lines() -> None:
 @pytest.mark.parametrize(
     ("damage", "where"),
     [
-        ({"version": 2}, "cloud_allocations.version: 2: must be 1"),
+        ({"version": 2}, "cloud_allocations.version: 2: must be 1 or lower: a newer headworks has written this file"),
+        ({"version": 0}, "cloud_allocations.version: 0: must be 1"),
+        ({"version": None}, "cloud_allocations.version: None: must be 1"),
+        ({"version": "1"}, "cloud_allocations.version: '1': must be 1"),
+        ({"version": True}, "cloud_allocations.version: True: must be 1"),
         ({"instances": {"vm1": {"node": "compute1"}}}, "cloud_allocations.instances.vm1: 'number'"),
         ({"instances": {"vm1": {"number": 1, "node": "c", "ports": {"n": "fa"}}}}, "cloud_allocations.instances.vm1: "),
         ({"networks": {"n": {"segment": "vxlan/x"}}}, "cloud_allocations.networks.n: "),
@@ -66,3 +74,34 @@ def test_damage_is_refused_with_its_place(damage: dict[str, object], where: str)
     with pytest.raises(PlanError) as error:
         load({"version": 1, **damage})
     assert error.value.messages[0].startswith(where)
+
+
+def test_an_older_file_goes_through_every_step_to_the_present_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up versions: 1 called instances ``guests``, 2 had no last number."""
+
+    def rename(data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**{key: one for key, one in data.items() if key != "guests"}, "instances": data["guests"]}
+
+    def count(data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**data, "last_number": max(one["number"] for one in data["instances"].values())}
+
+    monkeypatch.setattr(migrations, "VERSION", 3)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {1: rename, 2: count})
+    guest = {"vm1": {"number": 7, "node": "compute1"}}
+    for old in ({"version": 1, "guests": guest}, {"version": 2, "instances": guest}):
+        given = copy.deepcopy(old)
+        found = load(old)
+        assert (found.last_number, found.instances["vm1"].node) == (7, "compute1")
+        assert old == given, "the steps leave what they are given as it is"
+    assert load({"version": 3, "instances": guest}).last_number == 0, "a present file goes through no step"
+
+
+def test_an_older_file_that_is_damaged_is_refused_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "VERSION", 2)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {1: lambda data: {"instances": data["guests"]}})
+    with pytest.raises(PlanError, match="cloud_allocations: 'guests': the allocations are damaged"):
+        load({"version": 1})
+
+
+def test_there_is_a_step_from_every_older_version() -> None:
+    assert sorted(migrations.MIGRATIONS) == list(range(1, migrations.VERSION))

@@ -1,7 +1,8 @@
 """The allocations: everything the plan decided once and must not decide differently later. Data, load and dump; pure.
 
 The file is JSON (which is YAML) with one line for each object, sorted, so that a commit shows what changed. What does
-not belong here: deciding (``allocate.py``, ``schedule.py``, ``place.py``), and reading or writing files.
+not belong here: deciding (``allocator.py``, ``placement/``), older forms of the file (``migrations.py``), and the file
+itself (``control/allocations_file.py``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 from ...model.errors import PlanError
 from .. import facts
 from ..identity import natural
+from .migrations import VERSION, migrate
 
-VERSION = 1
 VARIABLE = "cloud_allocations"
 
 
@@ -112,7 +113,9 @@ def as_text(data: Mapping[str, Any]) -> str:
 def load(data: Mapping[str, Any] | None) -> Allocations:
     """Allocations from plain data: the value of ``cloud_allocations``, or the whole file; None or {} = nothing yet.
 
-    :raises PlanError: the data does not have the form that ``dump`` gives it.
+    Data of an older version is migrated first.
+
+    :raises PlanError: the data does not have the form that ``dump`` gives it, or is of a newer version.
     """
     if data and VARIABLE in data:
         data = data[VARIABLE]
@@ -120,8 +123,7 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
         return Allocations()
     here = VARIABLE
     try:
-        if data.get("version") != VERSION:
-            raise PlanError([f"{here}.version: {data.get('version')!r}: must be {VERSION}"])
+        data = migrate(data, VARIABLE)
         networks, routers, instances = {}, {}, {}
         for name, one in (data.get("networks") or {}).items():
             here = f"{VARIABLE}.networks.{name}"

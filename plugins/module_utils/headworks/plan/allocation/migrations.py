@@ -1,0 +1,37 @@
+"""The version of the allocations file, and the steps that bring an older file to it.
+
+Whoever changes the form of the file raises ``VERSION`` and adds the step from the version before. What does not belong
+here: reading the current form (``allocations.py``) and reading or writing files (``control/allocations_file.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...model.errors import PlanError, shown
+
+VERSION = 1
+
+Step = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+# Version → the function that turns a file of that version into one of the next. A step returns new data and changes
+# nothing in what it is given; it need not set ``version``.
+MIGRATIONS: dict[int, Step] = {}
+
+
+def migrate(data: Mapping[str, Any], variable: str) -> Mapping[str, Any]:
+    """The allocations ``data`` in the form of ``VERSION``.
+
+    :param variable: the inventory variable that ``data`` is the value of, for messages.
+    :raises PlanError: the data has no version, or a version that this code cannot read.
+    """
+    version = data.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise PlanError([f"{variable}.version: {shown(version)}: must be {VERSION}"])
+    if version > VERSION:
+        rule = f"must be {VERSION} or lower: a newer headworks has written this file; use that one"
+        raise PlanError([f"{variable}.version: {version}: {rule}"])
+    for step in range(version, VERSION):
+        data = {**MIGRATIONS[step](data), "version": step + 1}
+    return data
