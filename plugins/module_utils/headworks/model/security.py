@@ -11,7 +11,7 @@ from .addresses import Cidr, PortRange
 from .base import Count, Listed, Model, Positive
 from .names import Line, Name
 
-_PROTOCOLS = {
+PROTOCOLS = {
     "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "icmpv6": 58, "igmp": 2, "ipip": 4, "ospf": 89,
     "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
 }
@@ -24,9 +24,9 @@ def _protocol(value: Any) -> Any:
         return None
     text = "icmpv6" if str(value).lower() in ("ipv6-icmp", "icmp6") else str(value).lower()
     if text.isdigit() and not isinstance(value, bool) and int(text) <= 255:
-        return next((name for name, number in _PROTOCOLS.items() if number == int(text)), text)
-    if text not in _PROTOCOLS:
-        raise ValueError(f"must be any, a number up to 255, or one of {', '.join(sorted(_PROTOCOLS))}")
+        return next((name for name, number in PROTOCOLS.items() if number == int(text)), text)
+    if text not in PROTOCOLS:
+        raise ValueError(f"must be any, a number up to 255, or one of {', '.join(sorted(PROTOCOLS))}")
     return text
 
 

@@ -17,6 +17,7 @@ from .facts import NodeFacts
 from .floating import targets
 from .identity import natural, object_id
 from .mtu import maximum, tunnel_ip
+from .security_groups import groups_of_nic, resolved_groups
 
 STORE_PORT = 9292
 STORE_CA = "/etc/headworks/ca.pem"
@@ -57,6 +58,9 @@ class Builder:
                 for name, one in self.allocations.networks.items()
                 if one.dhcp
             },
+            l2_mechanism=self.model.l2_mechanism,
+            firewall_driver=self.model.firewall_driver,
+            security_groups=resolved_groups(self.model),
         )
 
     def _id(self, kind: str, name: str) -> str:
@@ -112,7 +116,7 @@ class Builder:
 
     def _port(
         self, key: str, network: str, node: str, owner: str, device: str, port: PortAllocation,
-        nic: NicModel | None = None,
+        nic: NicModel | None = None, groups: tuple[str, ...] = (),
     ) -> resolved.Port:
         secure = self.model.networks[network].port_security
         if nic is not None and nic.port_security is not None:
@@ -128,6 +132,7 @@ class Builder:
             fixed_ips=tuple(resolved.FixedIp(self._subnet(network, one), one) for one in port.addresses),
             port_security=secure if nic else True,
             allowed_pairs=tuple((one.mac_address or "", one.ip_address) for one in pairs),
+            security_groups=groups if secure else (),
         )
 
     def _subnet(self, network: str, address: str) -> str:
@@ -213,7 +218,7 @@ class Builder:
             ports=tuple(
                 self._port(
                     f"instance/{name}/{label}", model.networks[index].network, have.node, resolved.OWNER_INSTANCE,
-                    name, have.ports[label], model.networks[index],
+                    name, have.ports[label], model.networks[index], groups_of_nic(model, model.networks[index]),
                 )
                 for label, index in numbered(model.networks)
             ),

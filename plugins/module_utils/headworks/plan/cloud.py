@@ -1,7 +1,7 @@
 """The resolved cloud: every name looked up, every id, address, MAC, tunnel id and VLAN decided, every port on a node.
 
 ``resolve`` (validate → allocate → schedule) makes it from the inventory; ``wire`` makes node states from it. What does
-not belong here: what an operator may write (``model/``), or what a node is told (``node/*.py`` records).
+not belong here: what an operator may write (``model/``), or what a node is told (the records in ``state/``).
 """
 
 from __future__ import annotations
@@ -76,6 +76,35 @@ class Network:
 
 
 @dataclass(frozen=True)
+class SecurityRule:
+    """What a rule of a security group lets through. ``direction`` is the guest's: ingress is what it receives.
+
+    ``protocol`` is the IP protocol's number (None: any), ``ports`` the first and the last destination port (None: any).
+    ``remote_cidr`` and ``remote_group`` say who is at the other end ("" = not restricted by it); a rule has at most one
+    of the two, and a group stands for the addresses of all ports in it.
+    """
+
+    direction: str
+    ip_version: int
+    protocol: int | None = None
+    ports: tuple[int, int] | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    remote_cidr: str = ""
+    remote_group: str = ""
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A security group: what none of its rules lets through is dropped. ``stateful``: answers are let through too."""
+
+    name: str
+    id: str
+    rules: tuple[SecurityRule, ...] = ()
+    stateful: bool = True
+
+
+@dataclass(frozen=True)
 class FixedIp:
     """An address of a port, in a subnet (name)."""
 
@@ -86,7 +115,8 @@ class FixedIp:
 @dataclass(frozen=True)
 class Port:
     """A port of a network on a node. ``device`` is the instance's, router's or network's name, by ``owner``.
-    ``allowed_pairs`` are (mac or "", cidr). ``port_security`` False: no spoof guard."""
+    ``allowed_pairs`` are (mac or "", cidr). ``port_security`` False: no spoof guard and no security group.
+    ``security_groups`` are names, and only a guest's port has any."""
 
     id: str
     mac: str
@@ -97,6 +127,7 @@ class Port:
     fixed_ips: tuple[FixedIp, ...]
     port_security: bool = True
     allowed_pairs: tuple[tuple[str, str], ...] = ()
+    security_groups: tuple[str, ...] = ()
 
     @property
     def tap(self) -> str:
@@ -169,7 +200,8 @@ class Instance:
 @dataclass(frozen=True)
 class Cloud:
     """Everything that wiring needs. Mappings are keyed by name; ``dhcp_ports`` maps a network's name to its DHCP ports
-    (one per node that serves it)."""
+    (one per node that serves it). ``l2_mechanism`` and ``firewall_driver`` are the names by which ``wiring/mechanism/``
+    and ``wiring/firewall/`` register them."""
 
     name: str
     nodes: Mapping[str, Node]
@@ -177,3 +209,6 @@ class Cloud:
     routers: Mapping[str, Router]
     instances: Mapping[str, Instance]
     dhcp_ports: Mapping[str, tuple[Port, ...]]
+    l2_mechanism: str = "openvswitch"
+    firewall_driver: str = "openvswitch"
+    security_groups: Mapping[str, SecurityGroup] = field(default_factory=dict)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from ...model.compute import InstanceModel, NicModel
+from ..security_groups import DEFAULT_GROUP
 from .context import Check
-
-GROUP_DEFAULT = "default"
 
 
 def check_instances(check: Check) -> None:
     """Check all images, instances with their NICs, and attached volumes."""
     _images(check)
-    groups = {*check.cloud.security_groups, GROUP_DEFAULT}
+    groups = {*check.cloud.security_groups, DEFAULT_GROUP}
     zones = {check.inventory.nodes[node].model.availability_zone for node in check.nodes_with("compute")}
     macs: dict[str, str] = {}
     for name, instance in check.inventory.instances.items():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...model.services import ListenerModel
+from ..security_groups import DEFAULT_GROUP
 from .context import Check
-from .instances import GROUP_DEFAULT
 
 
 def check_services(check: Check) -> None:
@@ -19,7 +19,7 @@ def check_services(check: Check) -> None:
 
 
 def _security_groups(check: Check) -> None:
-    groups = {*check.cloud.security_groups, GROUP_DEFAULT}
+    groups = {*check.cloud.security_groups, DEFAULT_GROUP}
     for name, group in check.cloud.security_groups.items():
         key = f"cloud_security_groups.{name}"
         check.exists(f"{key}.project", group.project, "project", check.cloud.projects)
