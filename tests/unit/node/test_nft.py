@@ -9,7 +9,8 @@ from headworks.node.nft.conntrack import _translates
 from headworks.node.nft.language import parse_table, same_hook, transaction
 from headworks.node.nft.tables import NftSubsystem, _gone
 from headworks.state.nft import NftChain, NftMap, NftTable
-from headworks.system.netlink import attribute
+from headworks.system import nfnetlink as nfnl
+from headworks.system.netlink import NLA_F_NESTED, attribute
 
 LISTING = """table ip headworks {
 \tmap floating_dnat {
@@ -139,9 +140,15 @@ def test_elements_that_ended_or_changed_are_the_connections_to_forget() -> None:
 def entry(source: str, destination: str, reply_source: str, reply_destination: str) -> dict[int, bytes]:
     def tuple_of(one: str, other: str) -> bytes:
         packed = [bytes(int(part) for part in address.split(".")) for address in (one, other)]
-        return attribute(1 | 0x8000, attribute(1, packed[0]) + attribute(2, packed[1]))
+        return attribute(
+            nfnl.CTA_TUPLE_IP | NLA_F_NESTED,
+            attribute(nfnl.CTA_IP_V4_SRC, packed[0]) + attribute(nfnl.CTA_IP_V4_DST, packed[1]),
+        )
 
-    return {1: tuple_of(source, destination), 2: tuple_of(reply_source, reply_destination)}
+    return {
+        nfnl.CTA_TUPLE_ORIG: tuple_of(source, destination),
+        nfnl.CTA_TUPLE_REPLY: tuple_of(reply_source, reply_destination),
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 TABLE = "headworks"
 
-FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+FAMILIES = ("inet", "ip", "arp", "netdev", "bridge", "ip6")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the kernel says of links, addresses and routes in the current namespace, by rtnetlink dumps (reading only).
 
-Changes are made by ``ip -batch`` (``ip_batch.py``). What does not belong here: what ought to be.
+Numbers bear the kernel's names; the header file they come from stands above them. Changes are made by ``ip -batch``
+(``ip_batch.py``). What does not belong here: what ought to be.
 """
 
 from __future__ import annotations
@@ -11,15 +12,51 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .netlink import ROUTE, Netlink, attribute, attributes, number, text
+from .netlink import NETLINK_ROUTE, Netlink, aligned, attribute, attribute_text, attributes, number, text
 
-_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
-_SKIP_STATISTICS = 8
-_UP = 1
-_PERMANENT = 0x80
-_MAIN_TABLE = 254
-_UNICAST = 1
-_CONFIGURED = (3, 4)  # protocols boot and static: what ``ip route add`` and ``proto static`` leave
+# linux/rtnetlink.h
+RTM_GETLINK = 18
+RTM_GETADDR = 22
+RTM_GETROUTE = 26
+RTEXT_FILTER_SKIP_STATS = 1 << 3
+RTA_DST = 1
+RTA_OIF = 4
+RTA_GATEWAY = 5
+RTA_MULTIPATH = 9
+RTN_UNICAST = 1
+RTPROT_BOOT = 3
+RTPROT_STATIC = 4
+RT_TABLE_MAIN = 254
+IFINFOMSG = struct.Struct("=BxHiII")  # family, device type, index, flags, change mask
+RTMSG = struct.Struct("=BBBBBBBBI")  # family, dst_len, src_len, tos, table, protocol, scope, type, flags
+RTNEXTHOP = struct.Struct("=HBBi")  # length, flags, hops, index
+
+# linux/if_link.h
+IFLA_ADDRESS = 1
+IFLA_IFNAME = 3
+IFLA_MTU = 4
+IFLA_LINK = 5
+IFLA_MASTER = 10
+IFLA_LINKINFO = 18
+IFLA_GROUP = 27
+IFLA_EXT_MASK = 29
+IFLA_LINK_NETNSID = 37
+IFLA_INFO_KIND = 1  # within IFLA_LINKINFO
+IFLA_INFO_DATA = 2
+IFLA_TUN_TYPE = 3  # within IFLA_INFO_DATA of a tun or tap device
+
+# linux/if.h, linux/if_tun.h
+IFF_UP = 1 << 0
+IFF_TAP = 0x0002
+
+# linux/if_addr.h
+IFA_ADDRESS = 1
+IFA_LOCAL = 2
+IFA_FLAGS = 8
+IFA_F_PERMANENT = 0x80
+IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+
+_CONFIGURED = (RTPROT_BOOT, RTPROT_STATIC)  # what ``ip route add`` and ``proto static`` leave
 _FEW = 16  # up to so many links are asked for by name, more by a dump
 
 
@@ -43,9 +80,9 @@ class LinkInfo:
 def links(names: Iterable[str] | None = None) -> dict[str, LinkInfo]:
     """Links by name: all of the namespace, or those of ``names`` that exist."""
     wanted = None if names is None else sorted(set(names))
-    with Netlink(ROUTE) as netlink:
+    with Netlink(NETLINK_ROUTE) as netlink:
         if wanted is None or len(wanted) > _FEW:
-            found = [_link(body) for body in netlink.dump(_GETLINK, _link_request())]
+            found = [_link(body) for body in netlink.dump(RTM_GETLINK, _link_request())]
         else:
             found = [_link(body) for name in wanted for body in _link_by_name(netlink, name)]
     chosen = None if wanted is None else set(wanted)
@@ -53,13 +90,14 @@ def links(names: Iterable[str] | None = None) -> dict[str, LinkInfo]:
 
 
 def _link_request(name: str = "") -> bytes:
-    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(29, struct.pack("=I", _SKIP_STATISTICS))
-    return body + attribute(3, name.encode() + b"\0") if name else body
+    body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    body += attribute(IFLA_EXT_MASK, struct.pack("=I", RTEXT_FILTER_SKIP_STATS))
+    return body + attribute_text(IFLA_IFNAME, name) if name else body
 
 
 def _link_by_name(netlink: Netlink, name: str) -> list[bytes]:
     try:
-        return netlink.ask(_GETLINK, _link_request(name))
+        return netlink.ask(RTM_GETLINK, _link_request(name))
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.EINVAL, errno.ERANGE):
             return []
@@ -67,39 +105,42 @@ def _link_by_name(netlink: Netlink, name: str) -> list[bytes]:
 
 
 def _link(body: bytes) -> LinkInfo:
-    _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
-    found = attributes(body, 16)
+    _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
+    found = attributes(body, IFINFOMSG.size)
     return LinkInfo(
         index=index,
-        name=text(found[3]),
-        kind=_link_kind(found.get(18, b"")),
-        mac=found.get(1, b"").hex(":"),
-        mtu=number(found.get(4, b"")),
-        up=bool(flags & _UP),
-        group=number(found.get(27, b"")),
-        master_index=number(found.get(10, b"")),
-        peer_index=number(found.get(5, b"")),
-        peer_elsewhere=37 in found,
+        name=text(found[IFLA_IFNAME]),
+        kind=_link_kind(found.get(IFLA_LINKINFO, b"")),
+        mac=found.get(IFLA_ADDRESS, b"").hex(":"),
+        mtu=number(found.get(IFLA_MTU, b"")),
+        up=bool(flags & IFF_UP),
+        group=number(found.get(IFLA_GROUP, b"")),
+        master_index=number(found.get(IFLA_MASTER, b"")),
+        peer_index=number(found.get(IFLA_LINK, b"")),
+        peer_elsewhere=IFLA_LINK_NETNSID in found,
     )
 
 
 def _link_kind(info: bytes) -> str:
     found = attributes(info)
-    kind = text(found.get(1, b""))
+    kind = text(found.get(IFLA_INFO_KIND, b""))
     if kind == "tun":
-        return "tap" if number(attributes(found.get(2, b"")).get(3, b"")) == 2 else "tun"
+        data = attributes(found.get(IFLA_INFO_DATA, b""))
+        return "tap" if number(data.get(IFLA_TUN_TYPE, b"")) == IFF_TAP else "tun"
     return kind
 
 
 def addresses(also_dynamic: bool = False) -> Iterator[tuple[int, str]]:
     """(link index, ``ip/prefix``) of every permanent address (or of all), in the kernel's order."""
-    with Netlink(ROUTE) as netlink:
-        for body in netlink.dump(_GETADDR, struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)):
-            family, prefix, flags, _, index = struct.unpack_from("=BBBBI", body)
-            found = attributes(body, 8)
-            value = found.get(2) or found.get(1)
-            if value and (also_dynamic or (number(found[8]) if 8 in found else flags) & _PERMANENT):
-                yield index, f"{socket.inet_ntop(family, value)}/{prefix}"
+    with Netlink(NETLINK_ROUTE) as netlink:
+        bodies = netlink.dump(RTM_GETADDR, IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    for body in bodies:
+        family, prefix, flags, _, index = IFADDRMSG.unpack_from(body)
+        found = attributes(body, IFADDRMSG.size)
+        value = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
+        all_flags = number(found[IFA_FLAGS]) if IFA_FLAGS in found else flags
+        if value and (also_dynamic or all_flags & IFA_F_PERMANENT):
+            yield index, f"{socket.inet_ntop(family, value)}/{prefix}"
 
 
 @dataclass(frozen=True)
@@ -114,29 +155,38 @@ class RouteInfo:
 
 def routes() -> Iterator[RouteInfo]:
     """Unicast routes of the main table that someone configured (neither the kernel's own nor a routing daemon's)."""
-    with Netlink(ROUTE) as netlink:
-        for body in netlink.dump(_GETROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0)):
-            yield from _route(body)
+    with Netlink(NETLINK_ROUTE) as netlink:
+        bodies = netlink.dump(RTM_GETROUTE, bytes(RTMSG.size))
+    for body in bodies:
+        yield from _route(body)
 
 
 def _route(body: bytes) -> Iterator[RouteInfo]:
-    family, length, _, _, table, protocol, _, kind, _ = struct.unpack_from("=BBBBBBBBI", body)
-    if table != _MAIN_TABLE or kind != _UNICAST or protocol not in _CONFIGURED or family not in _FAMILIES:
+    family, length, _, _, table, protocol, _, kind, _ = RTMSG.unpack_from(body)
+    if table != RT_TABLE_MAIN or kind != RTN_UNICAST or protocol not in _CONFIGURED or family not in _FAMILIES:
         return
-    found = attributes(body, 12)
-    destination = f"{socket.inet_ntop(family, found[1])}/{length}" if 1 in found else "default"
-    if 9 not in found:
-        yield RouteInfo(family, destination, _gateway(family, found), number(found.get(4, b"")))
+    found = attributes(body, RTMSG.size)
+    destination = f"{socket.inet_ntop(family, found[RTA_DST])}/{length}" if RTA_DST in found else "default"
+    if RTA_MULTIPATH not in found:
+        yield RouteInfo(family, destination, _gateway(family, found), number(found.get(RTA_OIF, b"")))
         return
-    hops, offset = found[9], 0
-    while offset + 8 <= len(hops):
-        size, _, _, index = struct.unpack_from("=HBBi", hops, offset)
-        yield RouteInfo(family, destination, _gateway(family, attributes(hops[offset + 8 : offset + size])), index)
-        offset += (size + 3) & ~3
+    for index, hop in _next_hops(found[RTA_MULTIPATH]):
+        yield RouteInfo(family, destination, _gateway(family, hop), index)
+
+
+def _next_hops(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """(link index, attributes) of each next hop of a multipath route."""
+    offset = 0
+    while offset + RTNEXTHOP.size <= len(data):
+        size, _, _, index = RTNEXTHOP.unpack_from(data, offset)
+        if size < RTNEXTHOP.size:
+            break
+        yield index, attributes(data[offset + RTNEXTHOP.size : offset + size])
+        offset += aligned(size)
 
 
 def _gateway(family: int, found: dict[int, bytes]) -> str:
-    return socket.inet_ntop(family, found[5]) if 5 in found else ""
+    return socket.inet_ntop(family, found[RTA_GATEWAY]) if RTA_GATEWAY in found else ""
 
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)

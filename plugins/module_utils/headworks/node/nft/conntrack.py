@@ -9,16 +9,13 @@ from __future__ import annotations
 import errno
 import re
 import socket
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...system.netlink import NETFILTER, Netlink, attribute, attributes
+from ...system import nfnetlink as nfnl
+from ...system.netlink import NETLINK_NETFILTER, NLA_F_NESTED, Netlink, attribute, attributes
 
 _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
-_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
-_ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
-_NESTED = 0x8000
 
 
 def delete_translations(pairs: Iterable[tuple[str, str]]) -> int:
@@ -33,11 +30,11 @@ def delete_translations(pairs: Iterable[tuple[str, str]]) -> int:
         return 0
     anywhere = re.compile(b"|".join(re.escape(one) for pair in wanted for one in pair), re.DOTALL)
     deleted = 0
-    with Netlink(NETFILTER) as netlink:
+    with Netlink(NETLINK_NETFILTER) as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):
-            head = struct.pack("=BBH", family, 0, 0)
-            entries = [body for body in netlink.dump(_GET, head) if anywhere.search(body)]
-            for found in (attributes(body, 4) for body in entries):
+            head = nfnl.head(family)
+            entries = netlink.dump(nfnl.IPCTNL_MSG_CT_GET, head, keep=anywhere.search)
+            for found in (attributes(body, len(head)) for body in entries):
                 if _translates(found, wanted):
                     deleted += _forget(netlink, head, found)
     return deleted
@@ -61,23 +58,25 @@ def _pack(text: str) -> bytes:
 
 def _translates(found: dict[int, bytes], wanted: set[frozenset[bytes]]) -> bool:
     """Destination translated: asked for one, answered by the other. Source translated: the answer goes to the other."""
-    source, destination = _ends(found[_ORIGINAL])
-    reply_source, reply_destination = _ends(found[_REPLY])
+    source, destination = _ends(found[nfnl.CTA_TUPLE_ORIG])
+    reply_source, reply_destination = _ends(found[nfnl.CTA_TUPLE_REPLY])
     return frozenset((destination, reply_source)) in wanted or frozenset((source, reply_destination)) in wanted
 
 
 def _ends(direction: bytes) -> tuple[bytes, bytes]:
-    addresses = attributes(attributes(direction)[1])
-    return (addresses[1], addresses[2]) if 1 in addresses else (addresses[3], addresses[4])
+    addresses = attributes(attributes(direction)[nfnl.CTA_TUPLE_IP])
+    if nfnl.CTA_IP_V4_SRC in addresses:
+        return addresses[nfnl.CTA_IP_V4_SRC], addresses[nfnl.CTA_IP_V4_DST]
+    return addresses[nfnl.CTA_IP_V6_SRC], addresses[nfnl.CTA_IP_V6_DST]
 
 
 def _forget(netlink: Netlink, head: bytes, found: dict[int, bytes]) -> int:
-    body = head + attribute(_ORIGINAL | _NESTED, found[_ORIGINAL])
-    for kind in (_ID, _ZONE):
+    body = head + attribute(nfnl.CTA_TUPLE_ORIG | NLA_F_NESTED, found[nfnl.CTA_TUPLE_ORIG])
+    for kind in (nfnl.CTA_ID, nfnl.CTA_ZONE):
         if kind in found:
             body += attribute(kind, found[kind])
     try:
-        netlink.ask(_DELETE, body)
+        netlink.ask(nfnl.IPCTNL_MSG_CT_DELETE, body)
     except OSError as error:
         if error.errno != errno.ENOENT:  # it ended by itself meanwhile
             raise

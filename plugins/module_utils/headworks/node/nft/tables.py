@@ -6,19 +6,17 @@ and written in ``nft_text.py``; connections that outlive a floating IP are ended
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 
 from ...state.nft import FAMILIES, TABLE, NftChain, NftMap, NftTable
-from ...system.netlink import NETFILTER, Netlink, attribute
+from ...system import nfnetlink
+from ...system.netlink import NETLINK_NETFILTER, Netlink, attribute_text
 from ...system.netns import in_netns, is_namespace
 from ...system.nftables import available, nft
 from ..marks import owned_namespaces
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .conntrack import delete_translations
 from .language import parse_table, same_hook, transaction
-
-_GET_TABLE = 10 << 8 | 1
 
 
 class NftSubsystem(Subsystem[NftTable]):
@@ -91,13 +89,15 @@ def families(netns: str) -> list[str]:
     """
     if (netns and not is_namespace(netns)) or not available():
         return []
-    mark = attribute(1, TABLE.encode() + b"\0")
+    mark = attribute_text(nfnetlink.NFTA_TABLE_NAME, TABLE)
+    every_family = nfnetlink.head(nfnetlink.NFPROTO_UNSPEC)
     try:
-        with in_netns(netns), Netlink(NETFILTER) as netlink:
-            found = {body[0] for body in netlink.dump(_GET_TABLE, struct.pack("=BBH", 0, 0, 0)) if mark in body}
+        with in_netns(netns), Netlink(NETLINK_NETFILTER) as netlink:
+            tables = netlink.dump(nfnetlink.NFT_MSG_GETTABLE, every_family, keep=lambda body: mark in body)
     except OSError:
         return []  # no nftables in this kernel
-    return [family for family, number in FAMILIES.items() if number in found and family != "netdev"]
+    found = {body[0] for body in tables}
+    return [family for family in FAMILIES if nfnetlink.NFPROTO[family] in found and family != "netdev"]
 
 
 def _gone(before: NftTable | None, after: NftTable | None) -> list[tuple[str, str]]:

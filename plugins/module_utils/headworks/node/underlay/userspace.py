@@ -7,15 +7,13 @@ nftables' ingress hook comes after the packet socket and before the stack.
 from __future__ import annotations
 
 import socket
-import struct
 
-from ...system.netlink import NETFILTER, Netlink, attribute
+from ...system import nfnetlink
+from ...system.netlink import NETLINK_NETFILTER, Netlink, attribute_text
 from ...system.nftables import nft
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
 
 TABLE = "headworks"
-_GET_CHAIN = 10 << 8 | 4
-_NETDEV = 5
 
 
 def quieten(nic: str) -> None:
@@ -45,11 +43,11 @@ def quiet(nic: str) -> bool:
 
 
 def _has_chain(nic: str) -> bool:
-    body = struct.pack("=BBH", _NETDEV, 0, 0)
-    body += attribute(1, TABLE.encode() + b"\0") + attribute(3, _chain(nic).encode() + b"\0")
+    body = nfnetlink.head(nfnetlink.NFPROTO_NETDEV)
+    body += attribute_text(nfnetlink.NFTA_CHAIN_TABLE, TABLE) + attribute_text(nfnetlink.NFTA_CHAIN_NAME, _chain(nic))
     try:
-        with Netlink(NETFILTER) as netlink:
-            return bool(netlink.ask(_GET_CHAIN, body))
+        with Netlink(NETLINK_NETFILTER) as netlink:
+            return bool(netlink.ask(nfnetlink.NFT_MSG_GETCHAIN, body))
     except OSError:
         return False
 
