@@ -191,7 +191,7 @@ def test_a_missing_nic_is_named() -> None:
 
 
 def test_a_name_that_is_no_link_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="no link name"):
+    with pytest.raises(ValueError, match="not a link name"):
         Link("tap1 up\nlink delete eth0", "tap")
 
 

@@ -99,7 +99,7 @@ def test_a_nic_in_somebody_elses_bridge_is_an_error() -> None:
 
 @pytest.mark.parametrize("name", ["", "eth0 up", "eth0\nlink delete eth1", "sixteen-letters-"])
 def test_a_name_that_the_kernel_would_not_take_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no link name"):
+    with pytest.raises(ValueError, match="not a link name"):
         NicAttachment(name, "br-ex")
 
 

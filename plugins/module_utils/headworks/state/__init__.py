@@ -1,5 +1,5 @@
 """The node state: frozen records, one file per section, and their codec. Standard library only.
 
-The plan side writes these records and the node side reads them; nothing else is shared between the two. What does not
-belong here: reading a node (``node/``), and deciding what a node gets (``wiring/``).
+The plan side writes these records and the node side reads them. The two sides share nothing else. What does not belong
+here: code that reads a node (``node/``), and code that decides what a node gets (``wiring/``).
 """

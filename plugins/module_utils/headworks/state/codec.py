@@ -1,6 +1,6 @@
-"""Records to plain JSON-able data and back: how a node state travels, and what ``--diff`` shows.
+"""Convert records to plain JSON-able data and back. A node state travels in this form, and ``--diff`` shows it.
 
-The records themselves are in the other files of this package.
+What does not belong here: the records themselves. They are in the other files of this package.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """Dataclasses and tuples to plain JSON-able data; fields at their default are left out."""
-    if isinstance(value, (str, int)):  # nearly all of what is in a big node state
+    """Return ``value`` as plain JSON-able data: a record becomes a dict without the fields that have their default, a
+    tuple becomes a list."""
+    if isinstance(value, (str, int)):  # the fast path: nearly all values of a big node state
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        found = ((name, default, getattr(value, name)) for name, default in _defaults(type(value)))
-        return {name: encode(one) for name, default, one in found if one != default}
+        fields_set = ((name, default, getattr(value, name)) for name, default in _defaults(type(value)))
+        return {name: encode(field_value) for name, default, field_value in fields_set if field_value != default}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -31,17 +32,18 @@ def encode(value: Any) -> Any:
 
 @cache
 def _defaults(record: type) -> tuple[tuple[str, Any], ...]:
-    """(field, its default) of a record; a field that must be given has ``MISSING``, which equals nothing."""
+    """Return (field name, default) of each field. A required field has ``MISSING``, which equals no value."""
     return tuple(
-        (one.name, one.default if one.default_factory is MISSING else one.default_factory()) for one in fields(record)
+        (field.name, field.default if field.default_factory is MISSING else field.default_factory())
+        for field in fields(record)
     )
 
 
 def decode(record: type[T], data: Mapping[str, Any]) -> T:
-    """A plain mapping to the frozen dataclass ``record``: lists become tuples; nested records are declared by the
-    record's own ``nested`` class attribute, a mapping of field name → record.
+    """Return the frozen dataclass ``record`` with the fields of ``data``. Lists become tuples. A record declares its
+    nested records in its class attribute ``nested``, a mapping of field name → record.
 
-    :raises ValueError: an unknown field, or a missing one.
+    :raises ValueError: ``data`` has an unknown field, or a required field is missing.
     """
     nested: Mapping[str, type] = getattr(record, "nested", {})
     values = {}

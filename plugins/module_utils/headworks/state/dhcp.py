@@ -9,7 +9,8 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class DhcpHost:
-    """A static lease: ``address`` for ``mac``, in whichever subnet has it. ``hostname`` "" = called by its address."""
+    """A static lease of ``address`` for ``mac``, in the subnet that contains the address. ``hostname`` "": the name is
+    made from the address."""
 
     mac: str
     address: str
@@ -26,9 +27,10 @@ class HostRoute:
 
 @dataclass(frozen=True)
 class DhcpSubnet:
-    """A subnet that dnsmasq serves. ``tag`` is unique within the network; ``gateway`` "" = no default route;
-    ``dns`` are the servers handed out (empty: dnsmasq's own address ``server``). ``routes`` excludes the default
-    (the renderer adds it to option 121, as RFC 3442 wants) and the network's other subnets (added too)."""
+    """A subnet that dnsmasq serves. ``tag`` is unique within the network. ``server`` is dnsmasq's own address in the
+    subnet. ``gateway`` "" means no default route. ``dns`` are the DNS servers that guests get; if it is empty, they get
+    ``server``. ``routes`` contains neither the default route nor the network's other subnets: the renderer adds both
+    to option 121 (RFC 3442)."""
 
     tag: str
     cidr: str
@@ -41,12 +43,11 @@ class DhcpSubnet:
 
 @dataclass(frozen=True)
 class DhcpNetwork:
-    """The DHCP service of one network. ``name`` is the network's id; it runs in ``netns`` ("" = the root namespace) on
-    ``interface``.
+    """The DHCP service of one network. ``name`` is the network's id. The service runs in namespace ``netns`` ("" = the
+    root namespace) on ``interface``.
 
-    ``lease_seconds`` is the lease time (negative: for ever), ``mtu`` goes out as option 26, ``domain`` is the DNS
-    domain.
-    ``problems`` is set only by reading: why what is on the node is not what its own record says.
+    ``lease_seconds`` is the lease time (negative: leases do not expire), ``mtu`` is sent as option 26, ``domain`` is
+    the DNS domain. ``problems`` is set only when a node is read: it lists where the service differs from its record.
     """
 
     name: str

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Disk:
-    """The root disk of instance ``name`` (its uuid): ``<uuid>/disk``, an overlay on base image ``base`` (file name in
-    ``_base``, format ``base_format``). ``size_gb`` 0 = as large as the base image. ``title`` is the inventory name."""
+    """The root disk of the instance with uuid ``name``. Its file ``<uuid>/disk`` is an overlay on base image ``base``
+    (a file name in ``_base``, of format ``base_format``). ``size_gb`` 0: as large as the base image. ``title`` is the
+    instance's inventory name."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""What a guest is, for libvirt: the records shared by ``domains.py`` (libvirt) and ``domain_xml.py`` (XML)."""
+"""Section ``domains``: guests as libvirt domains."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Nic:
-    """A virtio NIC on the ready-made tap ``tap``. ``offload`` False switches checksum and segmentation offloads off
-    (userspace datapath)."""
+    """A virtio NIC on the tap ``tap``, which exists before the guest starts. ``offload`` False switches the NIC's
+    checksum and segmentation offloads off (needed on the userspace datapath)."""
 
     tap: str
     mac: str
@@ -20,10 +20,10 @@ class Nic:
 
 @dataclass(frozen=True)
 class Domain:
-    """A guest. ``name`` is its uuid; ``domain`` the libvirt name (``instance-0000001e``), ``title`` the inventory name.
+    """A guest. ``name`` is its uuid, ``domain`` its libvirt name (``instance-0000001e``), ``title`` its inventory name.
 
-    ``state`` is what it should be: running, stopped, paused, suspended. ``virt_type`` is kvm or qemu. ``disk`` is the
-    path of the root disk; the console goes to ``console.log`` beside it. ``machine`` "" = libvirt's default.
+    ``state`` is running, stopped, paused or suspended. ``virt_type`` is kvm or qemu. ``disk`` is the path of the root
+    disk; libvirt writes the console to ``console.log`` beside it. ``machine`` "": libvirt's default machine type.
     """
 
     name: str

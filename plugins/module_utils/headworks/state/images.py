@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BaseImage:
-    """A file of ``/var/lib/headworks/images/_base/``. ``name`` is the file name (the hex digest of ``checksum``).
+    """A file in ``/var/lib/headworks/images/_base/``. ``name`` is the file name (the hex digest of ``checksum``).
 
-    ``url`` is the store's, ``checksum`` is ``sha256:<hex>`` (or sha512), ``format`` qcow2 or raw, ``ca`` the path of
-    the PEM file that vouches for the store ("" = the system's), ``image`` the inventory's name for messages.
+    ``url`` is the image's address in the controller's image store, ``checksum`` is ``sha256:<hex>`` (or sha512),
+    ``format`` is qcow2 or raw. ``ca`` is the path of the PEM file with the authority that signs the store's
+    certificate ("": the system's authorities). ``image`` is the image's inventory name, for messages.
     """
 
     name: str

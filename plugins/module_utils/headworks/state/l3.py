@@ -12,9 +12,10 @@ _IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
 
 
 def canonical(address: str) -> str:
-    """An address, interface address or CIDR as the kernel would print it ("" and "default" stay).
+    """Return an address, an interface address or a CIDR as the kernel prints it; "" and "default" are returned as they
+    are.
 
-    :raises ValueError: it is none.
+    :raises ValueError: ``address`` is none of these.
     """
     if address in ("", "default") or _IPV4.fullmatch(address):
         return address
@@ -23,9 +24,9 @@ def canonical(address: str) -> str:
 
 @dataclass(frozen=True)
 class Device:
-    """A device inside the namespace. ``addresses`` are ``ip/prefix``, sorted. ``announce``: send gratuitous ARP for
-    addresses that are new. ``tx_checksum`` False switches transmit checksum offload off. ``mtu`` 0 and ``mac`` "":
-    leave as it is. Every device is kept ``up``."""
+    """A device inside the namespace. ``addresses`` are ``ip/prefix``, sorted. ``announce`` True: new addresses are
+    announced with gratuitous ARP. ``tx_checksum`` False switches transmit checksum offload off. ``mtu`` 0 and ``mac``
+    "": the device keeps its value. A desired device is always ``up``."""
 
     name: str
     mac: str = ""
@@ -36,30 +37,31 @@ class Device:
     up: bool = True
 
     def __post_init__(self) -> None:
-        """Addresses sorted, and written as the kernel writes them."""
-        object.__setattr__(self, "addresses", tuple(sorted(canonical(one) for one in self.addresses)))
+        """Sort the addresses and write them as the kernel does."""
+        object.__setattr__(self, "addresses", tuple(sorted(canonical(address) for address in self.addresses)))
 
 
 @dataclass(frozen=True)
 class Route:
-    """``destination`` is a CIDR or ``default``; ``via`` a next hop or "" for an on-link route over ``device``. Routes
-    with the same destination are one route with several next hops."""
+    """A route. ``destination`` is a CIDR or ``default``. ``via`` is the next hop, or "" for an on-link route over
+    ``device``. Several records with the same destination describe one route with several next hops."""
 
     destination: str
     via: str = ""
     device: str = ""
 
     def __post_init__(self) -> None:
-        """Addresses as the kernel writes them; ``0.0.0.0/0`` is ``default``, and so is ``::/0`` if ``via`` tells."""
-        whole = self.destination == "0.0.0.0/0" or (self.destination == "::/0" and self.via)
-        object.__setattr__(self, "destination", "default" if whole else canonical(self.destination))
+        """Write addresses as the kernel does. ``0.0.0.0/0`` becomes ``default``, and so does ``::/0`` if ``via`` is
+        set (without it, "default" would not tell the address family)."""
+        is_default = self.destination == "0.0.0.0/0" or (self.destination == "::/0" and self.via)
+        object.__setattr__(self, "destination", "default" if is_default else canonical(self.destination))
         object.__setattr__(self, "via", canonical(self.via))
 
 
 @dataclass(frozen=True)
 class NamespaceConfig:
-    """The L3 configuration of namespace ``name``. ``lo`` is always up; ``sysctls`` are keys below /proc/sys/net, with
-    dots or slashes (``ipv4.ip_forward``)."""
+    """The L3 configuration of namespace ``name``. A desired ``lo`` is always up. ``sysctls`` maps a key below
+    /proc/sys/net, with dots or slashes (``ipv4.ip_forward``), to its value."""
 
     name: str
     devices: tuple[Device, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-GROUP = 26743  # ours
+GROUP = 26743  # the link group that marks a link as ours
 
 _NAME = re.compile(r"[^\s/:]{1,15}")
 
@@ -14,10 +14,10 @@ _NAME = re.compile(r"[^\s/:]{1,15}")
 class Link:
     """A link of the root namespace.
 
-    ``kind`` is ``veth``, ``tap``, ``bridge``, or ``existing`` (a NIC that is there: never made nor removed). A veth's
-    ``peer`` is created inside ``peer_netns`` ("" = root) with ``peer_mac``. ``mtu`` in bytes (0 = leave as it is).
-    ``tx_checksum`` False switches transmit checksum offload off (needed on what feeds the userspace datapath).
-    ``master`` is a Linux bridge. All links are kept ``up``.
+    ``kind`` is ``veth``, ``tap``, ``bridge``, or ``existing`` (a NIC of the node, which is never created or removed).
+    A veth's ``peer`` is created inside namespace ``peer_netns`` ("" = root) with ``peer_mac``. ``mtu`` is in bytes (0:
+    the link keeps its MTU). ``tx_checksum`` False switches transmit checksum offload off (needed on links that send
+    into the userspace datapath). ``master`` is a Linux bridge. A desired link is always ``up``.
     """
 
     name: str
@@ -32,10 +32,12 @@ class Link:
     up: bool = True
 
     def __post_init__(self) -> None:
-        """Names go on command lines.
+        """Check the names, because they go on command lines.
 
-        :raises ValueError: a name the kernel would not take, or a veth without a peer.
+        :raises ValueError: the kernel would refuse a name.
         """
         for name in (self.name, self.peer or self.name, self.master or self.name):
             if not _NAME.fullmatch(name):
-                raise ValueError(f"link {self.name!r}: {name!r} is no link name: 1 to 15 characters, no / : or space")
+                raise ValueError(
+                    f"link {self.name!r}: {name!r} is not a link name: 1 to 15 characters, no / : or space"
+                )

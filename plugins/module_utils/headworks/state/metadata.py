@@ -1,4 +1,4 @@
-"""Sections ``metadata`` and ``metadata_proxies``: what guests read, and who answers them."""
+"""Sections ``metadata`` and ``metadata_proxies``: the metadata that guests read, and the proxies that they ask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class ServedNetwork:
-    """A network whose guests come through this proxy: requests from ``cidr`` belong to network ``network_id``."""
+    """A network that a proxy serves: requests from ``cidr`` come from guests of network ``network_id``."""
 
     network_id: str
     cidr: str
@@ -17,10 +17,10 @@ class ServedNetwork:
 
 @dataclass(frozen=True)
 class MetadataProxy:
-    """haproxy on 169.254.169.254:80 inside namespace ``name`` (the address itself is put there by ``l3.py``).
+    """A haproxy on 169.254.169.254:80 inside namespace ``name`` (section ``l3`` configures the address itself).
 
-    ``name`` ``host`` is the root namespace. ``problems`` is set only by reading: why the proxy is not as its own record
-    says.
+    ``name`` ``host`` is the root namespace. ``problems`` is set only when a node is read: it lists where the proxy
+    differs from its record.
     """
 
     name: str
@@ -31,12 +31,12 @@ class MetadataProxy:
 
 @dataclass(frozen=True)
 class InstanceMetadata:
-    """What one instance may read at one of its addresses.
+    """The metadata that an instance reads from one of its addresses.
 
-    ``files`` maps a path without leading slash (``latest/meta-data/hostname``) to its content; directory listings are
-    made from it, except where a path that ends in ``/`` gives the listing of that directory. ``links`` maps a directory
-    to the one that it equals (``latest`` → ``2009-04-04``). ``name`` is ``<network id>/<address>``. ``digest`` is set
-    only by reading, instead of the files: which tree is served ("" = none).
+    ``files`` maps a path without leading slash (``latest/meta-data/hostname``) to its content. Directory listings are
+    made from the paths; a path that ends in ``/`` holds the listing of that directory instead. ``links`` maps a
+    directory to the directory that it equals (``latest`` → ``2009-04-04``). ``digest`` is set only when a node is read,
+    instead of the files: it tells which tree the node serves ("": no tree).
     """
 
     network_id: str
@@ -48,5 +48,5 @@ class InstanceMetadata:
 
     @property
     def name(self) -> str:
-        """``<network id>/<address>``: where the tree is served."""
+        """``<network id>/<address>``: the metadata server finds the tree by it."""
         return f"{self.network_id}/{self.address}"

@@ -13,8 +13,9 @@ FAMILIES = ("inet", "ip", "arp", "netdev", "bridge", "ip6")
 
 @dataclass(frozen=True)
 class NftMap:
-    """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``; ``elements`` key → value. A type
-    without a colon makes it a set; its elements' values are "". ``flags`` as nft lists them (``interval``)."""
+    """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``. ``elements`` maps key → value. A
+    type without a colon declares a set, whose elements have the value "". ``flags`` are written as nft lists them
+    (``interval``)."""
 
     name: str
     type: str
@@ -24,8 +25,9 @@ class NftMap:
 
 @dataclass(frozen=True)
 class NftChain:
-    """A chain. ``hook`` is nft's own words (``type nat hook prerouting priority dstnat; policy accept;``), "" for a
-    chain that others jump to; ``rules`` are written exactly as ``nft -s list`` prints them."""
+    """A chain. ``hook`` is the chain's hook in nft syntax (``type nat hook prerouting priority dstnat; policy
+    accept;``), or "" for a chain that other chains jump to. ``rules`` are written exactly as ``nft -s list`` prints
+    them."""
 
     name: str
     hook: str = ""
@@ -34,8 +36,8 @@ class NftChain:
 
 @dataclass(frozen=True)
 class NftTable:
-    """Table ``<family> headworks`` in namespace ``name`` ("" = root). ``floating_maps`` names the maps whose removed or
-    changed elements have their conntrack entries deleted, in both directions."""
+    """Table ``<family> headworks`` in namespace ``name`` ("" = root). ``floating_maps`` names maps: when an element of
+    such a map is removed or changed, its conntrack entries are deleted in both directions."""
 
     name: str
     family: str = "ip"
@@ -45,11 +47,11 @@ class NftTable:
     nested: ClassVar[Mapping[str, type]] = {"maps": NftMap, "chains": NftChain}
 
     def __post_init__(self) -> None:
-        """The family goes on a command line.
+        """Check the family, because it goes on a command line.
 
         :raises ValueError: nftables has no such family.
         """
         if self.family not in FAMILIES:
             raise ValueError(
-                f"table of namespace {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}"
+                f"table of namespace {self.name!r}: family {self.family!r} is not one of {', '.join(FAMILIES)}"
             )

@@ -7,17 +7,17 @@ from functools import cached_property
 
 COOKIE = 0x6865616477726B73
 
-LEARN_COOKIE = 0x6865616477726B74  # of what learn actions add; it comes and goes by itself
+LEARN_COOKIE = 0x6865616477726B74  # of flows that learn actions add; the switch adds and expires these by itself
 
-MODULE_COOKIE = 0x6865616477726B75  # of flows that library/ovs_flows.py makes: node_state must not prune those
+MODULE_COOKIE = 0x6865616477726B75  # of flows that library/ovs_flows.py adds: node_state must not remove these
 
 
 @dataclass(frozen=True)
 class Flow:
     """One flow in ovs-ofctl syntax.
 
-    In ``match`` and ``actions`` a port is written by its name in braces, ``{tap1234}``: it becomes the OpenFlow port
-    number once the port exists. ``match`` has neither table nor priority; "" matches all.
+    ``match`` and ``actions`` name a port in braces, ``{tap1234}``; the node replaces the name by the OpenFlow port
+    number once the port exists. ``match`` has neither table nor priority; "" matches every packet.
     """
 
     bridge: str
@@ -28,5 +28,5 @@ class Flow:
 
     @cached_property
     def name(self) -> str:
-        """``br-int table=25,priority=2,in_port={tapX}``: unique per switch, and readable."""
+        """``br-int table=25,priority=2,in_port={tapX}``: unique on a node, and readable."""
         return f"{self.bridge} table={self.table},priority={self.priority},{self.match or 'any'}"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class OvsBridge:
-    """A row of table Bridge. Only the named columns are compared; other keys of maps are left alone.
+    """A row of table Bridge. Only these columns are compared; keys of maps that are not desired are left alone.
 
-    ``mac`` fixes the bridge's own MAC (other_config:hwaddr). "" in ``datapath_type``, ``fail_mode`` or ``mac`` =
-    leave. ``error`` is what ovs-vswitchd complains about; never desired.
+    ``mac`` fixes the bridge's own MAC (other_config:hwaddr). "" in ``datapath_type``, ``fail_mode`` or ``mac``: the
+    bridge keeps its value. ``error`` is set only when a node is read: it is the error that ovs-vswitchd reports.
     """
 
     name: str
@@ -25,15 +25,14 @@ class OvsBridge:
 
 @dataclass(frozen=True)
 class OvsPort:
-    """A Port row with its one Interface.
+    """A Port row with its single Interface.
 
-    ``type``: "" (a system device that exists), ``internal``, ``patch``, ``vxlan``, ``gre``, ``geneve``. ``tag`` is the
-    access VLAN (None: none), ``trunks`` the VLANs of a trunk. ``options`` are the Interface's (peer, local_ip,
-    remote_ip, in_key, out_key, df_default). ``external_ids`` go to the *Interface* (iface-id, attached-mac,
-    vm-uuid), as Neutron and libvirt write them; ``port_external_ids`` to the Port row. ``mac``: of an internal port
-    ("" = leave).
-    ``fake_bridge``: the port is a fake bridge (ovs-vsctl's word) on VLAN ``tag``. ``error`` is what ovs-vswitchd
-    complains about; never desired.
+    ``type`` is "" (an existing system device), ``internal``, ``patch``, ``vxlan``, ``gre`` or ``geneve``. ``tag`` is
+    the access VLAN (None: no VLAN), ``trunks`` are the VLANs of a trunk. ``options`` are the Interface's options (peer,
+    local_ip, remote_ip, in_key, out_key, df_default). ``external_ids`` go to the *Interface* (iface-id, attached-mac,
+    vm-uuid), as Neutron and libvirt write them; ``port_external_ids`` go to the Port row. ``mac`` is the MAC of an
+    internal port ("": the port keeps its MAC). ``fake_bridge``: the port is a fake bridge (ovs-vsctl's word) on VLAN
+    ``tag``. ``error`` is set only when a node is read: it is the error that ovs-vswitchd reports.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Directories and files on a node that the plan side names as well as the node side.
+"""Directories and files on a node that both the plan side and the node side name.
 
-What does not belong here: a place that only one subsystem knows; that is in the subsystem's own file.
+What does not belong here: a path that only one subsystem uses. It is in the subsystem's own file.
 """
 
 from __future__ import annotations

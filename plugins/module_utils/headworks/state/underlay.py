@@ -10,10 +10,10 @@ _NAME = re.compile(r"[^\s/:]{1,15}")
 
 @dataclass(frozen=True)
 class NicAttachment:
-    """NIC ``name`` is a port of OVS bridge ``bridge``; whatever IPv4/IPv6 addresses and routes it had are on the
-    bridge's internal device of the same name as the bridge, which has the NIC's MAC.
+    """NIC ``name`` is a port of OVS bridge ``bridge``. The IPv4/IPv6 addresses and routes that the NIC had are on the
+    bridge's internal device, which has the bridge's name and the NIC's MAC.
 
-    ``unsettled`` is what is not so yet, in words: only ever set in what is read.
+    ``unsettled`` is set only when a node is read: it says in words what is still missing.
     """
 
     name: str
@@ -22,10 +22,10 @@ class NicAttachment:
     unsettled: str = ""
 
     def __post_init__(self) -> None:
-        """Names go on command lines.
+        """Check the names, because they go on command lines.
 
-        :raises ValueError: a name the kernel would not take.
+        :raises ValueError: the kernel would refuse a name.
         """
         for name in (self.name, self.bridge):
             if not _NAME.fullmatch(name):
-                raise ValueError(f"NIC {self.name!r} in bridge {self.bridge!r}: {name!r} is no link name")
+                raise ValueError(f"NIC {self.name!r} in bridge {self.bridge!r}: {name!r} is not a link name")
