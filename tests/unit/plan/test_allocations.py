@@ -1,4 +1,4 @@
-"""The allocations as a file: what is written is read again, is sorted, has a line an object, and damage is refused."""
+"""The text of the allocations file: it loads back, is sorted, has a line for each object; damaged data is refused."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ def _s1() -> Allocations:
     return resolve(s1(), None, facts_of(s1())).allocations
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_dumped_allocations_load_back_unchanged() -> None:
     allocations = _s1()
     assert load(json.loads(allocations.text())) == allocations
     assert load(allocations.dump()) == allocations
     assert json.loads(allocations.text())["cloud_allocations"] == allocations.dump()
 
 
-def test_the_text_is_yaml_too() -> None:
+def test_the_text_is_also_yaml() -> None:
     allocations = _s1()
     assert yaml.safe_load(allocations.text()) == json.loads(allocations.text())
 
 
-@pytest.mark.parametrize("nothing", [None, {}, {"cloud_allocations": {}}, {"cloud_allocations": None}])
-def test_nothing_yet_is_no_error(nothing: dict[str, object] | None) -> None:
-    assert load(nothing) == Allocations()
+@pytest.mark.parametrize("empty", [None, {}, {"cloud_allocations": {}}, {"cloud_allocations": None}])
+def test_empty_data_loads_as_empty_allocations(empty: dict[str, object] | None) -> None:
+    assert load(empty) == Allocations()
 
 
-def test_each_instance_is_a_line_and_they_are_sorted_as_people_count() -> None:
+def test_each_instance_has_a_line_and_the_lines_are_in_natural_order() -> None:
     inventory = flock(11)
     lines = resolve(inventory, None, facts_of(inventory)).allocations.text().splitlines()
     first = lines.index('"instances": {') + 1
-    assert [line.split('"')[1] for line in lines[first : first + 11]] == [f"web{one}" for one in range(1, 12)]
+    assert [line.split('"')[1] for line in lines[first : first + 11]] == [f"web{number}" for number in range(1, 12)]
     assert lines[first].startswith('"web1": {"number": 1, "node": "compute1", "ports": {"internal": ["fa:16:3e:')
 
 
-def test_one_more_instance_changes_few_lines() -> None:
+def test_an_added_instance_changes_five_lines() -> None:
     inventory = flock(20)
     first = resolve(inventory, None, facts_of(inventory)).allocations
     more = flock(21)
     second = resolve(more, first.dump(), facts_of(more)).allocations
     before, after = set(first.text().splitlines()), set(second.text().splitlines())
-    # Its own two lines (what it has, what was declared), the last number, and two lines that get a comma.
+    # Two lines of the new instance (its allocation, its declaration), the last number, and two lines that get a comma.
     assert len(after - before) == 5
 
 
@@ -70,7 +70,7 @@ def test_one_more_instance_changes_few_lines() -> None:
         ({"vlans": {"n": 3}}, "cloud_allocations: "),
     ],
 )
-def test_damage_is_refused_with_its_place(damage: dict[str, object], where: str) -> None:
+def test_damaged_data_is_refused_with_a_message_that_names_the_place(damage: dict[str, object], where: str) -> None:
     with pytest.raises(PlanError) as error:
         load({"version": 1, **damage})
     assert error.value.messages[0].startswith(where)

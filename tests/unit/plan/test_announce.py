@@ -9,16 +9,17 @@ from inventories import facts_of, instance, node, s1, subnet
 
 
 def labels(change: Any) -> list[str]:
-    """What a run announces after S1 was run and then changed."""
+    """The announced changes of a run after a run of S1 and then ``change``."""
     inventory = s1()
     first = resolve(inventory, None, facts_of(inventory))
     change(inventory)
-    return [one.label for one in resolve(inventory, first.allocations.dump(), facts_of(inventory)).plan_changes]
+    second = resolve(inventory, first.allocations.dump(), facts_of(inventory))
+    return [change.label for change in second.plan_changes]
 
 
-def test_the_first_run_announces_everything() -> None:
+def test_the_first_run_announces_every_object() -> None:
     inventory = s1()
-    assert [one.label for one in resolve(inventory, None, facts_of(inventory)).plan_changes] == [
+    assert [change.label for change in resolve(inventory, None, facts_of(inventory)).plan_changes] == [
         "+ node compute1 (compute)",
         "+ node compute2 (compute)",
         "+ node controller1 (controller)",
@@ -35,11 +36,11 @@ def test_the_first_run_announces_everything() -> None:
     ]
 
 
-def test_nothing_changed_announces_nothing() -> None:
+def test_an_unchanged_inventory_announces_no_change() -> None:
     assert labels(lambda _: None) == []
 
 
-def test_a_new_network_behind_a_router() -> None:
+def test_a_network_added_behind_a_router_is_announced() -> None:
     def change(inventory: dict[str, Any]) -> None:
         inventory["cloud"]["cloud_networks"]["web"] = {"subnets": {"web": subnet("10.30.0.0/24")}}
         inventory["cloud"]["cloud_routers"]["r1"]["interfaces"] += ["web"]
@@ -47,7 +48,7 @@ def test_a_new_network_behind_a_router() -> None:
     assert labels(change) == ["+ network web (vxlan 3, 10.30.0.0/24)", "~ router r1 interfaces: +web"]
 
 
-def test_an_instance_and_its_network_go() -> None:
+def test_a_removed_instance_and_its_removed_network_are_announced() -> None:
     def change(inventory: dict[str, Any]) -> None:
         del inventory["instances"]["vm3"]
         del inventory["cloud"]["cloud_networks"]["internal2"]
@@ -56,7 +57,7 @@ def test_an_instance_and_its_network_go() -> None:
     assert labels(change) == ["- network internal2", "~ router r1 interfaces: -internal2", "- instance vm3"]
 
 
-def test_a_node_and_an_instance_come() -> None:
+def test_an_added_node_and_an_added_instance_are_announced() -> None:
     def change(inventory: dict[str, Any]) -> None:
         inventory["nodes"]["compute3"] = node("compute", tunnel="10.92.0.23")
         inventory["instances"]["vm4"] = instance("internal")
@@ -64,7 +65,7 @@ def test_a_node_and_an_instance_come() -> None:
     assert labels(change) == ["+ node compute3 (compute)", "+ instance vm4 (m1.nano on compute3, 10.18.0.5)"]
 
 
-def test_changes_of_an_instance() -> None:
+def test_changed_settings_of_instances_are_announced() -> None:
     def change(inventory: dict[str, Any]) -> None:
         inventory["instances"]["vm1"]["vars"]["instance_state"] = "stopped"
         inventory["instances"]["vm2"]["vars"]["instance_networks"].append("internal2")
@@ -77,7 +78,7 @@ def test_changes_of_an_instance() -> None:
     ]
 
 
-def test_a_floating_ip_is_pointed_elsewhere_and_an_mtu_changes() -> None:
+def test_a_floating_ip_with_another_instance_and_a_changed_mtu_are_announced() -> None:
     def change(inventory: dict[str, Any]) -> None:
         inventory["cloud"]["cloud_floating_ips"]["172.16.19.232"]["instance"] = "vm2"
         inventory["cloud"]["cloud_networks"]["internal"]["mtu"] = 1400
@@ -88,7 +89,7 @@ def test_a_floating_ip_is_pointed_elsewhere_and_an_mtu_changes() -> None:
     ]
 
 
-def test_secrets_are_remembered_as_digests_only() -> None:
+def test_the_allocations_keep_secrets_only_as_digests() -> None:
     inventory = s1()
     inventory["instances"]["vm1"]["vars"].update(instance_user_data="hunter2", instance_metadata={"p": "hunter3"})
     text = resolve(inventory, None, facts_of(inventory)).allocations.text()

@@ -1,4 +1,4 @@
-"""Names become ids, ids become MACs, and web2 comes before web10."""
+"""Ids derived from names, MACs derived from ids, and the natural order of names."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import pytest
 from headworks.plan.identity import derived_mac, natural, object_id
 
 
-def test_a_mac_is_always_the_same_until_somebody_has_it() -> None:
+def test_a_derived_mac_is_always_the_same_unless_it_is_taken() -> None:
     port = object_id("lab", "port", "instance/vm1/internal")
     mac = derived_mac(port, {})
     assert mac == derived_mac(port, {})
     taken = {mac}
-    for _ in range(50):  # more than one digest has to give
+    for _ in range(50):  # more than the ten MACs that a digest gives
         other = derived_mac(port, taken)
         assert other not in taken
         assert other.startswith("fa:16:3e:")
         taken.add(other)
 
 
-def test_kinds_and_clouds_have_ids_of_their_own() -> None:
+def test_objects_of_different_kinds_or_clouds_have_different_ids() -> None:
     ids = [object_id(cloud, kind, "a") for cloud in ("lab", "home") for kind in ("network", "router", "port")]
     assert len(set(ids)) == len(ids)
 
@@ -31,6 +31,6 @@ def test_kinds_and_clouds_have_ids_of_their_own() -> None:
         ["1", "02", "10", "x"],
     ],
 )
-def test_people_count_in_this_order(names: list[str]) -> None:
+def test_natural_order_sorts_numbers_by_value(names: list[str]) -> None:
     backwards = names[::-1]
     assert sorted(backwards, key=natural) == names

@@ -1,4 +1,4 @@
-"""The resolved cloud: defaults, ports, MTUs, metadata of S1 and of variants of it."""
+"""The resolved cloud of S1 and of variants of S1: defaults, ports, MTUs and metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resolved(inventory: dict[str, Any], **facts: Any) -> Resolution:
 
 def test_s1_is_resolved_and_can_be_wired() -> None:
     cloud = resolved(s1()).cloud
-    assert {name: one.node for name, one in cloud.instances.items()} == {
+    assert {name: guest.node for name, guest in cloud.instances.items()} == {
         "vm1": "compute1",
         "vm2": "compute2",
         "vm3": "compute1",
@@ -27,7 +27,7 @@ def test_s1_is_resolved_and_can_be_wired() -> None:
     assert router.gateway is not None
     assert [ip.address for ip in router.gateway.fixed_ips] == ["172.16.19.1"]
     assert [port.fixed_ips[0].address for port in router.interfaces] == ["10.18.0.1", "10.22.22.1"]
-    assert [(one.address, one.fixed, one.instance) for one in router.floating_ips] == [
+    assert [(floating.address, floating.fixed, floating.instance) for floating in router.floating_ips] == [
         ("172.16.19.232", "10.18.0.3", "vm1")
     ]
     assert not cloud.networks["internal"].isolated
@@ -35,17 +35,17 @@ def test_s1_is_resolved_and_can_be_wired() -> None:
     assert set(wire(cloud)) == {"controller1", "network1", "compute1", "compute2"}
 
 
-def test_ids_are_uuid5_and_follow_from_names_alone() -> None:
-    one = resolved(s1()).cloud
+def test_ids_are_uuid5_and_depend_only_on_names() -> None:
+    first = resolved(s1()).cloud
     more = s1()
     more["instances"]["aaa"] = instance("internal")
-    two = resolved(more).cloud
-    assert one.instances["vm3"].id == two.instances["vm3"].id
-    assert uuid.UUID(one.instances["vm3"].id).version == 5
+    second = resolved(more).cloud
+    assert first.instances["vm3"].id == second.instances["vm3"].id
+    assert uuid.UUID(first.instances["vm3"].id).version == 5
     other = s1()
     other["cloud"]["cloud_name"] = "other"
-    assert resolved(other).cloud.instances["vm3"].id != one.instances["vm3"].id
-    assert one.instances["vm3"].ports[0].mac.startswith("fa:16:3e:")
+    assert resolved(other).cloud.instances["vm3"].id != first.instances["vm3"].id
+    assert first.instances["vm3"].ports[0].mac.startswith("fa:16:3e:")
 
 
 def test_an_image_is_fetched_from_the_controllers_store() -> None:
@@ -55,34 +55,34 @@ def test_an_image_is_fetched_from_the_controllers_store() -> None:
     assert image.ca == "/etc/headworks/ca.pem"
 
 
-def test_an_instance_has_what_its_variables_say() -> None:
+def test_an_instance_has_the_values_of_its_variables() -> None:
     inventory = s1()
     inventory["instances"]["vm3"]["vars"].update(
         instance_user_data="#!/bin/sh\necho hello\n",
         instance_metadata={"role": "db", "shard": 3, "primary": True},
         instance_state="paused",
     )
-    one = resolved(inventory).cloud.instances["vm3"]
-    assert one.user_data == "#!/bin/sh\necho hello\n"
-    assert one.metadata == {"primary": "true", "role": "db", "shard": "3"}
-    assert one.state == "paused"
-    assert [name for name, _ in one.keys] == ["ops"]
-    assert one.security_groups == ("default",)
-    assert (one.vcpus, one.ram_mb, one.disk_gb, one.flavor) == (1, 64, 0, "m1.nano")
+    guest = resolved(inventory).cloud.instances["vm3"]
+    assert guest.user_data == "#!/bin/sh\necho hello\n"
+    assert guest.metadata == {"primary": "true", "role": "db", "shard": "3"}
+    assert guest.state == "paused"
+    assert [name for name, _ in guest.keys] == ["ops"]
+    assert guest.security_groups == ("default",)
+    assert (guest.vcpus, guest.ram_mb, guest.disk_gb, guest.flavor) == (1, 64, 0, "m1.nano")
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("vxlan", 1450), ("geneve", 1450), ("gre", 1458), ("local", 1500)])
-def test_the_mtu_is_what_the_tunnel_leaves(kind: str, expected: int) -> None:
+def test_the_mtu_is_that_of_the_nic_less_the_overhead_of_the_type(kind: str, expected: int) -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["internal"]["type"] = kind
     assert resolved(inventory).cloud.networks["internal"].mtu == expected
 
 
-def test_the_smallest_nic_decides_the_mtu() -> None:
+def test_the_nic_with_the_smallest_mtu_decides_the_mtu_of_a_network() -> None:
     inventory = s1()
     facts = facts_of(inventory)
-    for one in facts.values():
-        one["nics"]["eth1"]["mtu"] = 9000
+    for node_facts in facts.values():
+        node_facts["nics"]["eth1"]["mtu"] = 9000
     facts["compute2"]["nics"]["eth1"]["mtu"] = 4000
     facts["network1"]["nics"]["eth2"]["mtu"] = 1400
     networks = resolve(inventory, None, facts).cloud.networks
@@ -92,7 +92,7 @@ def test_the_smallest_nic_decides_the_mtu() -> None:
     assert resolve(inventory, None, facts).cloud.networks["internal"].mtu == 1300
 
 
-def test_the_tunnel_nic_is_known_also_when_its_address_is_seen_on_the_bridge() -> None:
+def test_the_tunnel_nic_stays_known_when_the_node_reports_its_address_on_a_bridge() -> None:
     inventory = s1()
     first = resolved(inventory)
     assert first.cloud.nodes["compute1"].tunnel_interface == "eth1"
@@ -104,25 +104,25 @@ def test_the_tunnel_nic_is_known_also_when_its_address_is_seen_on_the_bridge() -
     assert second.cloud.nodes["compute1"].tunnel_interface == "eth1"
 
 
-def test_one_machine_can_be_the_whole_cloud() -> None:
+def test_a_single_node_can_have_all_roles() -> None:
     inventory = s1()
     everything = node("controller", "network", "compute", ansible_host="localhost")
     everything["vars"]["node_bridge_mappings"] = {"physnet1": {"bridge": "br-ex"}}
     inventory["nodes"] = {"aio": everything}
-    for one in inventory["instances"].values():
-        one["vars"].pop("instance_host", None)
+    for guest in inventory["instances"].values():
+        guest["vars"].pop("instance_host", None)
     cloud = resolved(inventory).cloud
-    assert {one.node for one in cloud.instances.values()} == {"aio"}
+    assert {guest.node for guest in cloud.instances.values()} == {"aio"}
     assert cloud.nodes["aio"].tunnel_ip == ""
     assert cloud.nodes["aio"].local_vlans == {"internal": 1, "internal2": 2, "ext": 3}
 
 
-def test_kvm_is_used_where_it_works() -> None:
+def test_virt_type_auto_is_kvm_on_a_node_with_usable_kvm() -> None:
     assert resolved(s1(), kvm=True).cloud.nodes["compute1"].virt_type == "kvm"
     assert resolved(s1(), kvm=False).cloud.nodes["compute1"].virt_type == "qemu"
 
 
-def test_a_local_network_has_dhcp_wherever_it_has_members() -> None:
+def test_a_local_network_has_dhcp_on_every_node_with_members() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["here"] = {"type": "local", "subnets": {"s": subnet("10.50.0.0/24")}}
     for name in ("vm1", "vm2"):
@@ -133,16 +133,16 @@ def test_a_local_network_has_dhcp_wherever_it_has_members() -> None:
     assert cloud.networks["here"].segmentation_id is None
 
 
-def test_a_router_that_a_local_network_cannot_reach_is_warned_of() -> None:
+def test_a_router_on_another_node_than_the_guests_of_a_local_network_is_warned_of() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["internal2"]["type"] = "local"
     assert resolved(inventory).warnings == (
-        "cloud_routers.r1.interfaces.1: 'internal2': is a network of type local; the router is on network1, and nobody "
-        "on compute1 reaches it",
+        "cloud_routers.r1.interfaces.1: 'internal2': is a network of type local; the router is on network1, and guests "
+        "on compute1 cannot reach it",
     )
 
 
-def test_a_network_without_subnet_gives_ports_without_address() -> None:
+def test_a_port_of_a_network_without_subnets_has_no_address() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["bare"] = {}
     inventory["instances"]["vm3"]["vars"]["instance_networks"] = ["bare"]
@@ -164,7 +164,7 @@ def test_a_port_of_a_network_with_both_ip_versions_has_an_address_of_each() -> N
     ]
 
 
-def test_dhcpv6_addresses_come_from_the_pool() -> None:
+def test_dhcpv6_addresses_are_allocated_from_the_pool() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["internal"]["subnets"]["six"] = subnet(
         "2001:db8:1::/64", ipv6_mode="dhcpv6-stateful"
@@ -175,7 +175,7 @@ def test_dhcpv6_addresses_come_from_the_pool() -> None:
     assert [ip.address for ip in cloud.instances["vm1"].ports[0].fixed_ips] == ["10.18.0.3", "2001:db8:1::3"]
 
 
-def test_an_instance_on_one_network_twice_has_two_ports() -> None:
+def test_an_instance_with_two_nics_on_a_network_has_two_ports() -> None:
     inventory = s1()
     inventory["instances"]["vm3"]["vars"]["instance_networks"] = ["internal", "internal"]
     ports = resolved(inventory).cloud.instances["vm3"].ports
@@ -183,7 +183,7 @@ def test_an_instance_on_one_network_twice_has_two_ports() -> None:
     assert [port.fixed_ips[0].address for port in ports] == ["10.18.0.5", "10.18.0.6"]
 
 
-def test_a_nic_says_for_itself_what_it_may_send() -> None:
+def test_port_security_of_a_nic_overrides_that_of_its_network() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["internal"]["port_security"] = False
     inventory["instances"]["vm3"]["vars"]["instance_networks"] = [
@@ -200,7 +200,7 @@ def test_a_nic_says_for_itself_what_it_may_send() -> None:
     assert guarded.allowed_pairs == (("", "10.18.0.77/32"), ("02:00:00:00:00:07", "10.9.0.0/16"))
 
 
-def test_a_router_on_one_subnet_can_have_another_address_than_the_gateways() -> None:
+def test_a_router_interface_can_have_another_address_than_the_gateway() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_routers"]["r2"] = {
         "interfaces": [{"network": "internal", "subnet": "internal", "address": "10.18.0.254"}],
@@ -212,7 +212,7 @@ def test_a_router_on_one_subnet_can_have_another_address_than_the_gateways() -> 
     assert router.routes == (("192.0.2.0/24", "10.18.0.1"),)
 
 
-def test_a_floating_ip_finds_its_router_among_several() -> None:
+def test_a_floating_ip_is_served_by_the_router_of_its_instances_network() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_routers"] = {
         "a": {"external_network": "ext", "interfaces": ["internal2"]},
@@ -225,25 +225,26 @@ def test_a_floating_ip_finds_its_router_among_several() -> None:
     }
     routers = resolved(inventory).cloud.routers
     assert routers["a"].floating_ips == ()
-    assert [one.address for one in routers["b"].floating_ips] == ["172.16.19.31", "172.16.19.232"]
+    assert [floating.address for floating in routers["b"].floating_ips] == ["172.16.19.31", "172.16.19.232"]
 
 
-def test_what_is_not_acted_on_yet_is_accepted_with_a_warning() -> None:
+def test_a_setting_that_is_not_acted_on_yet_is_accepted_with_a_warning() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_qos_policies"] = {"gold": {"egress_kbps": 10000, "dscp": 26}}
     inventory["cloud"]["cloud_routers"]["r1"]["ha"] = True
-    assert [one.split(":")[0] for one in resolved(inventory).warnings] == ["cloud_qos_policies", "cloud_routers.*.ha"]
+    keys = [warning.split(":")[0] for warning in resolved(inventory).warnings]
+    assert keys == ["cloud_qos_policies", "cloud_routers.*.ha"]
     assert resolved(s1()).warnings == ()
 
 
-def test_the_input_is_left_as_it_was() -> None:
+def test_resolve_does_not_change_its_input() -> None:
     inventory, facts = s1(), facts_of(s1())
     before = copy.deepcopy((inventory, facts))
     resolve(inventory, None, facts)
     assert (inventory, facts) == before
 
 
-def test_a_vlan_given_outright_needs_no_ranges() -> None:
+def test_a_declared_vlan_needs_no_ranges() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["v"] = {
         "type": "vlan",

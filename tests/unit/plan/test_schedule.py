@@ -1,4 +1,4 @@
-"""Scheduling: the filters one by one, the weigher, affinity, and what is said when no host is valid."""
+"""Scheduling: each filter, the weigher, affinity, and the message when no host is valid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inventories import facts_of, flock, instance, s1
 
 def nodes_of(inventory: dict[str, Any], **facts: Any) -> dict[str, str]:
     cloud = resolve(inventory, None, facts_of(inventory, **facts)).cloud
-    return {name: one.node for name, one in cloud.instances.items()}
+    return {name: guest.node for name, guest in cloud.instances.items()}
 
 
 def refusal(inventory: dict[str, Any], **facts: Any) -> list[str]:
@@ -22,23 +22,24 @@ def refusal(inventory: dict[str, Any], **facts: Any) -> list[str]:
     return error.value.messages[0].splitlines()
 
 
-def one_big(**variables: Any) -> dict[str, Any]:
-    """S1 with one more instance, ``vm99``, of flavor big."""
+def with_big_instance(**variables: Any) -> dict[str, Any]:
+    """S1 with a further instance, ``vm99``, of flavor big."""
     inventory = s1()
     inventory["cloud"]["cloud_flavors"]["big"] = {"vcpus": 1, "ram_mb": 64}
     inventory["instances"]["vm99"] = instance("internal", flavor="big", **variables)
     return inventory
 
 
-def test_instances_go_where_most_memory_is_free() -> None:
+def test_an_instance_is_placed_on_the_node_with_the_most_free_memory() -> None:
     inventory = flock(6)
     inventory["nodes"]["compute2"]["vars"]["node_reserved_ram_mb"] = 512 + 128
     nodes = nodes_of(inventory)
-    assert [nodes[f"web{one}"] for one in range(1, 7)] == ["compute1"] * 3 + ["compute2", "compute1", "compute2"]
+    placed = [nodes[f"web{number}"] for number in range(1, 7)]
+    assert placed == ["compute1"] * 3 + ["compute2", "compute1", "compute2"]
 
 
-def test_the_table_shows_every_node_with_what_was_wanted_and_what_is_there() -> None:
-    inventory = one_big()
+def test_the_table_shows_for_every_node_the_filter_the_wanted_and_the_available() -> None:
+    inventory = with_big_instance()
     inventory["cloud"]["cloud_flavors"]["big"]["ram_mb"] = 4000
     inventory["nodes"]["compute2"]["vars"]["node_enabled"] = False
     inventory["instances"].pop("vm2")
@@ -59,8 +60,8 @@ def test_the_table_shows_every_node_with_what_was_wanted_and_what_is_there() -> 
         ({"networks": ["ext"]}, {}, "compute1  physical network  physnet1  none mapped"),
     ],
 )
-def test_each_filter_says_what_it_wanted(variables: dict[str, Any], flavor: dict[str, Any], row: str) -> None:
-    inventory = one_big(**variables)
+def test_each_filter_has_its_row_in_the_table(variables: dict[str, Any], flavor: dict[str, Any], row: str) -> None:
+    inventory = with_big_instance(**variables)
     inventory["cloud"]["cloud_flavors"]["big"].update(flavor)
     inventory["nodes"]["compute1"]["vars"]["node_availability_zone"] = "east"
     inventory["instances"].pop("vm3")
@@ -70,8 +71,8 @@ def test_each_filter_says_what_it_wanted(variables: dict[str, Any], flavor: dict
     assert [line for line in refusal(inventory) if line.split() == row.split()]
 
 
-def test_ratios_and_reserves_count() -> None:
-    inventory = one_big(host="compute1")
+def test_allocation_ratios_and_reserved_memory_change_the_capacity_of_a_node() -> None:
+    inventory = with_big_instance(host="compute1")
     inventory["cloud"]["cloud_flavors"]["big"].update(ram_mb=5000, vcpus=30)
     settings = inventory["nodes"]["compute1"]["vars"]
     settings.update(node_ram_allocation_ratio=1.5, node_reserved_ram_mb=96, node_cpu_allocation_ratio=8)
@@ -80,14 +81,14 @@ def test_ratios_and_reserves_count() -> None:
     assert "compute1  RAM     5000 MB  4872 MB" in " ".join(refusal(inventory))
 
 
-def test_an_instance_finds_the_node_that_maps_its_provider_network() -> None:
-    inventory = one_big(networks=["ext"])
+def test_an_instance_is_placed_on_a_node_that_maps_its_provider_network() -> None:
+    inventory = with_big_instance(networks=["ext"])
     inventory["nodes"]["compute2"]["vars"]["node_bridge_mappings"] = {"physnet1": {"bridge": "br-ex"}}
     inventory["instances"]["vm9"] = instance("internal", host="compute2")
     assert nodes_of(inventory)["vm99"] == "compute2"
 
 
-def test_an_images_own_size_counts_where_the_flavor_has_no_disk() -> None:
+def test_the_disk_filter_uses_the_images_size_if_the_flavor_has_no_disk() -> None:
     inventory = flock(3)
     image = {"nano": {"virtual_size": 25 << 30}}
     facts = facts_of(inventory, disk_gb=49)
@@ -95,7 +96,7 @@ def test_an_images_own_size_counts_where_the_flavor_has_no_disk() -> None:
         resolve(inventory, None, facts, image)
 
 
-def test_pinned_instances_get_their_node_before_others_fill_it() -> None:
+def test_pinned_instances_are_placed_before_others_can_fill_their_node() -> None:
     inventory = flock(3)
     inventory["instances"]["web3"]["vars"]["instance_host"] = "compute1"
     facts = facts_of(inventory, ram_mb=512 + 128)
@@ -113,43 +114,44 @@ def test_pinned_instances_get_their_node_before_others_fill_it() -> None:
         ("soft-anti-affinity", 2, {"compute1", "compute2"}),
     ],
 )
-def test_affinity_groups_keep_together_or_apart(policy: str, count: int, expected: set[str]) -> None:
+def test_affinity_policies_place_members_together_or_apart(policy: str, count: int, expected: set[str]) -> None:
     inventory = flock(count)
     inventory["cloud"]["cloud_affinity_groups"] = {"g": {"policy": policy}}
-    for one in inventory["instances"].values():
-        one["vars"]["instance_affinity_group"] = "g"
-    # Twice as much memory on compute1 draws all there that nothing keeps away.
+    for guest in inventory["instances"].values():
+        guest["vars"]["instance_affinity_group"] = "g"
+    # compute1 has twice as much memory, so without a policy every instance would be placed there.
     facts = facts_of(inventory)
     facts["compute1"]["ram_mb"] = 8192
     cloud = resolve(inventory, None, facts).cloud
-    assert {one.node for one in cloud.instances.values()} == expected
+    assert {guest.node for guest in cloud.instances.values()} == expected
 
 
-def test_a_hard_policy_refuses_and_a_soft_one_gives_in() -> None:
+def test_a_hard_policy_refuses_a_third_instance_on_two_nodes_and_a_soft_policy_places_it() -> None:
     inventory = flock(3)
     inventory["cloud"]["cloud_affinity_groups"] = {"g": {"policy": "anti-affinity"}}
-    for one in inventory["instances"].values():
-        one["vars"]["instance_affinity_group"] = "g"
-    said = refusal(inventory)
-    assert said[0] == "instances.web3: No valid host was found for instance web3"
-    assert said[2].split() == ["compute1", "affinity", "no", "other", "of", "g", "has", "one"]
+    for guest in inventory["instances"].values():
+        guest["vars"]["instance_affinity_group"] = "g"
+    lines = refusal(inventory)
+    assert lines[0] == "instances.web3: No valid host was found for instance web3"
+    assert lines[2].split() == ["compute1", "affinity", "no", "other", "member", "of", "g", "has", "a", "member"]
     inventory["cloud"]["cloud_affinity_groups"]["g"]["policy"] = "soft-anti-affinity"
     assert len(nodes_of(inventory)) == 3
 
 
-def test_many_that_find_no_host_are_said_without_a_thousand_tables() -> None:
+def test_many_instances_without_a_valid_host_are_reported_with_ten_tables_and_a_list() -> None:
     inventory = flock(300)
     inventory["cloud"]["cloud_flavors"]["m1.nano"]["ram_mb"] = 100_000
     with pytest.raises(PlanError) as error:
         resolve(inventory, None, facts_of(inventory))
     assert len(error.value.messages) == 11
-    assert error.value.messages[-1].startswith("instances: No valid host was found for 290 more: web11, web12, ")
+    expected = "instances: No valid host was found for 290 more instances: web11, web12, "
+    assert error.value.messages[-1].startswith(expected)
 
 
-def test_a_node_outgrown_by_its_instances_keeps_them_and_is_warned_of() -> None:
+def test_an_overcommitted_node_keeps_its_instances_with_a_warning() -> None:
     inventory = flock(2)
     first = resolve(inventory, None, facts_of(inventory))
     inventory["cloud"]["cloud_flavors"]["m1.nano"]["ram_mb"] = 4000
     second = resolve(inventory, first.allocations, facts_of(inventory))
-    assert second.warnings[0] == "nodes.compute1: its instances want more memory than it has (416 MB too much)"
+    assert second.warnings[0] == "nodes.compute1: its instances need 416 MB more memory than it has"
     assert second.cloud.instances["web1"].node == "compute1"

@@ -1,1 +1,5 @@
-"""Compile (inventory, allocations, facts) into one node state per node. Pure: no I/O, no clock, no randomness."""
+"""Decide everything that an inventory leaves open: (inventory, allocations, facts) → the resolved cloud.
+
+Pure: no I/O, no clock, no randomness. What does not belong here: node states, which ``wiring/`` makes from the resolved
+cloud, and reading files, which is in ``control/``.
+"""

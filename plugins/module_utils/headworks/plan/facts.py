@@ -1,7 +1,7 @@
-"""What the nodes are: their sizes and NICs, as reported now or, for a node that does not answer, as remembered.
+"""Facts of the nodes: sizes and NICs, as reported now or, for nodes that do not answer, as kept in the allocations.
 
-What is remembered goes into the allocations file, so it is kept small and steady: only NICs that the plan uses, and no
-rewriting because a disk filled by a percent.
+The kept facts are small and change rarely: they hold only the NICs that the plan uses, and a small change of memory or
+disk size does not rewrite them. Gathering facts on a node does not belong here; that is ``node/host/facts.py``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-# A smaller relative change of memory or disk than this is not worth a new line in the allocations file.
+# A smaller relative change of memory or disk size than this does not change the kept facts.
 _STEADY = 0.1
 
 
 @dataclass(frozen=True)
 class NicFacts:
-    """A NIC. ``addresses`` are CIDRs, also those moved to a bridge of ours."""
+    """A NIC. ``addresses`` are CIDRs; they include addresses that headworks moved to a bridge."""
 
     mac: str = ""
     mtu: int = 1500
@@ -24,12 +24,12 @@ class NicFacts:
 
     def has(self, address: str) -> bool:
         """Whether the NIC has this address (without prefix length)."""
-        return any(one.split("/")[0] == address for one in self.addresses)
+        return any(cidr.split("/")[0] == address for cidr in self.addresses)
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A node. ``disk_gb`` is what instances may use in all; ``kvm`` whether the processor's virtualisation works."""
+    """A node. ``disk_gb`` is the space for the disks of all instances; ``kvm`` says whether /dev/kvm is usable."""
 
     vcpus: int = 0
     ram_mb: int = 0
@@ -38,12 +38,12 @@ class NodeFacts:
     nics: Mapping[str, NicFacts] = field(default_factory=dict)
 
     def nic_with(self, address: str) -> str:
-        """The NIC that has the address, or ""."""
+        """The name of the NIC that has the address, or ""."""
         return next((name for name, nic in self.nics.items() if nic.has(address)), "")
 
 
 def read(data: Mapping[str, Any]) -> NodeFacts:
-    """Facts of one node from plain data (see ``node/facts.py``); keys that the plan does not need are left alone."""
+    """Facts of a node from plain data (see ``node/host/facts.py``); keys that the plan does not need are ignored."""
     nics = {
         str(name): NicFacts(str(nic.get("mac", "")), int(nic.get("mtu") or 1500), tuple(nic.get("addresses") or ()))
         for name, nic in sorted((data.get("nics") or {}).items())
@@ -63,9 +63,10 @@ def write(facts: NodeFacts) -> dict[str, Any]:
 
 
 def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset[str]) -> NodeFacts:
-    """``current`` with addresses where they belong: on a NIC, never on one of our ``bridges`` that it was moved to.
+    """``current`` without ``bridges``, and with every address on its NIC instead of on the bridge it was moved to.
 
-    Facts should say so already; where they name the bridge, the NIC is the one that had the address ``before``.
+    A node normally reports such an address on the NIC already. If it reports the bridge, the NIC is the NIC that had
+    the address in the facts of ``before``.
     """
     moved = [address for name, nic in current.nics.items() if name in bridges for address in nic.addresses]
     nics = {name: nic for name, nic in current.nics.items() if name not in bridges}
@@ -77,7 +78,7 @@ def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset
 
 
 def remember(current: NodeFacts, before: NodeFacts | None, nics: frozenset[str]) -> NodeFacts:
-    """What to keep of ``current``: the NICs named, and the earlier memory and disk where they hardly changed."""
+    """The facts to keep: ``nics`` of ``current``, and the sizes of ``before`` where they changed only a little."""
     kept = replace(current, nics={name: nic for name, nic in current.nics.items() if name in nics})
     if before is None:
         return kept

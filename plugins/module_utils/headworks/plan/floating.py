@@ -1,4 +1,4 @@
-"""Which router and which NIC a floating IP belongs to."""
+"""Which router serves a floating IP, and which NIC the floating IP leads to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .allocation.ports import numbered
 
 @dataclass(frozen=True)
 class Target:
-    """A NIC (``label`` as in its port's key) of an instance, and the router that serves it."""
+    """A NIC of an instance (``label`` is that of its port's key), and the router that serves it."""
 
     router: str
     instance: str
@@ -21,8 +21,11 @@ class Target:
 
 
 def targets(inventory: Inventory, floating: FloatingIpModel) -> Iterator[Target]:
-    """The NICs that a floating IP can mean: on a network (``fixed_network``, if given) which a router with a gateway
-    on the floating IP's network serves. With several such routers the first by name."""
+    """The NICs that a floating IP can lead to.
+
+    Each is on a network (``fixed_network``, if declared) that is behind a router with a gateway on the floating IP's
+    network. If several routers qualify, the first by name serves the floating IP.
+    """
     instance = inventory.instances.get(floating.instance or "")
     if instance is None:
         return
@@ -32,7 +35,7 @@ def targets(inventory: Inventory, floating: FloatingIpModel) -> Iterator[Target]
             continue
         for name in sorted(inventory.cloud.routers):
             router = inventory.cloud.routers[name]
-            served = {one.network for one in router.interfaces}
+            served = {interface.network for interface in router.interfaces}
             if router.external_network == floating.network and network in served:
                 yield Target(name, str(floating.instance), network, label)
                 break

@@ -1,4 +1,4 @@
-"""Who is who: ids that follow from names, MACs that follow from ids, and the order in which people count."""
+"""Ids derived from names, MACs derived from ids, and the natural order of names (web2 before web10)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Container
 from hashlib import sha256
 from uuid import UUID, uuid5
 
-# The namespace of every id: changing it would change every id of every cloud.
+# The UUID namespace of all ids. A change here would change every id of every cloud.
 _NAMESPACE = UUID("68656164-776f-726b-7300-000000000000")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -18,8 +18,10 @@ def object_id(cloud: str, kind: str, name: str) -> str:
 
 
 def derived_mac(port_id: str, taken: Container[str]) -> str:
-    """A MAC of Neutron's range for a port: always the same, unless ``taken``; then the next one that also follows
-    from the id."""
+    """A MAC from Neutron's range for a port. It depends only on the port's id and on which MACs are ``taken``.
+
+    If the first MAC derived from the id is taken, the result is the next derived MAC that is free.
+    """
     digest = sha256(port_id.encode()).digest()
     while True:
         for start in range(0, 30, 3):
@@ -31,4 +33,5 @@ def derived_mac(port_id: str, taken: Container[str]) -> str:
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts web2 before web10."""
-    return tuple((0, int(one), one) if one.isdecimal() else (1, 0, one) for one in _DIGITS.split(name) if one)
+    parts = filter(None, _DIGITS.split(name))
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)

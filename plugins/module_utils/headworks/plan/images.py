@@ -1,4 +1,4 @@
-"""What is known of an image file that is at hand on the control node."""
+"""Facts of an image file on the control node. Reading the file does not belong here; that is ``control/images.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Of the file as it is: its guest's disk in bytes, ``sha256:<hex>``, qcow2 or raw; 0 and "" = not known."""
+    """Size of the guest's disk, checksum (``sha256:<hex>``) and format (qcow2 or raw); 0 and "" mean unknown."""
 
     virtual_size_bytes: int = 0
     checksum: str = ""
@@ -19,11 +19,11 @@ class ImageFacts:
 
     @property
     def virtual_size_gb(self) -> int:
-        """Rounded up."""
+        """The virtual size in GB, rounded up."""
         return -(-self.virtual_size_bytes // GIB)
 
 
 def read_image(data: Mapping[str, Any]) -> ImageFacts:
-    """From ``{"virtual_size" (bytes), "checksum", "format"}``; other keys are left alone."""
+    """Facts from ``{"virtual_size" (bytes), "checksum", "format"}``; other keys are ignored."""
     size = data.get("virtual_size") or data.get("virtual_size_bytes") or 0
     return ImageFacts(int(size), str(data.get("checksum") or "").lower(), str(data.get("format") or ""))

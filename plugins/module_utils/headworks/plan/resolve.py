@@ -1,6 +1,7 @@
-"""The way through the plan: parse → validate → place and schedule → allocate → build → announce. Pure.
+"""The sequence of the plan: parse → check → place → allocate → build → announce. Pure.
 
-Every step collects all it finds wrong before the plan is refused. What does not belong here: any of the steps.
+Every step collects all its problems before the plan is refused. The steps themselves do not belong here: they are in
+``model/``, ``check/``, ``placement/``, ``allocation/``, ``build.py`` and ``announce.py``.
 """
 
 from __future__ import annotations
@@ -39,8 +40,7 @@ from .placement.services import Placer, ServicePlacement
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a plan decides. ``allocations`` are to be written (``.text()``) where they differ from what was given;
-    ``plan_changes`` are to be shown (``.label``); ``warnings`` are lines."""
+    """The result of a plan: the cloud, its allocations, the changes to show (``.label``), and lines of warning."""
 
     cloud: Cloud
     allocations: Allocations
@@ -54,14 +54,15 @@ def resolve(
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     image_facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Resolution:
-    """Decide everything.
+    """Plan a cloud: check its inventory, place and allocate everything that the inventory leaves open.
 
     :param inventory: ``{"cloud": {cloud_*: …}, "nodes": {name: {"groups": […], "vars": {node_*, ansible_host}}},
-        "instances": {name: {"groups": […], "vars": {instance_*}}}}``, templated.
-    :param allocations: of the last run: plain data (the file's content or ``cloud_allocations``), or None.
-    :param facts: node → ``{"vcpus", "ram_mb", "disk_gb", "kvm", "nics": {name: {"mac", "mtu", "addresses"}}}``;
-        nodes that could not be reached are left out.
-    :param image_facts: image → ``{"virtual_size_bytes", "checksum", "format"}``, where the file is at hand.
+        "instances": {name: {"groups": […], "vars": {instance_*}}}}``, with all templates expanded.
+    :param allocations: the allocations of the last run: plain data (the file's content or ``cloud_allocations``) or
+        None.
+    :param facts: node → ``{"vcpus", "ram_mb", "disk_gb", "kvm", "nics": {name: {"mac", "mtu", "addresses"}}}``,
+        without the nodes that could not be reached.
+    :param image_facts: image → ``{"virtual_size_bytes", "checksum", "format"}``, for files on the control node.
     :raises PlanError: the inventory is refused; ``messages`` say why.
     """
     inv = parse(inventory)
@@ -70,43 +71,44 @@ def resolve(
         raise PlanError(
             [
                 f"cloud_name: {inv.cloud.name!r}: the allocations are those of cloud {before.cloud!r}, and every id "
-                "follows from the name; give this cloud its own cloud_allocations_file"
+                "depends on the cloud's name; use another cloud_allocations_file for this cloud"
             ]
         )
-    remembered = {name: one for name, one in before.facts.items() if name in inv.nodes}
+    remembered = {name: node for name, node in before.facts.items() if name in inv.nodes}
     current = {
-        name: node_facts.steady_nics(node_facts.read(one), remembered.get(name), _bridges(inv, name))
-        for name, one in (facts or {}).items()
+        name: node_facts.steady_nics(node_facts.read(data), remembered.get(name), _bridges(inv, name))
+        for name, data in (facts or {}).items()
         if name in inv.nodes
     }
-    known = {**remembered, **current}
-    images = {name: read_image(one) for name, one in (image_facts or {}).items()}
+    latest_facts = {**remembered, **current}
+    images = {name: read_image(data) for name, data in (image_facts or {}).items()}
     problems = Problems()
     spaces = spaces_of(inv.cloud.networks)
-    warnings = validate(Check(inv, spaces, known, images, before, problems))
+    warnings = validate(Check(inv, spaces, latest_facts, images, before, problems))
     problems.raise_if_any()
 
-    placement, services = _place(inv, before, known, images, problems)
+    placement, services = _place(inv, before, latest_facts, images, problems)
     problems.raise_if_any()
     after = _allocate(inv, before, spaces, placement, services, problems)
     problems.raise_if_any()
-    after = replace(after, facts=_remembered(inv, before, current, known))
-    checksums = {name: one.checksum for name, one in images.items()}
-    cloud = Builder(inv, after, known, spaces, checksums).build()
+    after = replace(after, facts=_remembered(inv, before, current, latest_facts))
+    checksums = {name: image.checksum for name, image in images.items()}
+    cloud = Builder(inv, after, latest_facts, spaces, checksums).build()
     after = replace(after, declared=declarations(inv, cloud, after))
     changes = announce(before, after, cloud, placement.moved)
     return Resolution(cloud, after, tuple(changes), (*warnings, *placement.warnings, *services.warnings))
 
 
 def _place(
-    inv: Inventory, before: Allocations, known: Mapping[str, NodeFacts], images: Mapping[str, ImageFacts],
+    inv: Inventory, before: Allocations, latest_facts: Mapping[str, NodeFacts], images: Mapping[str, ImageFacts],
     problems: Problems,
 ) -> tuple[Placement, ServicePlacement]:
-    disks = {name: one.virtual_size_gb for name, one in images.items()}
-    placement = schedule(inv, {name: one.node for name, one in before.instances.items()}, known, problems, disks)
-    services = Placer(inv, known, problems).place(
-        {name: one.node for name, one in before.routers.items()},
-        {name: tuple(one.dhcp) for name, one in before.networks.items()},
+    disks = {name: image.virtual_size_gb for name, image in images.items()}
+    placed = {name: instance.node for name, instance in before.instances.items()}
+    placement = schedule(inv, placed, latest_facts, problems, disks)
+    services = Placer(inv, latest_facts, problems).place(
+        {name: router.node for name, router in before.routers.items()},
+        {name: tuple(network.dhcp) for name, network in before.networks.items()},
         placement.nodes,
     )
     return placement, services
@@ -116,19 +118,19 @@ def _allocate(
     inv: Inventory, before: Allocations, spaces: Spaces, placement: Placement, services: ServicePlacement,
     problems: Problems,
 ) -> Allocations:
-    claims = [one.claim() for one in declared_addresses(inv, spaces) if one.space is not None]
+    claims = [declared.claim() for declared in declared_addresses(inv, spaces) if declared.space is not None]
     allocator = PortAllocator(inv.cloud.name, spaces, claims, problems)
     ports = allocator.allocate(requests(inv, spaces, before, services.dhcp))
-    numbers = {name: one.segment for name, one in before.networks.items()}
-    given = segments(inv.cloud, numbers, problems)
+    segments_before = {name: network.segment for name, network in before.networks.items()}
+    network_segments = segments(inv.cloud, segments_before, problems)
     last, instances = before.last_number, {}
     for name in sorted(inv.instances, key=natural):
-        known = before.instances.get(name)
-        if known is None:
+        instance = before.instances.get(name)
+        if instance is None:
             last += 1
         labels = [label for label, _ in numbered(inv.instances[name].networks)]
         instances[name] = InstanceAllocation(
-            known.number if known else last,
+            instance.number if instance else last,
             placement.nodes[name],
             {label: ports[f"instance/{name}/{label}"] for label in labels},
         )
@@ -137,7 +139,8 @@ def _allocate(
         last_number=last,
         networks={
             name: NetworkAllocation(
-                given.get(name, ""), {node: ports[f"dhcp/{name}/{node}"] for node in services.dhcp.get(name, ())}
+                network_segments.get(name, ""),
+                {node: ports[f"dhcp/{name}/{node}"] for node in services.dhcp.get(name, ())},
             )
             for name in inv.cloud.networks
         },
@@ -161,30 +164,34 @@ def _members(inv: Inventory, placement: Placement, services: ServicePlacement) -
         members.setdefault(node, set()).update(nic.network for nic in inv.instances[name].networks)
     for name, node in services.routers.items():
         router = inv.cloud.routers[name]
-        networks = [one.network for one in router.interfaces]
+        networks = [interface.network for interface in router.interfaces]
         members.setdefault(node, set()).update([*networks, *filter(None, [router.external_network])])
     for network, nodes in services.dhcp.items():
         for node in nodes:
             members.setdefault(node, set()).add(network)
-    return {node: [one for one in inv.cloud.networks if one in there] for node, there in members.items() if there}
+    return {
+        node: [network for network in inv.cloud.networks if network in networks]
+        for node, networks in members.items()
+        if networks
+    }
 
 
 def _bridges(inv: Inventory, node: str) -> frozenset[str]:
-    """Devices of the node that are bridges of ours, and no NICs."""
-    mapped = (one.bridge for one in inv.nodes[node].model.bridge_mappings.values())
+    """The names of devices of the node that are bridges of headworks and not NICs."""
+    mapped = (mapping.bridge for mapping in inv.nodes[node].model.bridge_mappings.values())
     return frozenset((*RESERVED_BRIDGES, *mapped))
 
 
 def _remembered(
-    inv: Inventory, before: Allocations, current: Mapping[str, NodeFacts], known: Mapping[str, NodeFacts]
+    inv: Inventory, before: Allocations, current: Mapping[str, NodeFacts], latest_facts: Mapping[str, NodeFacts]
 ) -> dict[str, NodeFacts]:
-    """What to keep in mind of every node, should it not answer next time."""
+    """The facts of every node that the allocations keep, for a run in which the node does not answer."""
     result = {}
-    for name, one in known.items():
+    for name, node in latest_facts.items():
         if name not in current:
-            result[name] = one
+            result[name] = node
             continue
         used = {mapping.interface for mapping in inv.nodes[name].model.bridge_mappings.values() if mapping.interface}
-        used.add(one.nic_with(tunnel_ip(inv, name)))
-        result[name] = node_facts.remember(one, before.facts.get(name), frozenset(used))
+        used.add(node.nic_with(tunnel_ip(inv, name)))
+        result[name] = node_facts.remember(node, before.facts.get(name), frozenset(used))
     return result

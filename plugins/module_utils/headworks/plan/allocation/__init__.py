@@ -1,1 +1,1 @@
-"""Addresses, MACs, segmentation ids and VLANs: what they are, and how they are given."""
+"""Allocation of addresses, MACs, segmentation ids and VLANs, and the record of what is allocated."""

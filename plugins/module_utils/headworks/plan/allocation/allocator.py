@@ -1,7 +1,8 @@
-"""Addresses, MACs, tunnel ids and VLANs: what was decided stays, explicit wishes are kept free for those who wish.
+"""Allocates addresses, MACs, segmentation ids and VLANs.
 
-Nothing that was given moves because something else came or went. What does not belong here: on which node a thing is
-(``schedule.py``, ``place.py``), and whether the inventory makes sense (``validate*.py``).
+Allocations are sticky: an allocated value does not change because other objects are added or removed. A value that the
+inventory declares is allocated to no other object. What does not belong here: placement on nodes (``plan/placement``),
+and checks of the inventory (``plan/check``).
 """
 
 from __future__ import annotations
@@ -18,31 +19,38 @@ from .subnets import Space, number
 
 @dataclass(frozen=True)
 class Claim:
-    """An address that the inventory gives to ``holder`` (a port's key, or words for anything else)."""
+    """An address that the inventory declares for ``holder`` (a port's key, or a description of another object)."""
 
     space: Space
     address: int
     holder: str
-    key: str  # where the inventory says so
+    key: str  # the inventory key that declares it
 
 
 @dataclass
 class PortRequest:
-    """A port to be. Each entry of ``choices`` asks for one address of one of its spaces (and is one of ``fixed`` when
-    that is an int). ``before`` is what it had."""
+    """A port that needs a MAC and addresses.
+
+    Each entry of ``choices`` asks for one address from one of the spaces in that entry. The entry of ``fixed`` at the
+    same position is the declared address, or None. ``before`` is the port's allocation of the last run. ``addresses``
+    has one entry for each choice, filled in by the allocator.
+    """
 
     key: str  # instance/vm1/internal, router/r1/gateway, dhcp/internal/network1
-    origin: str  # the inventory key to blame
+    origin: str  # the inventory key that messages about this port name
     network: str
     choices: list[list[Space]]
     fixed: list[int | None]
     mac: str | None = None
     before: PortAllocation | None = None
-    found: list[int | None] = field(default_factory=list)
+    addresses: list[int | None] = field(default_factory=list)
 
 
 def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -> dict[str, str]:
-    """``vxlan/2`` or ``vlan/physnet1/2000`` for every network that has such a number, "" for the others."""
+    """Network → its segment: ``vxlan/2``, ``vlan/physnet1/2000``, or "" for a network without a segmentation id.
+
+    :param before: the segments of the last run. A network keeps its segment while its type stays the same.
+    """
     result: dict[str, str] = {}
     holders: dict[str, str] = {}
     for name, network in cloud.networks.items():
@@ -56,28 +64,28 @@ def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -
     for name in cloud.networks:
         if name in result:
             continue
-        space, old = segment_space(cloud, name), before.get(name, "")
-        if old.rpartition("/")[0] != space:
+        space, allocated = segment_space(cloud, name), before.get(name, "")
+        if allocated.rpartition("/")[0] != space:
             pending.append(name)
-        elif old in holders:
+        elif allocated in holders:
             problems.add(
-                f"cloud_networks.{holders[old]}.segmentation_id", int(old.rpartition("/")[2]),
-                f"is in use by network {name}, to which it was given when it came; choose another",
+                f"cloud_networks.{holders[allocated]}.segmentation_id", int(allocated.rpartition("/")[2]),
+                f"is already allocated to network {name}; choose another",
             )
         else:
-            result[name] = old
-            holders[old] = name
-    # Numbers just given up are not given out again at once: a node that is down may still use them.
+            result[name] = allocated
+            holders[allocated] = name
+    # A segment that was freed in this run is reused last: a node that is down may still use it.
     resting = set(before.values())
-    free = {space: _numbers(cloud, space) for space in {segment_space(cloud, name) for name in pending}}
+    free = {space: _segments_of(cloud, space) for space in {segment_space(cloud, name) for name in pending}}
     for name in pending:
         space = segment_space(cloud, name)
-        chosen = next((one for one in free[space] if one not in holders and one not in resting), None)
+        chosen = next((segment for segment in free[space] if segment not in holders and segment not in resting), None)
         if chosen is None:
-            chosen = next((one for one in _numbers(cloud, space) if one not in holders), None)
+            chosen = next((segment for segment in _segments_of(cloud, space) if segment not in holders), None)
         if chosen is None:
             ranges = "cloud_vlan_ranges" if space.startswith("vlan/") else "cloud_tunnel_id_range"
-            problems.add(f"cloud_networks.{name}", name, f"no number is left in {ranges} for a network of {space}")
+            problems.add(f"cloud_networks.{name}", name, f"no segmentation id is free in {ranges} for type {space}")
             continue
         result[name] = chosen
         holders[chosen] = name
@@ -85,34 +93,37 @@ def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -
 
 
 def segment_space(cloud: CloudModel, network: str) -> str:
-    """Within what a network's segmentation id is unique: ``vxlan``, ``vlan/physnet1``, or "" (it has none)."""
+    """The scope in which a network's segmentation id is unique: ``vxlan``, ``vlan/physnet1``, or "" without an id."""
     model = cloud.networks[network]
     if model.type == "vlan":
         return f"vlan/{model.physical_network}"
     return "" if model.type in ("flat", "local") else model.type
 
 
-def _numbers(cloud: CloudModel, space: str) -> Iterable[str]:
+def _segments_of(cloud: CloudModel, space: str) -> Iterable[str]:
     kind, _, physical = space.partition("/")
     ranges = cloud.vlan_ranges.get(physical, []) if kind == "vlan" else [cloud.tunnel_id_range]
-    return (f"{space}/{one}" for first, last in sorted(ranges) for one in range(first, last + 1))
+    return (f"{space}/{number}" for first, last in sorted(ranges) for number in range(first, last + 1))
 
 
 def local_vlans(
     members: Mapping[str, Iterable[str]], before: Mapping[str, Mapping[str, int]], problems: Problems
 ) -> dict[str, dict[str, int]]:
-    """node → network → VLAN on br-int, for the networks in ``members`` (node → networks, in order)."""
+    """node → network → VLAN on br-int, for the networks in ``members`` (node → networks, in order).
+
+    :param before: the VLANs of the last run, which stay. A VLAN that was freed in this run is reused last.
+    """
     result: dict[str, dict[str, int]] = {}
     for node, networks in members.items():
-        wanted, old = list(networks), before.get(node, {})
-        vlans = {name: old[name] for name in wanted if name in old}
-        used, resting = set(vlans.values()), set(old.values())
-        fresh = iter([one for one in range(1, 4095) if one not in resting] + sorted(resting - used))
+        wanted, allocated = list(networks), before.get(node, {})
+        vlans = {name: allocated[name] for name in wanted if name in allocated}
+        used, resting = set(vlans.values()), set(allocated.values())
+        fresh = iter([vlan for vlan in range(1, 4095) if vlan not in resting] + sorted(resting - used))
         for name in wanted:
             if name not in vlans:
                 vlan = next(fresh, None)
                 if vlan is None:
-                    problems.add(f"nodes.{node}", node, "has more than 4094 networks, the most that one node can have")
+                    problems.add(f"nodes.{node}", node, "has ports on more than 4094 networks, the maximum for a node")
                     break
                 vlans[name] = vlan
         result[node] = vlans
@@ -120,16 +131,16 @@ def local_vlans(
 
 
 class PortAllocator:
-    """Gives ports their MACs and addresses. Use: construct, then ``allocate`` once with all ports in order."""
+    """Allocates MACs and addresses to ports. Call ``allocate`` once, with all ports in order."""
 
     def __init__(self, cloud: str, spaces: Mapping[str, list[Space]], claims: Iterable[Claim], problems: Problems):
         self.cloud = cloud
         self.spaces = spaces
         self.problems = problems
-        self.claims = {(id(one.space), one.address): one for one in claims}
+        self.claims = {(id(claim.space), claim.address): claim for claim in claims}
 
     def allocate(self, requests: list[PortRequest]) -> dict[str, PortAllocation]:
-        """Port key → what it has. Ports that could not get all they need are reported."""
+        """Port key → allocation. A port that does not get every address it asks for is added to the problems."""
         macs = self._macs(requests)
         for claim in self.claims.values():
             claim.space.taken[claim.address] = claim.holder
@@ -139,52 +150,56 @@ class PortAllocator:
             self._fill(request, macs[request.key])
         result = {}
         for request in requests:
-            pairs = zip(request.found, request.choices, strict=True)
+            pairs = zip(request.addresses, request.choices, strict=True)
             addresses = (
-                next(one for one in spaces if address in one).text(address) for address, spaces in pairs if address
+                next(space for space in spaces if address in space).text(address)
+                for address, spaces in pairs
+                if address
             )
             result[request.key] = PortAllocation(macs[request.key], tuple(addresses))
         return result
 
     def _macs(self, requests: list[PortRequest]) -> dict[str, str]:
-        macs = {one.key: one.mac for one in requests if one.mac}
+        macs = {request.key: request.mac for request in requests if request.mac}
         taken = {mac: key for key, mac in macs.items()}
-        for one in requests:
-            if one.mac or one.before is None:
+        for request in requests:
+            if request.mac or request.before is None:
                 continue
-            mac = one.before.mac
+            mac = request.before.mac
             if mac in taken:
                 self.problems.add(
                     f"{self._origin(requests, taken[mac])}.mac", mac,
-                    f"is in use by {one.key}, to which it was given when it came; choose another",
+                    f"is already allocated to {request.key}; choose another",
                 )
-            macs[one.key] = mac
-            taken[mac] = one.key
-        for one in requests:
-            if one.key not in macs:
-                mac = derived_mac(object_id(self.cloud, "port", one.key), taken)
-                macs[one.key] = mac
-                taken[mac] = one.key
+            macs[request.key] = mac
+            taken[mac] = request.key
+        for request in requests:
+            if request.key not in macs:
+                mac = derived_mac(object_id(self.cloud, "port", request.key), taken)
+                macs[request.key] = mac
+                taken[mac] = request.key
         return macs
 
     @staticmethod
     def _origin(requests: Iterable[PortRequest], key: str) -> str:
-        return next(one.origin for one in requests if one.key == key)
+        return next(request.origin for request in requests if request.key == key)
 
     def _keep(self, request: PortRequest) -> None:
-        """What the port had and may still have."""
-        old = [number(one) for one in request.before.addresses] if request.before else []
+        """Set the declared addresses of a port, and the allocated addresses that it may keep."""
+        allocated = [number(text) for text in request.before.addresses] if request.before else []
         for spaces, fixed in zip(request.choices, request.fixed, strict=True):
             if fixed is not None:
-                request.found.append(fixed)
+                request.addresses.append(fixed)
                 continue
-            request.found.append(next((one for one in old if self._may_keep(request, spaces, one)), None))
-            if request.found[-1] is not None:
-                space = next(one for one in spaces if request.found[-1] in one)
-                space.taken[request.found[-1]] = request.key
+            kept = next((address for address in allocated if self._may_keep(request, spaces, address)), None)
+            request.addresses.append(kept)
+            if kept is not None:
+                home = next(space for space in spaces if kept in space)
+                home.taken[kept] = request.key
 
     def _may_keep(self, request: PortRequest, spaces: list[Space], address: int) -> bool:
-        space = next((one for one in spaces if address in one), None)
+        """Return whether the port may keep ``address``; refuse a declaration that needs it for another object."""
+        space = next((candidate for candidate in spaces if address in candidate), None)
         if space is None or space.slaac or not space.usable(address):
             return False
         holder = space.taken.get(address)
@@ -197,24 +212,24 @@ class PortAllocator:
             return True
         self.problems.add(
             key, space.text(address),
-            f"is in use by {request.key}, to which it was given when it came; choose another address for {holder}",
+            f"is already allocated to {request.key}; choose another address for {holder}",
         )
         return False
 
     def _fill(self, request: PortRequest, mac: str) -> None:
-        """The lowest free address for each choice that has none yet."""
+        """Allocate the lowest free address for each choice that has no address yet."""
         for index, spaces in enumerate(request.choices):
-            if request.found[index] is not None:
+            if request.addresses[index] is not None:
                 continue
             for space in spaces:
                 address = space.eui64(mac) if space.slaac else space.lowest_free()
                 if address is not None:
                     space.taken[address] = request.key
-                    request.found[index] = address
+                    request.addresses[index] = address
                     break
             else:
-                names = ", ".join(f"{one.name} ({one.model.cidr})" for one in spaces)
+                names = ", ".join(f"{space.name} ({space.model.cidr})" for space in spaces)
                 self.problems.add(
                     f"cloud_networks.{request.network}.subnets", names,
-                    f"no address is left in the allocation pools for {request.key}",
+                    f"no address is free in the allocation pools for {request.key}",
                 )

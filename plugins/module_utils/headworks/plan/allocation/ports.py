@@ -1,8 +1,8 @@
-"""The ports that a cloud has, by key, and the addresses that the inventory itself gives away.
+"""The ports of a cloud, by key, and the addresses that the inventory declares.
 
-A port's key follows from names only, so that a port stays the same when others come and go: ``instance/vm1/internal``,
-``instance/vm1/internal#2`` (a second NIC on one network), ``router/r1/gateway``, ``router/r1/internal``,
-``dhcp/internal/network1``. What does not belong here: choosing addresses (``allocate.py``).
+A port's key depends on names only, so that a port keeps its key when other ports are added or removed:
+``instance/vm1/internal``, ``instance/vm1/internal#2`` (a second NIC on the same network), ``router/r1/gateway``,
+``router/r1/internal``, ``dhcp/internal/network1``. What does not belong here: allocating addresses (``allocator.py``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ Spaces = Mapping[str, list[Space]]
 
 @dataclass(frozen=True)
 class Declared:
-    """An address that the inventory names: at ``key``, for ``holder``, on ``network``. ``space`` None = it lies in no
-    subnet of the network (or not in ``subnet``). ``is_gateway`` = it may be a subnet's gateway address."""
+    """An address that the inventory declares at ``key`` for ``holder``, on ``network``.
+
+    ``space`` is the subnet that the address lies in; None if it lies in no subnet that the declaration allows.
+    ``is_gateway`` says whether the address may be a subnet's gateway address.
+    """
 
     key: str
     text: str
@@ -35,31 +38,34 @@ class Declared:
     is_gateway: bool = False
 
     def claim(self) -> Claim:
-        """As the allocator wants it; only for one that lies in a subnet."""
+        """The claim of this address for the allocator. The address must lie in a subnet."""
         assert self.space is not None
         return Claim(self.space, self.address, self.holder, self.key)
 
 
 def numbered(items: Sequence[NicModel | InterfaceModel]) -> Iterator[tuple[str, int]]:
-    """(``net``, 0), (``net#2``, 1), …: names within an instance or a router, and positions in its list."""
+    """The label and the position of each item in the list of an instance or a router: (``net``, 0), (``net#2``, 1)."""
     seen: dict[str, int] = {}
-    for index, one in enumerate(items):
-        seen[one.network] = seen.get(one.network, 0) + 1
-        yield (one.network if seen[one.network] == 1 else f"{one.network}#{seen[one.network]}"), index
+    for index, item in enumerate(items):
+        count = seen[item.network] = seen.get(item.network, 0) + 1
+        yield (item.network if count == 1 else f"{item.network}#{count}"), index
 
 
 def interface_addresses(interface: InterfaceModel, spaces: Spaces) -> list[tuple[Space, int]]:
-    """Where a router's port is: in the subnet it names, or in every subnet of its network that has a gateway."""
-    there = spaces.get(interface.network, [])
+    """The subnets and addresses of a router's port.
+
+    The port is in the subnet that the interface names, or in every subnet of its network that has a gateway.
+    """
+    candidates = spaces.get(interface.network, [])
     if interface.subnet:
-        there = [one for one in there if one.name == interface.subnet]
+        candidates = [space for space in candidates if space.name == interface.subnet]
     if interface.address:
-        return [(one, number(interface.address)) for one in there]
-    return [(one, one.gateway) for one in there if one.gateway is not None]
+        return [(space, number(interface.address)) for space in candidates]
+    return [(space, space.gateway) for space in candidates if space.gateway is not None]
 
 
 def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declared]:
-    """Every address that the inventory names for a port of the cloud, whether or not it can be had."""
+    """Every address that the inventory declares for a port of the cloud, valid or not."""
     cloud = inventory.cloud
     for name, router in cloud.routers.items():
         where = f"cloud_routers.{name}"
@@ -102,32 +108,33 @@ def declared_addresses(inventory: Inventory, spaces: Spaces) -> Iterator[Declare
 def _declared(
     key: str, text: str, holder: str, network: str, spaces: Spaces, subnet: str | None = None
 ) -> Declared:
-    there = [one for one in spaces[network] if subnet in (None, one.name)]
-    space, address = space_for(there, text)
+    candidates = [space for space in spaces[network] if subnet in (None, space.name)]
+    space, address = space_for(candidates, text)
     return Declared(key, text, holder, network, space, address)
 
 
 def requests(
     inventory: Inventory, spaces: Spaces, before: Allocations, dhcp: Mapping[str, tuple[str, ...]]
 ) -> list[PortRequest]:
-    """Every port of the cloud, in the order in which new ones get addresses: DHCP, routers, then instances as people
-    count.
+    """Every port of the cloud, in the order in which new ports get addresses: DHCP, routers, then instances.
+
+    Within each kind, the names are in natural order (web2 before web10).
 
     :param dhcp: network → the nodes that serve its DHCP.
     """
     result: list[PortRequest] = []
     for name in sorted(dhcp, key=natural):
-        old = before.networks.get(name)
-        choices = [[one] for one in spaces[name] if one.model.enable_dhcp]
+        allocated = before.networks.get(name)
+        choices = [[space] for space in spaces[name] if space.model.enable_dhcp]
         for node in dhcp[name]:
-            port, key = old.dhcp.get(node) if old else None, f"dhcp/{name}/{node}"
-            wishes: list[int | None] = [None] * len(choices)
-            result.append(PortRequest(key, f"cloud_networks.{name}", name, choices, wishes, None, port))
+            port, key = allocated.dhcp.get(node) if allocated else None, f"dhcp/{name}/{node}"
+            undeclared: list[int | None] = [None] * len(choices)
+            result.append(PortRequest(key, f"cloud_networks.{name}", name, choices, undeclared, None, port))
     for name in sorted(inventory.cloud.routers, key=natural):
         result.extend(_router(name, inventory, spaces, before))
     for name in sorted(inventory.instances, key=natural):
-        known = before.instances.get(name)
-        ports: Mapping[str, PortAllocation] = known.ports if known else {}
+        instance = before.instances.get(name)
+        ports: Mapping[str, PortAllocation] = instance.ports if instance else {}
         nics = inventory.instances[name].networks
         for label, index in numbered(nics):
             choices, fixed = _nic(nics[index], spaces[nics[index].network])
@@ -141,15 +148,15 @@ def requests(
 
 
 def _router(name: str, inventory: Inventory, spaces: Spaces, before: Allocations) -> Iterator[PortRequest]:
-    router, old = inventory.cloud.routers[name], before.routers.get(name)
+    router, allocated = inventory.cloud.routers[name], before.routers.get(name)
     if router.external_network:
-        choices, fixed = _one_of_each(spaces[router.external_network]), list[int | None]()
+        choices, fixed = _neutron_choices(spaces[router.external_network]), list[int | None]()
         if router.external_ip:
             space, address = space_for(spaces[router.external_network], router.external_ip)
             choices, fixed = [[space] if space else []], [address]
         yield PortRequest(
             f"router/{name}/gateway", f"cloud_routers.{name}.external_network", router.external_network,
-            choices, fixed or [None] * len(choices), None, old.gateway if old else None,
+            choices, fixed or [None] * len(choices), None, allocated.gateway if allocated else None,
         )
     for label, index in numbered(router.interfaces):
         interface = router.interfaces[index]
@@ -157,23 +164,23 @@ def _router(name: str, inventory: Inventory, spaces: Spaces, before: Allocations
         yield PortRequest(
             f"router/{name}/{label}", f"cloud_routers.{name}.interfaces.{index}", interface.network,
             [[space] for space, _ in pairs], [address for _, address in pairs], None,
-            old.ports.get(label) if old else None,
+            allocated.ports.get(label) if allocated else None,
         )
 
 
-def _nic(nic: NicModel, there: list[Space]) -> tuple[list[list[Space]], list[int | None]]:
+def _nic(nic: NicModel, spaces: list[Space]) -> tuple[list[list[Space]], list[int | None]]:
     if nic.address:
-        space, address = space_for(there, nic.address)
+        space, address = space_for(spaces, nic.address)
         return [[space] if space else []], [address]
-    choices = [[one] for one in there if one.name == nic.subnet] if nic.subnet else _one_of_each(there)
+    choices = [[space] for space in spaces if space.name == nic.subnet] if nic.subnet else _neutron_choices(spaces)
     return choices, [None] * len(choices)
 
 
-def _one_of_each(there: list[Space]) -> list[list[Space]]:
-    """As Neutron does: one IPv4 address, one IPv6 address that DHCP gives, and one of every SLAAC subnet."""
+def _neutron_choices(spaces: list[Space]) -> list[list[Space]]:
+    """The choices that Neutron makes: one IPv4 address, one DHCPv6 address, and an address of every SLAAC subnet."""
     choices = [
-        [one for one in there if one.version == 4],
-        [one for one in there if one.version == 6 and not one.slaac],
-        *([one] for one in there if one.slaac),
+        [space for space in spaces if space.version == 4],
+        [space for space in spaces if space.version == 6 and not space.slaac],
+        *([space] for space in spaces if space.slaac),
     ]
-    return [one for one in choices if one]
+    return [choice for choice in choices if choice]

@@ -1,6 +1,6 @@
-"""Subnets as numbers: what lies in one, what its pools are, and the lowest address that is still free.
+"""Subnets as ranges of numbers: which addresses lie in a subnet, in its pools, and which is the lowest free one.
 
-Addresses are ints here; a space knows who took which.
+Addresses are ints here. A space records which port has which address.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ...model.network import NetworkModel, SubnetModel
 
 def number(address: str) -> int:
     """The address as an int."""
-    # A plan converts tens of thousands: this is three times as fast as ipaddress.
+    # A plan converts tens of thousands of addresses; inet_pton is three times as fast as ipaddress.
     return int.from_bytes(inet_pton(AF_INET6 if ":" in address else AF_INET, address), "big")
 
 
 class Space:
-    """The addresses of one subnet. ``taken`` maps an address to whoever has it (a port's key, or a few words)."""
+    """The addresses of a subnet. ``taken`` maps an address to its holder (a port's key, or a description)."""
 
     def __init__(self, network: str, name: str, model: SubnetModel) -> None:
         self.network = network
@@ -29,7 +29,7 @@ class Space:
         self.version = net.version
         self.base = int(net.network_address)
         self.end = int(net.broadcast_address)
-        # In a /31 or /127 both addresses are hosts, and in a /32 or /128 the one.
+        # In a /31, /127, /32 or /128, hosts may have every address.
         small = net.num_addresses <= 2
         self.first = self.base if small else self.base + 1
         self.last = self.end if small or net.version == 6 else self.end - 1
@@ -43,7 +43,7 @@ class Space:
         return self.base <= address <= self.end
 
     def usable(self, address: int) -> bool:
-        """Whether a host may have the address: not the network's own, not the broadcast address."""
+        """Whether a host may have the address: it is neither the network address nor the broadcast address."""
         return self.first <= address <= self.last
 
     def in_pools(self, address: int) -> bool:
@@ -51,21 +51,23 @@ class Space:
         return any(start <= address <= end for start, end in self.all_pools())
 
     def all_pools(self) -> list[tuple[int, int]]:
-        """The pools; without any declared, one of all hosts."""
+        """The declared pools; without declared pools, one pool of all usable addresses."""
         return self.pools or [(self.first, self.last)]
 
     def lowest_free(self) -> int | None:
-        """The lowest address of the pools that nobody has; None when all are taken. Nothing is given back within a
-        plan, so each call goes on where the last one ended."""
-        return next((one for one in self._free if one not in self.taken and one != self.gateway), None)
+        """The lowest free address of the pools; None when every address is taken.
+
+        A plan never frees an address, so each call continues where the last call ended.
+        """
+        return next((address for address in self._free if address not in self.taken and address != self.gateway), None)
 
     def text(self, address: int) -> str:
-        """The address as people write it."""
+        """The address in its usual notation."""
         return str(IPv4Address(address) if self.version == 4 else IPv6Address(address))
 
     def eui64(self, mac: str) -> int:
-        """The address that a guest with ``mac`` makes itself (SLAAC)."""
-        first, *rest = (int(one, 16) for one in mac.split(":"))
+        """The address that a guest with ``mac`` configures by SLAAC."""
+        first, *rest = (int(part, 16) for part in mac.split(":"))
         parts = bytes([first ^ 2, rest[0], rest[1], 0xFF, 0xFE, *rest[2:]])
         return self.base | int.from_bytes(parts, "big")
 
@@ -83,11 +85,11 @@ def spaces_of(networks: Mapping[str, NetworkModel]) -> dict[str, list[Space]]:
 
 
 def find(spaces: Iterable[Space], address: int, version: int) -> Space | None:
-    """The space that the address lies in."""
-    return next((one for one in spaces if one.version == version and address in one), None)
+    """The space that the address lies in; None if it lies in none of ``spaces``."""
+    return next((space for space in spaces if space.version == version and address in space), None)
 
 
 def space_for(spaces: Iterable[Space], address: str) -> tuple[Space | None, int]:
-    """The space that an address (text) lies in, and the address as an int."""
+    """The space that an address (text) lies in, or None, and the address as an int."""
     value = number(address)
     return find(spaces, value, 6 if ":" in address else 4), value

@@ -1,1 +1,1 @@
-"""Which node an instance or a service is on."""
+"""Placement: which node each instance, router and DHCP service is on."""

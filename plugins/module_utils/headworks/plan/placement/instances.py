@@ -1,7 +1,8 @@
-"""Which compute node an instance lives on: filters, then the weigher. An instance that has a place keeps it.
+"""The scheduler: the compute node of each instance, chosen by filters and then by free memory.
 
-The order of the filters is the order of ``_FILTERS``. That an image fits its flavor does not depend on the node and is
-checked before (``validate_instances.py``). What does not belong here: routers and DHCP (``place.py``).
+An instance that is already on a node stays there. The filters run in the order of ``_FILTERS``. What does not belong
+here: whether an image fits its flavor, which does not depend on the node (``plan/check/instances.py``), and the
+placement of routers and DHCP (``services.py``).
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from ...model.inventory import Inventory, NodeEntry
 from ..facts import NodeFacts
 from ..identity import natural
 
-# How many instances get a whole table when there is no room for many.
+# How many instances get a table of filters, when many instances find no host.
 _TABLES = 10
 
 
 @dataclass
 class Host:
-    """A compute node while instances are being put on it. ``facts`` None = never reached."""
+    """A compute node and the sum of the resources of its instances. ``facts`` is None if it was never reached."""
 
     name: str
     entry: NodeEntry
@@ -35,12 +36,12 @@ class Host:
 
     @property
     def free_vcpus(self) -> int:
-        """Virtual CPUs left; below 0 when overcommitted."""
+        """Free virtual CPUs; below 0 when overcommitted."""
         return int(self.facts.vcpus * self.entry.model.cpu_allocation_ratio) - self.vcpus if self.facts else 0
 
     @property
     def free_ram_mb(self) -> int:
-        """Memory left."""
+        """Free memory in MB; below 0 when overcommitted."""
         if self.facts is None:
             return 0
         model = self.entry.model
@@ -48,11 +49,11 @@ class Host:
 
     @property
     def free_disk_gb(self) -> int:
-        """Disk left."""
+        """Free disk space in GB; below 0 when overcommitted."""
         return self.facts.disk_gb - self.disk_gb if self.facts else 0
 
     def take(self, want: Want) -> None:
-        """Put an instance here."""
+        """Add an instance's resources to those in use."""
         self.vcpus += want.vcpus
         self.ram_mb += want.ram_mb
         self.disk_gb += want.disk_gb
@@ -62,7 +63,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Want:
-    """What an instance needs. ``physical_networks`` are those it is attached to directly."""
+    """What an instance needs. ``physical_networks`` are those of its provider networks."""
 
     name: str
     model: InstanceModel
@@ -76,14 +77,14 @@ class Want:
 
 @dataclass(frozen=True)
 class Placement:
-    """The outcome. ``nodes`` is instance → node; ``moved`` is instance → why it could not stay."""
+    """The result. ``nodes`` is instance → node; ``moved`` is instance → why it could not stay on its node."""
 
     nodes: Mapping[str, str]
     moved: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
 
-# A filter says None (passes) or (wanted, available). ``spread`` is group → the nodes that have members of it.
+# A filter returns None (the host passes) or (wanted, available). ``spread`` is affinity group → nodes with members.
 _Answer = tuple[str, str] | None
 _Spread = Mapping[str, set[str]]
 
@@ -97,8 +98,8 @@ def _known(host: Host, _want: Want, _spread: _Spread) -> _Answer:
 
 
 def _zone(host: Host, want: Want, _spread: _Spread) -> _Answer:
-    wanted, there = want.model.availability_zone, host.entry.model.availability_zone
-    return None if wanted in (None, there) else (str(wanted), there)
+    wanted, actual = want.model.availability_zone, host.entry.model.availability_zone
+    return None if wanted in (None, actual) else (str(wanted), actual)
 
 
 def _vcpus(host: Host, want: Want, _spread: _Spread) -> _Answer:
@@ -115,9 +116,9 @@ def _disk(host: Host, want: Want, _spread: _Spread) -> _Answer:
 
 
 def _physical_network(host: Host, want: Want, _spread: _Spread) -> _Answer:
-    there = host.entry.model.bridge_mappings
-    missing = [one for one in want.physical_networks if one not in there]
-    return (", ".join(missing), ", ".join(sorted(there)) or "none mapped") if missing else None
+    mapped = host.entry.model.bridge_mappings
+    missing = [physical for physical in want.physical_networks if physical not in mapped]
+    return (", ".join(missing), ", ".join(sorted(mapped)) or "none mapped") if missing else None
 
 
 def _pin(host: Host, want: Want, _spread: _Spread) -> _Answer:
@@ -127,9 +128,9 @@ def _pin(host: Host, want: Want, _spread: _Spread) -> _Answer:
 def _affinity(host: Host, want: Want, spread: _Spread) -> _Answer:
     nodes = spread.get(want.group) or set()
     if want.policy.endswith("anti-affinity") and host.name in nodes:
-        return f"no other of {want.group}", "has one"
+        return f"no other member of {want.group}", "has a member"
     if want.policy in ("affinity", "soft-affinity") and nodes and host.name not in nodes:
-        return f"with {want.group}", f"it is on {', '.join(sorted(nodes))}"
+        return f"same node as {want.group}", f"it is on {', '.join(sorted(nodes))}"
     return None
 
 
@@ -150,10 +151,10 @@ def schedule(
     inventory: Inventory, placed: Mapping[str, str], facts: Mapping[str, NodeFacts], problems: Problems,
     disks: Mapping[str, int] | None = None,
 ) -> Placement:
-    """A node for every instance.
+    """Place every instance on a node; an instance that passes no node's filters is added to the problems.
 
-    :param placed: instance → node as it was; kept while the node is a compute node of the inventory.
-    :param disks: image → GB of its own size, for flavors without a disk.
+    :param placed: instance → its node in the last run. It stays there while the node is in group compute.
+    :param disks: image → its virtual size in GB, for flavors without a disk size.
     """
     hosts = {
         name: Host(name, entry, facts.get(name)) for name, entry in inventory.nodes.items() if "compute" in entry.roles
@@ -169,9 +170,9 @@ def schedule(
             _settle(want, hosts[before], nodes, spread)
             continue
         if before is not None:
-            moved[name] = f"{before} is no compute node any more"
+            moved[name] = f"{before} is no longer a compute node"
         waiting.append(want)
-    # Those that can go to one node only go first, or others might fill it.
+    # Place pinned instances first; otherwise other instances could fill their node.
     waiting.sort(key=lambda want: want.model.host is None)
     _place(waiting, hosts, nodes, spread, problems)
     return Placement(nodes, moved, tuple(_overcommitted(hosts.values(), {want.name for want in waiting}, nodes)))
@@ -188,7 +189,7 @@ def _want(name: str, inventory: Inventory, disks: Mapping[str, int]) -> Want:
         vcpus=flavor.vcpus,
         ram_mb=flavor.ram_mb,
         disk_gb=flavor.disk_gb or disks.get(model.image, 0) or cloud.images[model.image].min_disk_gb,
-        physical_networks=tuple(dict.fromkeys(one for one in physical if one)),
+        physical_networks=tuple(dict.fromkeys(name for name in physical if name)),
         group=model.affinity_group or "",
         policy=group.policy if group else "",
     )
@@ -205,14 +206,16 @@ def _place(
     waiting: Iterable[Want], hosts: Mapping[str, Host], nodes: dict[str, str], spread: dict[str, set[str]],
     problems: Problems,
 ) -> None:
-    """Each to the node with the most free memory that passes all filters. The heap makes that cheap: the first one
-    looked at nearly always passes."""
+    """Place each instance on the node with the most free memory among those that pass all filters.
+
+    The heap keeps the nodes in order of free memory: the first node nearly always passes.
+    """
     heap = [(-host.free_ram_mb, natural(name), name) for name, host in hosts.items()]
     heapq.heapify(heap)
     failed: list[Want] = []
     for want in waiting:
         chosen = None
-        # A soft policy is first tried as if it were a hard one.
+        # Try a soft policy as a hard policy first.
         for soft in (False, True) if want.policy.startswith("soft-") else (False,):
             looked_at = []
             while heap and chosen is None:
@@ -235,7 +238,7 @@ def _place(
 
 
 def _refusal(host: Host, want: Want, spread: _Spread, skip: str = "") -> tuple[str, str, str] | None:
-    """(filter, wanted, available) of the first filter that refuses."""
+    """(filter, wanted, available) of the first filter that refuses the host; None if the host passes."""
     for name, passes in _FILTERS:
         if name == skip:
             continue
@@ -258,13 +261,20 @@ def _report(failed: list[Want], hosts: Mapping[str, Host], spread: _Spread, prob
     if len(failed) > _TABLES:
         names = ", ".join(want.name for want in failed[_TABLES : _TABLES + 20])
         more = "…" if len(failed) > _TABLES + 20 else ""
-        problems.messages.append(f"instances: No valid host was found for {len(failed) - _TABLES} more: {names}{more}")
+        count = len(failed) - _TABLES
+        problems.messages.append(f"instances: No valid host was found for {count} more instances: {names}{more}")
 
 
-def _overcommitted(hosts: Iterable[Host], new: set[str], nodes: Mapping[str, str]) -> list[str]:
-    """Nodes that their instances have outgrown: flavors changed, or the node shrank."""
+def _overcommitted(hosts: Iterable[Host], new_names: set[str], nodes: Mapping[str, str]) -> list[str]:
+    """A warning for each node whose earlier instances need more memory than it has.
+
+    This happens when a flavor grew or when the node lost memory.
+    """
     return [
-        f"nodes.{host.name}: its instances want more memory than it has ({-host.free_ram_mb} MB too much)"
+        f"nodes.{host.name}: its instances need {-host.free_ram_mb} MB more memory than it has"
         for host in hosts
-        if host.facts and host.free_ram_mb < 0 and host.ram_mb and not any(nodes.get(one) == host.name for one in new)
+        if host.facts
+        and host.free_ram_mb < 0
+        and host.ram_mb
+        and not any(nodes.get(name) == host.name for name in new_names)
     ]

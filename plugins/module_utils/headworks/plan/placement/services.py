@@ -1,6 +1,6 @@
-"""Which network node a router or a DHCP service lives on: where it was, while it can; else the least loaded.
+"""The network node of each router and each DHCP service: its node of the last run if possible, else the least loaded.
 
-What does not belong here: instances (``schedule.py``).
+What does not belong here: the placement of instances (``instances.py``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..identity import natural
 
 @dataclass(frozen=True)
 class ServicePlacement:
-    """``routers`` is router → node; ``dhcp`` is network → nodes, in order of their names."""
+    """The result. ``routers`` is router → node; ``dhcp`` is network → nodes, in order of their names."""
 
     routers: Mapping[str, str]
     dhcp: Mapping[str, tuple[str, ...]]
@@ -26,7 +26,7 @@ class ServicePlacement:
 
 
 class Placer:
-    """Puts services on network nodes."""
+    """Places routers and DHCP services on nodes."""
 
     def __init__(self, inventory: Inventory, facts: Mapping[str, NodeFacts], problems: Problems) -> None:
         self.inventory = inventory
@@ -38,11 +38,11 @@ class Placer:
     def place(
         self, routers: Mapping[str, str], dhcp: Mapping[str, Collection[str]], instances: Mapping[str, str]
     ) -> ServicePlacement:
-        """A node for every router, and nodes for every network's DHCP.
+        """Place every router on a node, and the DHCP service of every network on its number of nodes.
 
-        :param routers: router → node as it was.
-        :param dhcp: network → nodes as they were.
-        :param instances: instance → node as it is now.
+        :param routers: router → node in the last run.
+        :param dhcp: network → nodes in the last run.
+        :param instances: instance → node in this run.
         """
         placed = self._routers(routers)
         members = self._members(instances, placed)
@@ -54,16 +54,16 @@ class Placer:
         cloud = self.inventory.cloud
         reach: dict[str, list[str]] = {}
         for name, router in cloud.routers.items():
-            attached = [one.network for one in router.interfaces]
+            attached = [interface.network for interface in router.interfaces]
             if router.external_network:
                 attached.append(router.external_network)
-            wanted = {cloud.networks[one].physical_network for one in attached} - {None}
-            reach[name] = self._reaching(one for one in wanted if one)
+            wanted = {physical for network in attached if (physical := cloud.networks[network].physical_network)}
+            reach[name] = self._reaching(wanted)
             if not reach[name] and self.network_nodes:
                 self.problems.add(
                     f"cloud_routers.{name}", name,
-                    f"no node of group network maps {' and '.join(sorted(str(one) for one in wanted))} "
-                    "(node_bridge_mappings), which its networks need",
+                    f"no node of group network maps {' and '.join(sorted(wanted))} "
+                    "(node_bridge_mappings), which the router's networks need",
                 )
         placed = {name: before[name] for name in cloud.routers if before.get(name, "") in reach[name]}
         load = Counter(placed.values())
@@ -83,7 +83,7 @@ class Placer:
         for name in served:
             network = cloud.networks[name]
             if network.type == "local":
-                # A local network is one on each node: none reaches another's DHCP.
+                # Each node has its own part of a local network, so each part needs its own DHCP service.
                 result[name] = sorted(members[name], key=natural)
                 continue
             reach[name] = self._reaching([network.physical_network] if network.physical_network else [])
@@ -104,15 +104,15 @@ class Placer:
 
     def _unserved(self, name: str, network: NetworkModel, has_members: bool) -> None:
         if not self.network_nodes:
-            return  # said once, by the validation
-        message = "no node of group network maps it (node_bridge_mappings), so nobody would serve DHCP"
+            return  # the check of nodes refuses this
+        message = "no node of group network maps it (node_bridge_mappings), so no node can run DHCP"
         if has_members:
             self.problems.add(f"cloud_networks.{name}.physical_network", network.physical_network, message)
         else:
             self.warnings.append(f"cloud_networks.{name}.physical_network: {network.physical_network!r}: {message}")
 
     def _warn_of_local_networks(self, routers: Mapping[str, str], members: Mapping[str, set[str]]) -> None:
-        """A network of type local does not leave its node, so a router serves only its own node's part of it."""
+        """Warn of routers on networks of type local: such a router serves only the part on its own node."""
         for name, node in routers.items():
             for index, interface in enumerate(self.inventory.cloud.routers[name].interfaces):
                 network = interface.network
@@ -120,11 +120,11 @@ class Placer:
                 if others and self.inventory.cloud.networks[network].type == "local":
                     self.warnings.append(
                         f"cloud_routers.{name}.interfaces.{index}: {network!r}: is a network of type local; the router "
-                        f"is on {node}, and nobody on {', '.join(others)} reaches it"
+                        f"is on {node}, and guests on {', '.join(others)} cannot reach it"
                     )
 
     def _members(self, instances: Mapping[str, str], routers: Mapping[str, str]) -> dict[str, set[str]]:
-        """The nodes that have an instance or a router on a network, by network."""
+        """Network → the nodes that have an instance or a router on it."""
         members: dict[str, set[str]] = defaultdict(set)
         for name, node in instances.items():
             for nic in self.inventory.instances[name].networks:
@@ -135,11 +135,12 @@ class Placer:
         return members
 
     def _reaching(self, physical_networks: Iterable[str]) -> list[str]:
+        """The nodes of group network that map all of ``physical_networks``."""
         wanted = set(physical_networks)
-        return [one for one in self.network_nodes if wanted <= set(self.inventory.nodes[one].model.bridge_mappings)]
+        return [name for name in self.network_nodes if wanted <= set(self.inventory.nodes[name].model.bridge_mappings)]
 
     def _least_loaded(self, nodes: Iterable[str], load: Mapping[str, int]) -> str:
-        """The least loaded; a node that was never reached, or takes nothing new, only for want of another."""
+        """The least loaded node. A node that is disabled or was never reached is used only if there is no other."""
 
         def weight(node: str) -> tuple[bool, bool, int, object]:
             enabled = self.inventory.nodes[node].model.enabled
