@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.node.ovs.ports import OvsPortSubsystem
-from headworks.node.subsystem import Change, Reading, Subsystem
+from headworks.node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from headworks.state.links import Link
 from headworks.state.ovs import OvsPort
 from headworks.system.ovsdb import Ovsdb, OvsdbError
@@ -228,10 +228,10 @@ class Links(Subsystem[Link]):
         self.stop = stop
         self.end = "elsewhere"
 
-    def read(self, desired: Mapping[str, Link], scope: frozenset[str] | None = None) -> Reading[Link]:
+    def read(self, desired: Mapping[str, Link], scope: Scope | None = None) -> Reading[Link]:
         return Reading({name: replace(one, peer=self.end) for name, one in desired.items()})
 
-    def apply(self, changes: Sequence[Change[Link]]) -> None:
+    def apply(self, changes: Sequence[Change[Link]]) -> Applied:
         os.kill(self.stop, signal.SIGSTOP)  # as a busy switch: it sees only that a device of that name is there
         try:
             for change in changes:
@@ -241,6 +241,7 @@ class Links(Subsystem[Link]):
                 self.end = change.after.peer
         finally:
             os.kill(self.stop, signal.SIGCONT)
+        return Applied()
 
 
 def plug(name: str, netns: str) -> None:
@@ -266,7 +267,7 @@ def test_packets_flow_again_through_a_port_whose_device_was_made_anew_behind_the
         sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
         wanted = {names[0]: Link(names[0], "veth", peer="e", peer_netns=names[0])}
         result = converge([(Links(pid), wanted), (OvsPortSubsystem(unique), ports)])
-        assert [one["kind"] for one in result.changes] == ["link"]
+        assert [one["kind"] for one in result.changes] == ["link", "ovs_port"]
         sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
         assert column("interface", names[0], "external_ids") == {"iface-id": names[0], "theirs": "x"}
         assert not converge([(OvsPortSubsystem(unique), ports)]).changed
