@@ -84,7 +84,7 @@ def _router(names: list[str]) -> Router:
     return Router(
         "r1",
         _id("router r1"),
-        "here",
+        ("here",),
         gateway=_port("ext", "172.16.19.1", "here", OWNER_ROUTER_GATEWAY, "r1"),
         interfaces=tuple(
             _port(name, _address(number, 1), "here", OWNER_ROUTER_INTERFACE, "r1") for number, name in enumerate(names)
@@ -104,12 +104,12 @@ def _external() -> Network:
 
 
 def _guest(number: int, port: Port) -> Instance:
-    return Instance(port.device, _id(port.device), number, port.node, 1, 64, 0, "m1.nano", IMAGE, (port,))
+    return Instance(port.device, _id(port.device), number, port.nodes[0], 1, 64, 0, "m1.nano", IMAGE, (port,))
 
 
 def _port(network: str, address: str, node: str, owner: str, device: str) -> Port:
     mac = "fa:16:3e:" + ":".join(f"{int(part):02x}" for part in address.split(".")[1:])
-    return Port(_id(f"port {network} {address}"), mac, network, node, owner, device, (FixedIp(network, address),))
+    return Port(_id(f"port {network} {address}"), mac, network, (node,), owner, device, (FixedIp(network, address),))
 
 
 def _address(network: int, host: int) -> str:

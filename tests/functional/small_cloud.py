@@ -75,7 +75,7 @@ def small_cloud(with_internal2: bool = True) -> Cloud:
     router = Router(
         "r1",
         identity("router r1"),
-        "here",
+        ("here",),
         gateway=make_port("ext", "172.16.19.1", "here", OWNER_ROUTER_GATEWAY, "r1"),
         interfaces=tuple(interfaces),
         floating_ips=(FloatingIp("172.16.19.232", "ext", "10.18.0.3", "vm1", identity("floating ip 172.16.19.232")),),

@@ -20,7 +20,7 @@ from headworks.plan.cloud import (
 def _port(network: str, number: int, host: int, node: str, owner: str, device: str) -> Port:
     address = f"10.{number >> 8}.{number & 255}.{host}"
     mac = f"fa:16:3e:{number >> 8:02x}:{number & 255:02x}:{host:02x}"
-    return Port(identity(f"{network} {host}"), mac, network, node, owner, device, (FixedIp(network, address),))
+    return Port(identity(f"{network} {host}"), mac, network, (node,), owner, device, (FixedIp(network, address),))
 
 
 def big_cloud(nodes: int, networks: int, guests: int, span: int) -> Cloud:
@@ -45,7 +45,7 @@ def big_cloud(nodes: int, networks: int, guests: int, span: int) -> Cloud:
             port = _port(name, number, guest + 3, node, OWNER_INSTANCE, title)
             instances[title] = make_instance(title, len(instances) + 1, node, port)
         interface = _port(name, number, 1, "network1", OWNER_ROUTER_INTERFACE, name)
-        routers[name] = Router(name, identity(f"router {name}"), "network1", interfaces=(interface,))
+        routers[name] = Router(name, identity(f"router {name}"), ("network1",), interfaces=(interface,))
         dhcp[name] = (_port(name, number, 2, "network1", OWNER_DHCP, name),)
     machines = {}
     for number, (name, local) in enumerate(vlans.items(), start=1):

@@ -40,7 +40,7 @@ def mac_of(address: str) -> str:
 def make_port(network: str, address: str, node: str, owner: str, device: str, **more: object) -> Port:
     """A port with one address in the subnet of the network's name."""
     fixed = (FixedIp(network, address),)
-    port = Port(identity(f"port {network} {address}"), mac_of(address), network, node, owner, device, fixed)
+    port = Port(identity(f"port {network} {address}"), mac_of(address), network, (node,), owner, device, fixed)
     return replace(port, **more)  # type: ignore[arg-type]
 
 
@@ -94,7 +94,7 @@ def s1_cloud(datapath_type: str = "netdev", kind: str = "gre") -> Cloud:
     router = Router(
         "r1",
         identity("router r1"),
-        "network1",
+        ("network1",),
         make_port("ext", "172.16.19.1", "network1", OWNER_ROUTER_GATEWAY, "r1"),
         interfaces=(
             make_port("internal", "10.18.0.1", "network1", OWNER_ROUTER_INTERFACE, "r1"),

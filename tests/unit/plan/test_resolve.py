@@ -128,7 +128,7 @@ def test_a_local_network_has_dhcp_on_every_node_with_members() -> None:
     for name in ("vm1", "vm2"):
         inventory["instances"][name]["vars"]["instance_networks"] = ["internal", "here"]
     cloud = resolved(inventory).cloud
-    assert [port.node for port in cloud.dhcp_ports["here"]] == ["compute1", "compute2"]
+    assert [port.nodes for port in cloud.dhcp_ports["here"]] == [("compute1",), ("compute2",)]
     assert [port.fixed_ips[0].address for port in cloud.dhcp_ports["here"]] == ["10.50.0.2", "10.50.0.3"]
     assert cloud.networks["here"].segmentation_id is None
 

@@ -352,8 +352,9 @@ def test_services_spread_over_network_nodes_and_stay_there() -> None:
     inventory["nodes"]["network2"]["vars"].update(ansible_host="10.92.0.12", node_tunnel_ip="10.92.0.12")
     inventory["cloud"]["cloud_routers"]["r2"] = {"external_network": "ext"}
     first = planned(inventory)
-    assert {router.node for router in first.cloud.routers.values()} == {"network1", "network2"}
-    assert {port.node for ports in first.cloud.dhcp_ports.values() for port in ports} == {"network1", "network2"}
+    assert {router.nodes for router in first.cloud.routers.values()} == {("network1",), ("network2",)}
+    served = {port.nodes for ports in first.cloud.dhcp_ports.values() for port in ports}
+    assert served == {("network1",), ("network2",)}
     inventory["nodes"]["network0"] = copy.deepcopy(inventory["nodes"]["network1"])
     inventory["nodes"]["network0"]["vars"].update(ansible_host="10.92.0.10", node_tunnel_ip="10.92.0.10")
     second = planned(inventory, first)

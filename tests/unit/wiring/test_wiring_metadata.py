@@ -53,7 +53,7 @@ def test_two_dhcp_servers_both_serve_an_isolated_networks_instances() -> None:
     first = cloud.dhcp_ports["loc"][0]
     other = replace(cloud.nodes["all1"], name="all2", management_ip="10.0.0.12", tunnel_ip="10.0.1.12")
     second = replace(
-        first, id=identity("second"), node="all2", fixed_ips=(replace(first.fixed_ips[0], address="10.5.0.3"),)
+        first, id=identity("second"), nodes=("all2",), fixed_ips=(replace(first.fixed_ips[0], address="10.5.0.3"),)
     )
     both = replace(
         cloud,

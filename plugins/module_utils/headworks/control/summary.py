@@ -49,14 +49,14 @@ def _network(network: Network, cloud: Cloud) -> dict[str, Any]:
         "mtu": network.mtu,
         "subnets": [subnet.cidr for subnet in network.subnets],
         "leases": f"{DHCP_DIR}/{network.id}/{DHCP_LEASES}",
-        "dhcp_nodes": [port.node for port in cloud.dhcp_ports.get(network.name, ())],
+        "dhcp_nodes": [node for port in cloud.dhcp_ports.get(network.name, ()) for node in port.nodes],
     }
 
 
 def _router(router: Router) -> dict[str, Any]:
     return {
         "id": router.id,
-        "node": router.node,
+        "node": router.nodes[0],
         "external_network": router.gateway.network if router.gateway else "",
         "external_ips": _addresses(router.gateway) if router.gateway else [],
         "networks": [port.network for port in router.interfaces],
@@ -83,7 +83,7 @@ def _reach(instance: Instance, cloud: Cloud) -> dict[str, str] | None:
         served = cloud.dhcp_ports.get(port.network, ())
         if served and port.fixed_ips:
             netns = f"qdhcp-{cloud.networks[port.network].id}"
-            return {"address": port.fixed_ips[0].address, "netns": netns, "node": served[0].node}
+            return {"address": port.fixed_ips[0].address, "netns": netns, "node": served[0].nodes[0]}
     return None
 
 

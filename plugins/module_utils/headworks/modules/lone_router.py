@@ -89,7 +89,7 @@ def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> Lon
     router = Router(
         name=name,
         id=name,
-        node=NODE,
+        nodes=(NODE,),
         gateway=next((one for one in ports if one.owner == OWNER_ROUTER_GATEWAY), None),
         enable_snat=options.get("enable_snat", True),
         interfaces=tuple(one for one in ports if one.owner == OWNER_ROUTER_INTERFACE),
@@ -157,7 +157,7 @@ def _port(router: str, name: str, options: Mapping[str, Any], owner: str) -> Por
     addresses = [_interface(f"router {router}: {name}: address", one) for one in _as_list(options["address"])]
     fixed = tuple(FixedIp(cidr, address) for address, cidr in addresses)
     mac = options.get("mac") or derived_mac(identity, ())
-    return Port(identity, mac.lower(), name, NODE, owner, router, fixed)
+    return Port(identity, mac.lower(), name, (NODE,), owner, router, fixed)
 
 
 def _interface(where: str, text: str) -> tuple[str, str]:

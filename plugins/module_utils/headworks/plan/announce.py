@@ -135,7 +135,7 @@ def _network(network: Network, segment: str, model: Model) -> dict[str, str]:
 
 def _router(router: Router) -> dict[str, str]:
     return {
-        "node": router.node,
+        "node": ",".join(router.nodes),
         "external_network": router.gateway.network if router.gateway else "",
         "external_ip": ",".join(ip.address for ip in router.gateway.fixed_ips) if router.gateway else "",
         "snat": "on" if router.enable_snat else "off",
@@ -215,7 +215,7 @@ def _about(kind: str, name: str, cloud: Cloud) -> str:
         router = cloud.routers[name]
         outside = router.gateway
         gateway = [f"{outside.network} {' '.join(ip.address for ip in outside.fixed_ips)}"] if outside else []
-        return ", ".join([f"on {router.node}", *gateway, *(port.network for port in router.interfaces)])
+        return ", ".join([f"on {' and '.join(router.nodes)}", *gateway, *(port.network for port in router.interfaces)])
     if kind == "floating_ip":
         for router in cloud.routers.values():
             for floating in router.floating_ips:

@@ -126,7 +126,7 @@ class Builder:
             id=self._id("port", key),
             mac=port.mac,
             network=network,
-            node=node,
+            nodes=(node,),
             owner=owner,
             device=device,
             fixed_ips=tuple(resolved.FixedIp(self._subnet(network, one), one) for one in port.addresses),
@@ -153,7 +153,7 @@ class Builder:
         return resolved.Router(
             name=name,
             id=self._id("router", name),
-            node=have.node,
+            nodes=(have.node,),
             gateway=gateway,
             enable_snat=model.enable_snat,
             interfaces=tuple(

@@ -114,14 +114,18 @@ class FixedIp:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a network on a node. ``device`` is the instance's, router's or network's name, by ``owner``.
+    """A port of a network. ``device`` is the instance's, router's or network's name, by ``owner``.
+
+    ``nodes`` are the nodes that have the port, at least one. Several nodes have it when its owner may be on any of them
+    at a given moment: a router with standbys, an instance that migrates. It is the same port on each: same MAC, same
+    addresses.
     ``allowed_pairs`` are (mac or "", cidr). ``port_security`` False: no spoof guard and no security group.
     ``security_groups`` are names, and only a guest's port has any."""
 
     id: str
     mac: str
     network: str
-    node: str
+    nodes: tuple[str, ...]
     owner: str
     device: str
     fixed_ips: tuple[FixedIp, ...]
@@ -148,12 +152,13 @@ class FloatingIp:
 
 @dataclass(frozen=True)
 class Router:
-    """A router on network node ``node``. ``gateway`` is its port on the external network (None: no gateway);
-    ``interfaces`` its ports on networks; ``routes`` are (destination, nexthop). ``floating_ips`` sorted by address."""
+    """A router. The network nodes ``nodes`` have it and its ports. ``gateway`` is its port on the external network
+    (None: no gateway); ``interfaces`` its ports on networks; ``routes`` are (destination, nexthop). ``floating_ips``
+    sorted by address."""
 
     name: str
     id: str
-    node: str
+    nodes: tuple[str, ...]
     gateway: Port | None = None
     enable_snat: bool = True
     interfaces: tuple[Port, ...] = ()

@@ -53,7 +53,8 @@ class Index:
         by_node: dict[str, list[Port]] = defaultdict(list)
         by_network: dict[str, list[Port]] = defaultdict(list)
         for port in ports:
-            by_node[port.node].append(port)
+            for node in port.nodes:
+                by_node[node].append(port)
             by_network[port.network].append(port)
         instances: dict[str, list[Instance]] = defaultdict(list)
         on_network: dict[str, dict[str, Instance]] = defaultdict(dict)
@@ -64,12 +65,15 @@ class Index:
                 on_network[port.network][name] = instance
         routers: dict[str, list[Router]] = defaultdict(list)
         for name in sorted(cloud.routers):
-            routers[cloud.routers[name].node].append(cloud.routers[name])
+            for node in cloud.routers[name].nodes:
+                routers[node].append(cloud.routers[name])
         return cls(
             cloud=cloud,
             ports_of_node=_sorted_ports(by_node),
             ports_of_network=_sorted_ports(by_network),
-            nodes_of_network={name: frozenset(one.node for one in found) for name, found in by_network.items()},
+            nodes_of_network={
+                name: frozenset(node for port in found for node in port.nodes) for name, found in by_network.items()
+            },
             instances_of_node={name: tuple(found) for name, found in instances.items()},
             instances_of_network={name: tuple(found.values()) for name, found in on_network.items()},
             routers_of_node={name: tuple(found) for name, found in routers.items()},
@@ -162,9 +166,9 @@ class NodeView:
         return tuple((kind, self.cloud.nodes[name]) for kind, name in sorted(found))
 
     def remote_ports(self, network: Network) -> tuple[Port, ...]:
-        """The ports of ``network`` on other nodes, by id."""
-        ports = self.index.ports_of_network.get(network.name, ())
-        return tuple(port for port in ports if port.node != self.node.name)
+        """The ports of ``network`` that other nodes have, by id; this node may have them as well."""
+        ports, here = self.index.ports_of_network.get(network.name, ()), (self.node.name,)
+        return tuple(port for port in ports if port.nodes != here)
 
     def instance_of(self, port: Port) -> Instance | None:
         """The instance that ``port`` belongs to, None for a router's or a DHCP port."""

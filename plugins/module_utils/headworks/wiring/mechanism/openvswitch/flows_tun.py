@@ -60,15 +60,19 @@ def _network(view: NodeView, network: Network) -> Iterator[Flow]:
     tag = f"push_vlan:0x8100,set_field:{names.VLAN_PRESENT + vlan}->vlan_vid"
     match = f"tun_id={network.segmentation_id:#x}"
     yield _flow(FROM_TUNNEL[network.type], 1, match, f"{tag},resubmit(,{LEARN})")
-    ports = {peer.name: names.tunnel_port(network.type, peer.tunnel_ip) for peer in view.peers(network)}
-    if not ports:
+    peers = view.peers(network)
+    if not peers:
         return
     encapsulate = f"pop_vlan,set_field:{network.segmentation_id:#x}->tun_id"
-    outputs = ",".join(f"output:{{{ports[name]}}}" for name in sorted(ports))
-    yield _flow(FLOOD, 1, f"dl_vlan={vlan}", f"{encapsulate},{outputs}")
+    outputs = {peer.name: f"output:{{{names.tunnel_port(network.type, peer.tunnel_ip)}}}" for peer in peers}
+    yield _flow(FLOOD, 1, f"dl_vlan={vlan}", ",".join([encapsulate, *outputs.values()]))
     for port in view.remote_ports(network):
-        actions = f"{encapsulate},output:{{{ports[port.node]}}}"
-        yield _flow(UNICAST, 2, f"dl_vlan={vlan},dl_dst={port.mac}", actions)
+        # A port that several nodes have: each gets a copy, since the plan does not know which of them uses it now.
+        towards = [outputs[node] for node in sorted(port.nodes) if node != view.node.name]
+        yield _flow(UNICAST, 2, f"dl_vlan={vlan},dl_dst={port.mac}", ",".join([encapsulate, *towards]))
+        if view.node.name in port.nodes:
+            # The owner may be here and answer itself; then an answer from br-tun would teach br-int the wrong port.
+            continue
         for fixed in port.fixed_ips:
             if is_ipv4(fixed.address):
                 match = f"arp,dl_vlan={vlan},arp_tpa={fixed.address},arp_op=1"
