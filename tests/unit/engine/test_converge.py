@@ -1,4 +1,4 @@
-"""The walk through the subsystems, with subsystems that live in a dict."""
+"""The walk through the subsystems, with subsystems that keep their objects in a dict."""
 
 from __future__ import annotations
 
@@ -29,17 +29,20 @@ class Thing:
 
 
 class Box(Subsystem[Thing]):
-    """Keeps its things in ``world``; tells ``log`` what it is asked to do."""
+    """A subsystem that keeps its things in ``world`` and writes the changes that it applies to ``log``. With
+    ``ignores_changes`` the world stays as it is."""
 
     record = Thing
 
-    def __init__(self, kind: str, log: list[str], *things: Thing, atomic: bool = False, deaf: bool = False) -> None:
+    def __init__(
+        self, kind: str, log: list[str], *things: Thing, atomic: bool = False, ignores_changes: bool = False
+    ) -> None:
         super().__init__("cloud")
         self.kind = kind  # type: ignore[misc]
         self.atomic = atomic  # type: ignore[misc]
         self.log = log
-        self.world = {one.name: one for one in things}
-        self.deaf = deaf
+        self.world = {thing.name: thing for thing in things}
+        self.ignores_changes = ignores_changes
         self.needs: dict[str, frozenset[str]] = {}
         self.conflicts: tuple[Conflict, ...] = ()
 
@@ -49,9 +52,9 @@ class Box(Subsystem[Thing]):
         )
 
     def apply(self, changes: Sequence[Change[Thing]]) -> Applied:
-        self.log += [f"{one.label}" for one in changes]
+        self.log += [change.label for change in changes]
         for change in changes:
-            if self.deaf:
+            if self.ignores_changes:
                 continue
             if change.after is None:
                 del self.world[change.name]
@@ -64,14 +67,14 @@ def things(*names: str) -> dict[str, Thing]:
     return {name: Thing(name) for name in names}
 
 
-def test_removals_go_backwards_and_additions_forwards() -> None:
+def test_removals_run_backwards_through_the_subsystems_and_additions_forwards() -> None:
     log: list[str] = []
     boxes = [Box("first", log, Thing("old")), Box("second", log, Thing("old"))]
     converge([(box, things("new")) for box in boxes])
     assert log == ["- second old", "- first old", "+ first new", "+ second new"]
 
 
-def test_an_atomic_subsystem_does_both_at_once_in_its_place() -> None:
+def test_an_atomic_subsystem_removes_and_adds_in_a_single_batch() -> None:
     log: list[str] = []
     boxes = [Box("first", log, Thing("old")), Box("second", log, Thing("old"), atomic=True)]
     converge([(box, things("new")) for box in boxes])
@@ -80,50 +83,54 @@ def test_an_atomic_subsystem_does_both_at_once_in_its_place() -> None:
 
 def test_the_result_lists_every_change_in_the_order_of_the_subsystems() -> None:
     result = converge([(Box("box", [], Thing("b", 5), Thing("c")), things("a", "b"))])
-    assert [(one["verb"], one["name"]) for one in result.changes] == [("add", "a"), ("change", "b"), ("remove", "c")]
+    assert [(change["verb"], change["name"]) for change in result.changes] == [
+        ("add", "a"), ("change", "b"), ("remove", "c"),
+    ]  # fmt: skip
     assert result.changes[1]["before"] == {"name": "b", "value": 5}
     assert result.changes[1]["after"] == {"name": "b"}
     assert [(note.kind, note.text) for note in result.notes] == [("box", "a note"), ("box", "applied")]
-    assert [one.text for one in result.confirmations] == ["confirm it"]
+    assert [confirmation.text for confirmation in result.confirmations] == ["confirm it"]
 
 
-def test_check_mode_finds_the_same_and_touches_nothing() -> None:
+def test_check_mode_reports_the_changes_of_a_run_and_applies_none() -> None:
     log: list[str] = []
-    made = converge([(Box("box", [], Thing("old")), things("new"))])
+    applied = converge([(Box("box", [], Thing("old")), things("new"))])
     checked = converge([(Box("box", log, Thing("old")), things("new"))], check=True)
-    assert checked.changes == made.changes
+    assert checked.changes == applied.changes
     assert log == []
 
 
-def test_nothing_to_do_applies_nothing() -> None:
+def test_without_differences_no_change_is_applied() -> None:
     log: list[str] = []
     result = converge([(Box("box", log, Thing("a")), things("a"))])
     assert not result.changed
     assert log == []
 
 
-def test_a_difference_that_remains_is_an_error_that_names_it() -> None:
+def test_a_difference_that_remains_after_applying_is_an_error_with_the_name_of_the_object() -> None:
     with pytest.raises(ConvergeError, match=r"box: 1 difference\(s\) remain .*\+ box new") as caught:
-        converge([(Box("box", [], deaf=True), things("new"))])
+        converge([(Box("box", [], ignores_changes=True), things("new"))])
     assert caught.value.result.changed
 
 
 @pytest.mark.parametrize("method", ["read", "apply"])
-def test_a_failure_names_the_subsystem_and_keeps_what_was_found(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_names_the_subsystem_and_keeps_the_changes_found_before(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = Box("good", []), Box("bad", [])
 
-    def broken(*_: object) -> None:
-        raise OSError("no such luck")
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
 
-    monkeypatch.setattr(bad, method, broken)
-    with pytest.raises(ConvergeError, match=r"^bad: .*no such luck") as caught:
+    monkeypatch.setattr(bad, method, fail)
+    with pytest.raises(ConvergeError, match=r"^bad: .*the disk is full") as caught:
         converge([(good, things("a")), (bad, things("a"))])
     result: Result = caught.value.result
     assert result.changes[0]["kind"] == "good"
 
 
 class Follower(Box):
-    """Loses all that it has when what comes before it changes, as a switch its flows."""
+    """A subsystem that loses its things with value 0 when the leader's bridge changes, as a switch loses its flows."""
 
     def __init__(self, log: list[str], leader: Box, *things: Thing) -> None:
         super().__init__("follower", log, *things, atomic=True)
@@ -142,37 +149,39 @@ class Follower(Box):
 
 
 def leader_and_follower(log: list[str]) -> list[tuple[Box, dict[str, Thing]]]:
-    """A leader that changes, and a follower that loses ``flow`` and ``unforeseen`` by it."""
+    """Return a leader that changes, and a follower that loses ``flow`` and ``unforeseen`` by that change."""
     leader = Box("leader", log, Thing("bridge"))
     follower = Follower(log, leader, Thing("flow"), Thing("unforeseen"))
     flows = {"flow": Thing("flow"), "more": Thing("more", 1), "unforeseen": Thing("unforeseen")}
     return [(leader, {"bridge": Thing("bridge", 1)}), (follower, flows)]
 
 
-def test_what_an_earlier_change_undoes_is_found_and_done_again_in_the_same_run() -> None:
+def test_objects_that_an_earlier_change_undoes_are_applied_again_in_the_same_run() -> None:
     log: list[str] = []
     result = converge(leader_and_follower(log), verify=False)
     assert log == ["~ leader bridge", "+ follower more", "~ follower flow", "+ follower unforeseen"]
-    assert [f"{one['verb']} {one['name']}" for one in result.changes] == [
-        "change bridge", "add more", "change flow", "add unforeseen",
-    ]  # fmt: skip
+    assert labels(result) == ["change bridge", "add more", "change flow", "add unforeseen"]
 
 
-def test_check_mode_foresees_what_an_earlier_change_undoes() -> None:
+def labels(result: Result) -> list[str]:
+    return [f"{change['verb']} {change['name']}" for change in result.changes]
+
+
+def test_check_mode_reports_the_objects_that_an_earlier_change_undoes() -> None:
     result = converge(leader_and_follower([]), check=True)
-    assert [f"{one['verb']} {one['name']}" for one in result.changes] == ["change bridge", "add more", "change flow"]
+    assert labels(result) == ["change bridge", "add more", "change flow"]
 
 
-def test_what_another_subsystem_needs_is_not_removed() -> None:
+def test_an_object_that_another_subsystem_needs_is_not_removed() -> None:
     log: list[str] = []
     images, disks = Box("image", log, Thing("used"), Thing("unused")), Box("disk", log)
     disks.needs = {"image": frozenset({"used"})}
     result = converge([(images, {}), (disks, {})])
     assert log == ["- image unused"]
-    assert [one["name"] for one in result.changes] == ["unused"]
+    assert labels(result) == ["remove unused"]
 
 
-def test_all_conflicts_of_a_subsystem_are_told_and_nothing_is_applied() -> None:
+def test_all_conflicts_of_a_subsystem_are_reported_and_no_change_is_applied() -> None:
     log: list[str] = []
     good, bad = Box("good", log), Box("bad", log)
     bad.conflicts = (Conflict("a", "a is not ours"), Conflict("b", "b does not exist"))
@@ -182,7 +191,7 @@ def test_all_conflicts_of_a_subsystem_are_told_and_nothing_is_applied() -> None:
 
 
 @pytest.mark.parametrize(("check", "called"), [(False, ["begin"]), (True, [])])
-def test_begin_is_called_once_before_anything_is_applied(check: bool, called: list[str]) -> None:
+def test_begin_is_called_once_before_any_change_and_not_in_check_mode(check: bool, called: list[str]) -> None:
     log: list[str] = []
     converge([(Box("box", log), things("a"))], check=check, begin=lambda: log.append("begin"))
     assert log[:1] == called
@@ -196,7 +205,7 @@ def test_begin_is_not_called_when_a_subsystem_cannot_be_read() -> None:
     assert log == []
 
 
-def test_nothing_is_read_again_when_nothing_was_undone() -> None:
+def test_a_subsystem_is_not_read_again_when_no_object_was_undone() -> None:
     log: list[str] = []
     leader = Box("leader", log)
     follower = Follower(log, leader, Thing("flow"))

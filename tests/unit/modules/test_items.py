@@ -1,4 +1,4 @@
-"""What the modules of library/ share: one item or a list, and how a module ends."""
+"""The code that the modules of library/ share: a single item or a list of items, and the module's result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Thing:
 
 
 class Things(Subsystem[Thing]):
-    """A world with ``old`` (size 1) and ``foreign``; it notes what is applied."""
+    """A subsystem that keeps its things in ``world``: ``old`` and ``foreign`` at first."""
 
     kind = "thing"
     record = Thing
@@ -54,7 +54,7 @@ class Things(Subsystem[Thing]):
 
 
 class FakeModule:
-    """As much of AnsibleModule as the scaffold uses."""
+    """The part of AnsibleModule that modules/items.py uses."""
 
     def __init__(self, params: Mapping[str, Any], check: bool = False, diff: bool = True) -> None:
         self.params = params
@@ -78,18 +78,18 @@ def end(module: FakeModule, things: Things) -> dict[str, Any]:
     return module.answer
 
 
-def test_one_item_or_a_list_that_inherits_from_the_top() -> None:
-    one = FakeModule({"name": "a", "size": None, "state": None, "things": None})
-    assert items(one, "things") == [{"name": "a", "state": "present"}]
+def test_items_of_a_list_inherit_the_options_of_the_module() -> None:
+    with_name = FakeModule({"name": "a", "size": None, "state": None, "things": None})
+    assert items(with_name, "things") == [{"name": "a", "state": "present"}]
     listed = [{"name": "a", "size": None, "state": None}, {"name": "b", "size": 3, "state": "present"}]
-    many = FakeModule({"name": None, "size": 2, "state": "absent", "things": listed, "timeout": 5})
-    assert items(many, "things", ["timeout"]) == [
+    with_list = FakeModule({"name": None, "size": 2, "state": "absent", "things": listed, "timeout": 5})
+    assert items(with_list, "things", ["timeout"]) == [
         {"name": "a", "size": 2, "state": "absent"},
         {"name": "b", "size": 3, "state": "present"},
     ]
 
 
-def test_a_module_makes_changes_and_removes_only_what_it_was_told() -> None:
+def test_a_module_removes_only_the_items_with_state_absent() -> None:
     things = Things()
     listed = [{"name": "new"}, {"name": "old", "state": "absent"}, {"name": "never", "state": "absent"}]
     answer = end(FakeModule({"name": None, "state": None, "things": listed}), things)
@@ -104,7 +104,7 @@ def test_a_module_makes_changes_and_removes_only_what_it_was_told() -> None:
     assert answer["diff"][1]["after"] == ""
 
 
-def test_check_mode_tells_the_same_and_touches_nothing() -> None:
+def test_check_mode_reports_the_changes_and_applies_none() -> None:
     things = Things()
     answer = end(FakeModule({"name": "new", "state": None, "things": None}, check=True, diff=False), things)
     assert answer["changes"] == [{"kind": "thing", "name": "new", "verb": "add"}]
@@ -112,20 +112,20 @@ def test_check_mode_tells_the_same_and_touches_nothing() -> None:
     assert set(things.world) == {"old", "foreign"}
 
 
-def test_a_failure_says_what_had_been_found_to_do() -> None:
+def test_a_failed_module_reports_the_changes_that_it_found() -> None:
     answer = end(FakeModule({"name": "broken", "state": None, "things": None}), Things())
     assert answer["failed"]
     assert "thing: applying: cannot be made" in answer["msg"]
     assert answer["changes"] == [{"kind": "thing", "name": "broken", "verb": "add"}]
 
 
-def test_others_are_not_seen_and_ownership_plays_no_part() -> None:
+def test_a_module_sees_only_its_items_and_may_remove_them_without_a_mark() -> None:
     reading = Selected(Things(), {"foreign": Thing("foreign")}).read({"new": Thing("new")})
     assert set(reading.objects) == {"foreign"}
     assert reading.owned == {"foreign"}
 
 
-def test_a_module_takes_the_lock_of_the_node_and_a_check_does_not(lock: Path) -> None:
+def test_a_module_takes_the_lock_of_the_node_except_in_check_mode(lock: Path) -> None:
     module = {"name": "new", "state": None, "things": None}
     end(FakeModule(module, check=True), Things())
     assert not lock.exists()
@@ -143,7 +143,7 @@ def test_a_module_takes_the_lock_of_the_node_and_a_check_does_not(lock: Path) ->
     assert held == [True]
 
 
-def test_a_module_asks_its_subsystem_what_earlier_changes_undo() -> None:
+def test_a_module_applies_again_what_its_earlier_changes_undo() -> None:
     class Fragile(Things):
         def undone_by(
             self, earlier: Sequence[Change[Any]], desired: Mapping[str, Thing], actual: Reading[Thing]
@@ -160,7 +160,9 @@ def test_a_module_asks_its_subsystem_what_earlier_changes_undo() -> None:
     ]
 
 
-def test_the_options_of_an_item_stand_at_the_top_and_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_argument_spec_has_the_options_of_an_item_at_the_top_and_in_the_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr("headworks.modules.items.AnsibleModule", lambda **given: seen.update(given))
     item_module("things", {"name": {"type": "str"}, "size": {"type": "int"}}, common={"timeout": {"type": "int"}})

@@ -1,4 +1,4 @@
-"""The shape of a subsystem: records to plain data and back, and the difference between desired and actual."""
+"""The shape of a subsystem: records become plain data and back, and desired and actual objects are compared."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Things(Subsystem[Thing]):
 FULL = Thing("a", "blue", (Part("x"), Part("y", 2)), {"k": "v"})
 
 
-def test_records_survive_json() -> None:
+def test_a_record_is_the_same_after_json() -> None:
     assert decode(Thing, json.loads(json.dumps(encode(FULL)))) == FULL
 
 
-def test_what_is_at_its_default_is_left_out() -> None:
+def test_fields_with_their_default_are_left_out() -> None:
     assert encode(Thing("a", parts=(Part("x"),))) == {"name": "a", "parts": [{"name": "x"}]}
 
 
@@ -53,7 +53,7 @@ def labels(changes: list[Change[Thing]]) -> list[str]:
     return [change.label for change in changes]
 
 
-def test_the_difference_is_sorted_and_only_owned_things_go() -> None:
+def test_the_changes_are_sorted_and_only_owned_things_are_removed() -> None:
     actual = {"b": Thing("b", "green"), "c": Thing("c"), "ours": Thing("ours"), "foreign": Thing("foreign")}
     desired = {name: Thing(name) for name in ("c", "b", "a")}
     changes = Things("cloud").diff(desired, Reading(actual, frozenset({"b", "c", "ours"})))
@@ -61,5 +61,5 @@ def test_the_difference_is_sorted_and_only_owned_things_go() -> None:
     assert changes[1].before == actual["b"]
 
 
-def test_nothing_read_means_all_is_to_be_made() -> None:
+def test_with_an_empty_reading_every_desired_thing_is_added() -> None:
     assert labels(Things("cloud").diff({"a": Thing("a")}, Reading())) == ["+ thing a"]

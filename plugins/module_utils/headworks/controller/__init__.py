@@ -1,1 +1,1 @@
-"""What only the controller does: the image store."""
+"""Subsystems that only the controller has: the image store."""

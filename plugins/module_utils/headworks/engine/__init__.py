@@ -1,4 +1,4 @@
 """Run the subsystems: the order, the walk, the doors, the restore at boot and the command line on a node.
 
-What does not belong here: what one subsystem does (``node/<subsystem>/``).
+What does not belong here: the subsystems themselves (``node/``).
 """

@@ -1,4 +1,8 @@
-"""The engine's own commands on a node: ``restore`` (at boot) and ``drift`` (what differs from the kept state)."""
+"""The engine's command line on a node.
+
+``restore`` converges the node to its kept document (at boot), ``drift`` prints the differences from it; ``apply`` and
+``check`` do the same with the document of a file.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from collections.abc import Sequence
 
 from ..node.underlay.rollback import confirm
 from .converge import ConvergeError, Result
-from .doors import converge_document, kept
+from .doors import converge_document, kept_document
 
 USAGE = "usage: engine.zip restore | drift | apply FILE | check FILE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code: 0 done (drift: none), 1 failed, 2 wrong usage, 3 drift found."""
+    """Run the command line. Returns the exit code: 0 success, 1 failure, 2 wrong usage, 3 ``drift`` or ``check`` found
+    differences."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words not in (["restore"], ["drift"]) and not (len(words) == 2 and words[0] in {"apply", "check"}):
         print(USAGE, file=sys.stderr)
@@ -23,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open(words[1], encoding="utf-8") as source:
             state = json.load(source)
     else:
-        state = kept()
+        state = kept_document()
     if state is None:
-        print("headworks: this node has no kept state: nothing to do")
+        print("headworks: this node has no kept node state: nothing to do")
         return 0
     check = words[0] in {"drift", "check"}
     try:
@@ -34,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"headworks: {error}", file=sys.stderr)
         return 1
     if words == ["restore"]:
-        confirm()  # this state was confirmed when it came; at boot nobody is there to do it again
+        confirm()  # the control node confirmed this state in its run; at boot no control node can confirm it
     _show(result)
     return 3 if check and result.changed else 0
 
@@ -43,6 +48,6 @@ def _show(result: Result) -> None:
     signs = {"add": "+", "remove": "-", "change": "~"}
     for change in result.changes:
         print(f"{signs[change['verb']]} {change['kind']} {change['name']}")
-    for text in [note.text for note in result.notes] + [one.text for one in result.confirmations]:
+    for text in [note.text for note in result.notes] + [confirmation.text for confirmation in result.confirmations]:
         print(f"note: {text}")
     print(f"headworks: {len(result.changes)} change(s)")

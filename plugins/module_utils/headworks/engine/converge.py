@@ -1,6 +1,6 @@
 """The walk through the subsystems: read all, diff all, apply in order, verify. All doors of the engine use it.
 
-What does not belong here: which subsystems there are and in what order (``order.py``), the lock and the kept document
+What does not belong here: the list of subsystems and their order (``order.py``), the lock and the kept document
 (``doors.py``), and the work of a subsystem (``node/``).
 """
 
@@ -17,7 +17,7 @@ Step = tuple[Subsystem[Any], Mapping[str, Any]]
 
 
 class ConvergeError(RuntimeError):
-    """Converging failed: the message names the subsystem; ``result`` says which changes had been found."""
+    """Converging failed. The message names the subsystem; ``result`` has the changes that were found before."""
 
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
@@ -26,11 +26,12 @@ class ConvergeError(RuntimeError):
 
 @dataclass
 class Result:
-    """What a run found and did.
+    """The changes, notes and confirmations of a run.
 
-    ``changes`` has every change in the order in which it is (or would be) made, as plain data: ``{kind, name, verb,
-    before, after}``. ``notes`` tell a person what the run does not act on, for example a guest that needs a restart.
-    ``confirmations`` are changes that undo themselves unless they are confirmed.
+    ``changes`` has every change as plain data ``{kind, name, verb, before, after}``, in the order of the subsystems; in
+    check mode, the changes that a run would make. ``notes`` tell a person about things that the run does not act on,
+    for example a guest that needs a restart. ``confirmations`` are changes that undo themselves unless the control node
+    confirms them.
     """
 
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -39,13 +40,15 @@ class Result:
 
     @property
     def changed(self) -> bool:
-        """Whether there was a difference."""
+        """Whether the node differed from its desired state."""
         return bool(self.changes)
 
-    def tell(self, notes: Iterable[Note], confirmations: Iterable[Confirmation] = ()) -> None:
-        """Add the notes and confirmations that are not there yet."""
+    def add(self, notes: Iterable[Note], confirmations: Iterable[Confirmation] = ()) -> None:
+        """Add the notes and confirmations that the result does not have yet."""
         self.notes += [note for note in dict.fromkeys(notes) if note not in self.notes]
-        self.confirmations += [one for one in dict.fromkeys(confirmations) if one not in self.confirmations]
+        self.confirmations += [
+            confirmation for confirmation in dict.fromkeys(confirmations) if confirmation not in self.confirmations
+        ]
 
 
 @dataclass
@@ -65,19 +68,19 @@ def converge(
     """Bring the node from its actual state to the desired state of ``steps``.
 
     :param steps: (subsystem, desired objects by name), in the order in which objects are created.
-    :param check: only find the differences; touch nothing.
-    :param verify: after applying, read again what was changed; a remaining difference is an error (invariant I3).
-    :param begin: called once, after all differences are known and before anything is applied; not in check mode.
+    :param check: only find the differences; change nothing on the node.
+    :param verify: after applying, read the changed objects again; a remaining difference is an error (invariant I3).
+    :param begin: called once, when all differences are known and before any change is applied; not in check mode.
     :raises ConvergeError: a subsystem failed or has a conflict, or a difference remained.
     """
     result = Result()
     stages = [_Stage(subsystem, desired) for subsystem, desired in steps]
     try:
         for stage in stages:
-            _find(stage, result)
-        _drop_needed(stages)
+            _read_and_compare(stage, result)
+        _keep_needed(stages)
         _add_undone(stages)
-    finally:  # a failed reading still tells what the subsystems before it found
+    finally:  # when reading fails, the result still has the changes of the subsystems before
         for stage in stages:
             result.changes += [_describe(stage.subsystem, change) for change in stage.changes]
     if check:
@@ -86,18 +89,18 @@ def converge(
         begin()
     if result.changes:
         _remove(stages, result)
-        _make(stages, result)
+        _add_and_change(stages, result)
         if verify:
             for stage in stages:
                 _verify(stage, result)
     return result
 
 
-def _find(stage: _Stage, result: Result) -> None:
-    """Read and compare one subsystem."""
+def _read_and_compare(stage: _Stage, result: Result) -> None:
+    """Read the node for one subsystem and find its changes."""
     subsystem, desired = stage.subsystem, stage.desired
     stage.reading = _guard(subsystem, "reading", result, lambda: _read(subsystem, desired))
-    result.tell(stage.reading.notes)
+    result.add(stage.reading.notes)
     stage.changes = _guard(subsystem, "comparing", result, lambda: subsystem.diff(desired, stage.reading))
 
 
@@ -108,55 +111,56 @@ def _read(subsystem: Subsystem[Any], desired: Mapping[str, Any], *scope: Any) ->
     return reading
 
 
-def _drop_needed(stages: Sequence[_Stage]) -> None:
-    """Keep objects that nothing desires any more but that another subsystem's remaining objects use."""
+def _keep_needed(stages: Sequence[_Stage]) -> None:
+    """Drop the removals of objects that remaining objects of another subsystem use."""
     needed: dict[str, set[str]] = {}
     for stage in stages:
         for kind, names in stage.reading.needs.items():
             needed.setdefault(kind, set()).update(names)
     for stage in stages:
-        kept = needed.get(stage.subsystem.kind, set())
-        stage.changes = [change for change in stage.changes if change.after is not None or change.name not in kept]
+        in_use = needed.get(stage.subsystem.kind, set())
+        stage.changes = [change for change in stage.changes if change.after is not None or change.name not in in_use]
 
 
 def _add_undone(stages: Sequence[_Stage]) -> None:
-    """Add the objects that are as desired now, but that changes of earlier subsystems are going to undo."""
+    """Add changes for the objects that are as desired now but that changes of earlier subsystems are going to undo."""
     earlier: list[Change[Any]] = []
     for stage in stages:
         undone = stage.subsystem.undone_by(earlier, stage.desired, stage.reading)
         stage.read_again = undone.read_again
-        known = {change.name for change in stage.changes}
+        changed = {change.name for change in stage.changes}
         stage.changes += [
             Change(stage.subsystem.kind, name, stage.reading.objects.get(name), stage.desired[name], cause)
             for name, cause in sorted(undone.causes.items())
-            if name not in known and name in stage.desired
+            if name not in changed and name in stage.desired
         ]
         earlier += stage.changes
 
 
 def _remove(stages: Sequence[_Stage], result: Result) -> None:
-    """Removals, backwards through the stages; an atomic subsystem removes in its own turn instead."""
+    """Apply the removals, backwards through the stages, except those of atomic subsystems (``_add_and_change``)."""
     for stage in reversed(stages):
         removals = [] if stage.subsystem.atomic else [change for change in stage.changes if change.after is None]
         _apply(stage, removals, result)
 
 
-def _make(stages: Sequence[_Stage], result: Result) -> None:
-    """Additions and changes, forwards through the stages."""
+def _add_and_change(stages: Sequence[_Stage], result: Result) -> None:
+    """Apply the additions and changes, forwards through the stages; for an atomic subsystem also the removals."""
     for stage in stages:
         if stage.read_again:
-            _find_more(stage, result)
+            _compare_again(stage, result)
         atomic = stage.subsystem.atomic
         _apply(stage, [change for change in stage.changes if atomic or change.after is not None], result)
 
 
-def _find_more(stage: _Stage, result: Result) -> None:
-    """Read the node again after the earlier changes; what differs now and was not known goes into the result, too."""
-    known = {change.name for change in stage.changes}
-    stage.changes, before = [], stage.changes
-    _find(stage, result)
-    more = [change for change in stage.changes if change.name not in known and change.after is not None]
-    stage.changes = before + more
+def _compare_again(stage: _Stage, result: Result) -> None:
+    """Read the node again after the earlier changes, and add the additions and changes that were not known before."""
+    first_changes = stage.changes
+    known_names = {change.name for change in first_changes}
+    stage.changes = []
+    _read_and_compare(stage, result)
+    more = [change for change in stage.changes if change.name not in known_names and change.after is not None]
+    stage.changes = first_changes + more
     result.changes += [_describe(stage.subsystem, change) for change in more]
 
 
@@ -164,7 +168,7 @@ def _apply(stage: _Stage, changes: Sequence[Change[Any]], result: Result) -> Non
     if not changes:
         return
     applied: Applied = _guard(stage.subsystem, "applying", result, lambda: stage.subsystem.apply(changes))
-    result.tell(applied.notes, applied.confirmations)
+    result.add(applied.notes, applied.confirmations)
 
 
 def _verify(stage: _Stage, result: Result) -> None:
@@ -174,7 +178,7 @@ def _verify(stage: _Stage, result: Result) -> None:
     subsystem = stage.subsystem
     desired = {name: stage.desired[name] for name in scope if name in stage.desired}
     reading = _guard(subsystem, "verifying", result, lambda: _read(subsystem, stage.desired, scope))
-    result.tell(reading.notes)
+    result.add(reading.notes)
     left = [change for change in subsystem.diff(desired, reading) if change.name in scope]
     if left:
         details = "; ".join(
@@ -195,7 +199,7 @@ def _describe(subsystem: Subsystem[Any], change: Change[Any]) -> dict[str, Any]:
 
 
 def _guard(subsystem: Subsystem[Any], doing: str, result: Result, action: Callable[[], R]) -> R:
-    """Run ``action``; put the subsystem's name and what it was doing before the message of any failure."""
+    """Run ``action``. Put the subsystem's kind and ``doing`` before the message of any failure."""
     try:
         return action()
     except ConvergeError:

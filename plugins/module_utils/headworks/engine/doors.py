@@ -1,8 +1,8 @@
-"""The doors of the engine: each takes the lock of the node and then walks. Nothing else calls ``converge`` on a node.
+"""The doors of the engine: each door takes the node's lock and then calls ``converge``.
 
-``site.yml`` and the module node_state enter by ``converge_document``, the boot unit and the drift check by the kept
-document, the single-purpose modules by ``converge_steps``. What does not belong here: the walk (``converge.py``), the
-command line (``command_line.py``), what modules do with the result (``modules/items.py``).
+``site.yml`` uses ``converge_document`` (through the module node_state), the boot unit and the drift check use it with
+the kept document, and the single-purpose modules use ``converge_steps``. What does not belong here: the walk
+(``converge.py``), the command line (``command_line.py``), and how modules report the result (``modules/items.py``).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ LOCK_FILE = Path("/run/headworks/converge.lock")
 def converge_document(document: Mapping[str, Any], *, check: bool = False) -> Result:
     """Converge this node to a node state document, and keep the document for the next boot.
 
-    The engine and the document are written before anything else is applied, so that the boot unit completes a run that
-    was killed. The engine comes first: it understands the kept document of an older engine, but not the other way
-    round.
+    The engine and the document are written before any other change, so that the boot unit completes a run that was
+    killed. The engine is written first: a newer engine understands the document of an older engine, but an older engine
+    does not understand the document of a newer one.
 
-    :raises ValueError: the document is malformed (nothing has been touched then).
+    :raises ValueError: the document is malformed; the node is not changed.
     :raises ConvergeError: a subsystem failed.
     """
     archive = boot.running_archive()
@@ -40,9 +40,9 @@ def converge_document(document: Mapping[str, Any], *, check: bool = False) -> Re
 
     def begin() -> None:
         boot.replace_engine(archive)
-        keep(document)
+        keep_document(document)
 
-    with one_at_a_time(check=check):
+    with converge_lock(check=check):
         return converge(steps, check=check, begin=begin)
 
 
@@ -52,19 +52,19 @@ def converge_steps(steps: Sequence[Step], *, check: bool = False) -> Result:
     :param steps: (subsystem, desired objects by name), in the order in which objects are created.
     :raises ConvergeError: a subsystem failed.
     """
-    with one_at_a_time(check=check):
+    with converge_lock(check=check):
         return converge(steps, check=check)
 
 
-def keep(document: Mapping[str, Any]) -> None:
-    """Write the document for the next boot; 0600, since it holds user data."""
+def keep_document(document: Mapping[str, Any]) -> None:
+    """Write the document for the next boot, with mode 0600 because it holds user data."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     write_file(KEPT_DOCUMENT, text, mode=0o600)
 
 
-def kept() -> dict[str, Any] | None:
-    """The document of the last run, or None when there was none."""
+def kept_document() -> dict[str, Any] | None:
+    """Return the document of the last run, or None if no run has kept a document."""
     try:
         document: dict[str, Any] = json.loads(KEPT_DOCUMENT.read_text())
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def _locked() -> Iterator[None]:
         os.close(descriptor)
 
 
-def one_at_a_time(*, check: bool = False) -> Any:
-    """Two runs on one node wait for each other; the kernel drops the lock when the process ends. A check changes
-    nothing, so it needs no lock."""
+def converge_lock(*, check: bool = False) -> Any:
+    """Return a context that holds the node's lock: a second run waits until the first has ended. The kernel releases
+    the lock when the process ends. A check changes nothing, so it takes no lock."""
     return nullcontext() if check else _locked()

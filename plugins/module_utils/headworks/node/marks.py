@@ -1,25 +1,26 @@
-"""How the objects of a cloud are marked on a node, where several subsystems must know the mark.
+"""The marks of a cloud's objects on a node, as far as several subsystems need them.
 
-Link group and flow cookies are in ``state/``, because the plan writes them too.
+What does not belong here: the link group (``state/links.py``) and the flow cookies (``state/openflow.py``), because the
+plan side uses them too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-MARK = "headworks"  # external_ids key of what is ours; its value is the cloud's name
+MARK = "headworks"  # external_ids key of our bridges and ports; its value is the cloud's name
 
-NIC_MARK = "headworks-nic"  # external_ids key of ports that underlay.py looks after
+NIC_MARK = "headworks-nic"  # external_ids key of the ports that node/underlay manages; its value is the NIC
 
-MARKER_DIR = Path("/run/headworks/netns")
+FLOWS_MARK = "headworks-flows"  # external_ids key of bridges that are not ours but carry flows of ours
+
+MARKER_DIR = Path("/run/headworks/netns")  # one marker file for each of our namespaces; it holds the cloud's name
 
 
 def owned_namespaces(owner: str) -> frozenset[str]:
-    """Names of the namespaces whose marker says ``owner``."""
+    """Return the names of the namespaces whose marker file holds ``owner``."""
     try:
-        markers = [one for one in MARKER_DIR.iterdir() if not one.name.startswith(".")]
-        return frozenset(one.name for one in markers if one.read_text().strip() == owner)
+        markers = [marker for marker in MARKER_DIR.iterdir() if not marker.name.startswith(".")]
+        return frozenset(marker.name for marker in markers if marker.read_text().strip() == owner)
     except FileNotFoundError:
         return frozenset()
-
-FLOWS_MARK = "headworks-flows"  # external_ids key of bridges that are not ours and carry flows of ours

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Cause(Enum):
-    """Why an object must be applied again although it was found as desired. The value is for people."""
+    """Why an object must be applied again although the node has it as desired. The value is for people."""
 
     DEVICE_RECREATED = "its device is recreated"
     BRIDGE_CLEARED = "its bridge loses its flows"
@@ -83,7 +83,7 @@ class Reading(Generic[T]):
 
     ``objects`` maps name → object. ``owned`` has the names of the objects with our mark: only these may be removed.
     ``needs`` maps the kind of another subsystem → names of its objects that must not be removed, because objects that
-    stay use them. ``notes`` and ``conflicts`` tell what the reading found against the desired objects.
+    stay use them. ``notes`` and ``conflicts`` say where the node does not fit the desired objects.
     """
 
     objects: Mapping[str, T] = field(default_factory=dict)
@@ -95,8 +95,9 @@ class Reading(Generic[T]):
 
 @dataclass(frozen=True)
 class Undone:
-    """What changes of earlier subsystems undo. ``causes`` maps the name of a desired object → why it must be applied
-    again. ``read_again``: the node must be read again before this subsystem's turn, since more may be undone."""
+    """The desired objects that changes of earlier subsystems undo. ``causes`` maps the name of such an object → why it
+    must be applied again. ``read_again`` True: those changes may undo more objects, so the node must be read again
+    before this subsystem applies its changes."""
 
     causes: Mapping[str, Cause] = field(default_factory=dict)
     read_again: bool = False
@@ -104,7 +105,7 @@ class Undone:
 
 @dataclass(frozen=True)
 class Applied:
-    """What ``apply`` has to tell besides that it succeeded."""
+    """The result of a successful ``apply``: notes for people, and changes that must be confirmed."""
 
     notes: tuple[Note, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
@@ -134,28 +135,28 @@ class Subsystem(Generic[T]):
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, T]:
-        """Desired objects from a section of the node state (a list of plain dicts), keyed by name."""
+        """Return the desired objects of a section of the node state (a list of plain dicts), keyed by name."""
         objects: list[T] = [decode(cls.record, item) for item in items]
         return {cls.key(item): item for item in objects}
 
     @classmethod
     def key(cls, item: T) -> str:
-        """The name of an object; unique within the subsystem on one node."""
+        """Return the name of an object. It is unique within the subsystem on a node."""
         return item.name  # type: ignore[attr-defined,no-any-return]
 
     def read(self, desired: Mapping[str, T], scope: Scope | None = None) -> Reading[T]:
-        """Actual objects: all of ours, and those that have a name in ``desired``.
+        """Return the actual objects: all of ours, and all others that have a name in ``desired``.
 
-        Returns an empty reading when the tool or daemon is not installed yet (a bare node in check mode).
+        The reading is empty when the tool or daemon is not installed yet (a bare node in check mode).
 
         :param desired: all desired objects, also in a verification.
-        :param scope: given in a verification: only these names matter; reading more is allowed.
+        :param scope: the names that a verification is limited to. Reading more than these is allowed.
         """
         raise NotImplementedError
 
     def diff(self, desired: Mapping[str, T], actual: Reading[T]) -> list[Change[T]]:
-        """The changes from ``actual`` to ``desired``, sorted by name. Only owned objects are removed. Pure: it raises
-        nothing and keeps nothing."""
+        """Return the changes from ``actual`` to ``desired``, sorted by name. Only owned objects are removed. Pure: it
+        raises no error and keeps no data."""
         changes = []
         for name in sorted(desired):
             before = actual.objects.get(name)
@@ -166,23 +167,23 @@ class Subsystem(Generic[T]):
         return changes
 
     def same(self, desired: T, actual: T) -> bool:
-        """Whether the two mean the same. Override it where the node reports more than the plan says."""
+        """Return whether both objects mean the same. Override it where the node reports more than the plan says."""
         return desired == actual
 
     def undone_by(
         self, earlier: Sequence[Change[Any]], desired: Mapping[str, T], actual: Reading[T]
     ) -> Undone:
-        """What the changes of earlier subsystems undo of what was found as desired. Pure."""
+        """Return which objects that are as desired now the changes of earlier subsystems undo. Pure."""
         return Undone()
 
     def apply(self, changes: Sequence[Change[T]]) -> Applied:
-        """Make the changes, in one batch. It must be safe to repeat after having been killed half way."""
+        """Make the changes in one batch. A run that was killed at any point can be repeated."""
         raise NotImplementedError
 
     def describe(self, item: T | None) -> Any:
-        """The object as plain data for ``--diff``. Override it where objects hold secrets."""
+        """Return the object as plain data for ``--diff``. Override it where objects hold secrets."""
         return None if item is None else encode(item)
 
     def note(self, name: str, text: str) -> Note:
-        """A note about the object ``name`` of this subsystem."""
+        """Return a note about the object ``name`` of this subsystem."""
         return Note(self.kind, name, text)

@@ -1,1 +1,1 @@
-"""Guests: base images, disks, libvirt domains."""
+"""Subsystems of guests: base images, disks, libvirt domains."""

@@ -1,1 +1,1 @@
-"""The node itself: what it has."""
+"""The node itself: its facts, its packages and its services."""

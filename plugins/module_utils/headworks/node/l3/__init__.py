@@ -1,1 +1,1 @@
-"""Addresses, routes and sysctls inside namespaces."""
+"""Subsystem of addresses, routes and sysctls inside namespaces."""

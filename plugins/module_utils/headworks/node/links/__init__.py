@@ -1,1 +1,1 @@
-"""Namespaces and links of the root namespace."""
+"""Subsystems of network namespaces and of links of the root namespace."""

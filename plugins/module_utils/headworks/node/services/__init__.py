@@ -1,1 +1,1 @@
-"""Daemons that serve guests: one folder per service. ``daemons.py`` is what they share."""
+"""Subsystems of daemons that serve guests: one folder for each service. ``daemons.py`` has what the services share."""

@@ -1,1 +1,1 @@
-"""Physical NICs that are ports of bridges."""
+"""Subsystem of physical NICs that are ports of OVS bridges."""

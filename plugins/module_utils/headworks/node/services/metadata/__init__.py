@@ -1,1 +1,1 @@
-"""Metadata of instances: the trees, nginx that serves them, haproxy in front."""
+"""Subsystems of instance metadata: the trees of files, the nginx that serves them, and the haproxy that guests ask."""
