@@ -17,7 +17,7 @@ from shell import sh
 
 @pytest.fixture
 def names(unique: str) -> Iterator[list[str]]:
-    names = [f"{unique}-{one}" for one in "abc"]
+    names = [f"{unique}-{letter}" for letter in "abc"]
     yield names
     for name in names:
         sh("ip", "netns", "delete", name, check=False)
@@ -30,22 +30,24 @@ def run(owner: str | None, *names: str, check: bool = False) -> Result:
 
 
 def labels(result: Result) -> list[str]:
-    return [f"{one['verb']} {one['name']}" for one in result.changes]
+    return [f"{change['verb']} {change['name']}" for change in result.changes]
 
 
-def test_a_namespace_is_made_and_marked_and_a_second_run_changes_nothing(unique: str, names: list[str]) -> None:
+def test_a_namespace_is_created_and_marked_and_a_second_run_changes_nothing(unique: str, names: list[str]) -> None:
     assert labels(run(unique, *names)) == [f"add {name}" for name in names]
     assert set(names) <= set(sh("ip", "netns", "list").split())
     assert (MARKER_DIR / names[0]).read_text() == f"{unique}\n"
     assert not run(unique, *names).changed
 
 
-def test_check_mode_reports_but_makes_nothing(unique: str, names: list[str]) -> None:
+def test_check_mode_reports_a_namespace_and_does_not_create_it(unique: str, names: list[str]) -> None:
     assert labels(run(unique, names[0], check=True)) == [f"add {names[0]}"]
     assert not is_namespace(names[0])
 
 
-def test_what_is_no_longer_wanted_goes_with_its_marker_and_foreign_ones_stay(unique: str, names: list[str]) -> None:
+def test_an_undesired_namespace_is_removed_with_its_marker_and_a_foreign_namespace_stays(
+    unique: str, names: list[str]
+) -> None:
     sh("ip", "netns", "add", names[2])
     run(unique, names[0], names[1])
     assert labels(run(unique, names[0])) == [f"remove {names[1]}"]
@@ -77,7 +79,7 @@ def test_a_leftover_file_is_replaced_by_a_namespace(unique: str, names: list[str
     assert is_namespace(names[0])
 
 
-def test_a_leftover_file_or_marker_that_nobody_wants_is_cleared(unique: str, names: list[str]) -> None:
+def test_a_leftover_file_or_marker_of_an_undesired_namespace_is_deleted(unique: str, names: list[str]) -> None:
     run(unique, *names)
     sh("ip", "netns", "delete", names[0])
     sh("ip", "netns", "delete", names[1])
@@ -87,14 +89,16 @@ def test_a_leftover_file_or_marker_that_nobody_wants_is_cleared(unique: str, nam
     assert not (MARKER_DIR / names[0]).exists()
 
 
-def test_killed_between_marker_and_namespace_the_next_run_completes(unique: str, names: list[str]) -> None:
+def test_the_next_run_completes_a_run_that_was_killed_between_marker_and_namespace(
+    unique: str, names: list[str]
+) -> None:
     MARKER_DIR.mkdir(parents=True, exist_ok=True)
     (MARKER_DIR / names[0]).write_text(f"{unique}\n")
     run(unique, names[0])
     assert is_namespace(names[0])
 
 
-def test_a_module_alone_neither_marks_nor_prunes(unique: str, names: list[str]) -> None:
+def test_without_an_owner_namespaces_are_neither_marked_nor_removed(unique: str, names: list[str]) -> None:
     run(unique, names[0])
     assert labels(run(None, names[1])) == [f"add {names[1]}"]
     assert is_namespace(names[0])

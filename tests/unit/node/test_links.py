@@ -1,11 +1,11 @@
-"""Links: what differs, what may stay, and the commands that make one."""
+"""Links: which differences count, which need a recreation, and the ``ip`` commands that create a link."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from headworks.node.links.links import LinkSubsystem, _adjustments, _conflicts, _create, _rebuild
+from headworks.node.links.links import LinkSubsystem, _adjustments, _conflicts, _create, _must_recreate
 from headworks.node.subsystem import Reading
 from headworks.state.links import Link
 
@@ -16,7 +16,7 @@ def same(desired: Link, actual: Link) -> bool:
     return LinkSubsystem("cloud").same(desired, actual)
 
 
-def test_what_the_plan_leaves_open_does_not_differ() -> None:
+def test_fields_that_the_plan_leaves_open_are_not_compared() -> None:
     assert same(Link("nic", "existing", 0), Link("nic", "existing", 9000, mac="00:11:22:33:44:55"))
     assert same(replace(VETH, mac=""), replace(VETH, mac="00:11:22:33:44:55"))
 
@@ -33,12 +33,12 @@ def test_what_the_plan_leaves_open_does_not_differ() -> None:
         replace(VETH, kind="bridge"),
     ],
 )
-def test_what_matters_differs(actual: Link) -> None:
+def test_each_other_difference_counts(actual: Link) -> None:
     assert not same(VETH, actual)
 
 
 @pytest.mark.parametrize(
-    ("change", "anew"),
+    ("change", "recreated"),
     [
         ({"mtu": 9}, False),
         ({"up": False}, False),
@@ -47,15 +47,15 @@ def test_what_matters_differs(actual: Link) -> None:
         ({"kind": "tap"}, True),
     ],
 )
-def test_a_link_is_made_anew_only_for_its_kind_and_its_peer(change: dict[str, object], anew: bool) -> None:
-    assert _rebuild(VETH, replace(VETH, **change)) == anew  # type: ignore[arg-type]
+def test_a_link_is_recreated_only_for_its_kind_and_its_peer(change: dict[str, object], recreated: bool) -> None:
+    assert _must_recreate(VETH, replace(VETH, **change)) == recreated  # type: ignore[arg-type]
 
 
-def test_mac_addresses_are_compared_whatever_their_case() -> None:
+def test_mac_addresses_are_compared_without_regard_to_case() -> None:
     assert _adjustments(replace(VETH, mac="FA:16:3E:AA:00:01"), replace(VETH, mac="fa:16:3e:aa:00:01")) == []
 
 
-def test_a_veth_is_made_marked_with_its_peer_and_muted_before_it_is_up() -> None:
+def test_a_veth_is_created_with_its_mark_and_peer_and_without_ipv6_before_it_is_up() -> None:
     assert _create(VETH, " group 26743") == [
         "link add name tap1 mtu 1450 group 26743 type veth"
         " peer name qr-1 mtu 1450 address fa:16:3e:00:00:01 netns qrouter-1",
@@ -64,7 +64,7 @@ def test_a_veth_is_made_marked_with_its_peer_and_muted_before_it_is_up() -> None
     ]
 
 
-def test_a_foreign_link_is_an_error_for_a_cloud_and_welcome_to_a_module() -> None:
+def test_a_foreign_link_is_a_conflict_for_a_cloud_but_not_for_a_module() -> None:
     links = {"tap1": VETH}
     (conflict,) = _conflicts(links, links, ours=frozenset())
     assert "tap1 exists and is not ours" in conflict.text
@@ -72,17 +72,17 @@ def test_a_foreign_link_is_an_error_for_a_cloud_and_welcome_to_a_module() -> Non
     assert LinkSubsystem().diff(links, Reading(links)) == []
 
 
-def test_an_existing_nic_must_exist_unless_a_veth_brings_it() -> None:
+def test_an_existing_nic_must_exist_unless_it_is_the_peer_of_a_desired_veth() -> None:
     port = Link("qvb1", "existing", 0, master="qbr1")
     (conflict,) = _conflicts({"qvb1": port}, {}, ours=frozenset())
-    assert "qvb1: there is no such interface" in conflict.text
+    assert "qvb1: this node has no such interface" in conflict.text
     pair = Link("qvo1", "veth", peer="qvb1")
     assert _conflicts({"qvb1": port, "qvo1": pair}, {}, ours=frozenset()) == ()
     changes = LinkSubsystem("cloud").diff({"qvb1": port, "qvo1": pair}, Reading())
-    assert [one.name for one in changes] == ["qvb1", "qvo1"]
+    assert [change.name for change in changes] == ["qvb1", "qvo1"]
 
 
 @pytest.mark.parametrize("name", ["", "sixteen-letters-", "a b", "a/b", "a\nlink delete eth0"])
-def test_a_name_that_the_kernel_would_not_take_is_refused(name: str) -> None:
+def test_a_name_that_the_kernel_would_refuse_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="link"):
         Link(name, "tap")

@@ -1,4 +1,4 @@
-"""Namespaces: names, and what counts as ours."""
+"""Namespaces: which names are valid, and which namespaces count as ours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from headworks.state.namespaces import Namespace
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "a\nb", "-rf", ".", "x" * 129])
-def test_a_name_that_could_be_more_than_a_name_is_refused(name: str) -> None:
+def test_a_name_with_other_characters_or_more_than_128_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="namespace"):
         Namespace(name)
 
 
-def test_only_markers_that_say_so_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_namespace_is_ours_only_if_its_marker_holds_the_cloud_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(marks, "MARKER_DIR", tmp_path)
     for name, content in {"a": "lab\n", "b": "other\n", ".c.new": "lab\n"}.items():
         (tmp_path / name).write_text(content)
@@ -27,7 +29,7 @@ def test_only_markers_that_say_so_are_ours(tmp_path: Path, monkeypatch: pytest.M
     assert owned_namespaces("lab") == frozenset()
 
 
-def test_a_foreign_living_namespace_is_an_error_but_a_foreign_leftover_is_repaired() -> None:
+def test_a_foreign_living_namespace_is_a_conflict_but_a_foreign_leftover_is_replaced() -> None:
     subsystem = NetnsSubsystem("lab")
     desired, leftover = {"a": Namespace("a")}, {"a": Namespace("a", alive=False)}
     (conflict,) = subsystem._conflicts(desired, desired, frozenset())
@@ -35,8 +37,8 @@ def test_a_foreign_living_namespace_is_an_error_but_a_foreign_leftover_is_repair
     assert subsystem._conflicts(desired, desired, frozenset({"a"})) == ()
     assert subsystem._conflicts(desired, leftover, frozenset()) == ()
     changes = subsystem.diff(desired, Reading(leftover))
-    assert [one.verb for one in changes] == ["change"]
+    assert [change.verb for change in changes] == ["change"]
 
 
-def test_without_an_owner_a_namespace_that_is_there_is_taken() -> None:
+def test_without_an_owner_an_existing_namespace_is_as_desired() -> None:
     assert NetnsSubsystem().diff({"a": Namespace("a")}, Reading({"a": Namespace("a")})) == []

@@ -1,4 +1,8 @@
-"""Network namespaces: that they exist, and which are ours. What is inside them belongs to ``l3.py`` and ``nft.py``."""
+"""Network namespaces: which exist, and which are ours.
+
+What does not belong here: the contents of a namespace. Its addresses and routes are in ``node/l3``, its nftables table
+is in ``node/nft``.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,15 @@ from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
 
 
 class NetnsSubsystem(Subsystem[Namespace]):
-    """Namespaces. Ours have a marker file ``/run/headworks/netns/<name>`` that holds the cloud's name; it is written
-    before the namespace and removed after it, so that being killed leaves nothing unclaimed."""
+    """Namespaces. Our namespaces have a marker file ``/run/headworks/netns/<name>`` that holds the cloud's name. The
+    marker is written before the namespace is created and deleted after the namespace is removed, so a killed run leaves
+    no namespace without its marker."""
 
     kind = "netns"
     record = Namespace
 
     def read(self, desired: Mapping[str, Namespace], scope: Scope | None = None) -> Reading[Namespace]:
-        """Namespaces, and leftovers of such."""
+        """Return our namespaces and those with a desired name, also if only a marker or a file of them remains."""
         ours = owned_namespaces(self.owner) if self.owner else frozenset()
         names = set(desired) | ours if scope is None else set(scope)
         objects = {}
@@ -33,30 +38,31 @@ class NetnsSubsystem(Subsystem[Namespace]):
         return Reading(objects, ours & set(objects), conflicts=conflicts)
 
     def _conflicts(
-        self, desired: Mapping[str, Namespace], there: Mapping[str, Namespace], ours: frozenset[str]
+        self, desired: Mapping[str, Namespace], existing: Mapping[str, Namespace], ours: frozenset[str]
     ) -> tuple[Conflict, ...]:
-        """Living namespaces of somebody else's that have a desired name."""
-        foreign = [name for name in sorted(set(desired) & set(there) - ours) if there[name].alive]
-        rule = "exists and is not ours"
+        """Return a conflict for each foreign living namespace with a desired name."""
+        foreign = [name for name in sorted(set(desired) & set(existing) - ours) if existing[name].alive]
         return tuple(
-            Conflict(name, f"namespace {name} {rule}: no {MARKER_DIR / name} says {self.owner}") for name in foreign
+            Conflict(
+                name,
+                f"namespace {name} exists and is not ours: the marker {MARKER_DIR / name} with {self.owner} is missing",
+            )
+            for name in foreign
         )
 
     def apply(self, changes: Sequence[Change[Namespace]]) -> Applied:
-        """One batch to make them, one to remove them."""
-        gone = [change.name for change in changes if change.after is None]
-        made = [change.name for change in changes if change.after is not None]
-        if self.owner and made:
+        """Remove namespaces in one batch, and create namespaces in another."""
+        removed = [change.name for change in changes if change.after is None]
+        created = [change.name for change in changes if change.after is not None]
+        if self.owner and created:
             MARKER_DIR.mkdir(parents=True, exist_ok=True)
-            for name in made:
+            for name in created:
                 write_file(MARKER_DIR / name, f"{self.owner}\n")
-        for name in [*gone, *made]:
+        for name in [*removed, *created]:
             if not is_namespace(name):
                 (NETNS_DIR / name).unlink(missing_ok=True)
-        ip_batch([f"netns delete {name}" for name in gone if is_namespace(name)])
-        for name in gone:
+        ip_batch([f"netns delete {name}" for name in removed if is_namespace(name)])
+        for name in removed:
             (MARKER_DIR / name).unlink(missing_ok=True)
-        ip_batch([f"netns add {name}" for name in made if not is_namespace(name)])
+        ip_batch([f"netns add {name}" for name in created if not is_namespace(name)])
         return Applied()
-
-
