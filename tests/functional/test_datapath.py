@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from clouds import make_instance, make_port, provider_cloud, s1_cloud
+from clouds import make_instance, make_port, provider_cloud, s1_cloud, tap_of
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
 from headworks.wiring.documents import wire
@@ -220,7 +220,7 @@ def test_from_the_tunnel_only_the_networks_own_id_gets_to_its_guests(
 ) -> None:
     flow = f"in_port={{{TO_COMPUTE1}}},tun_id={tunnel_id},udp,dl_src={MAC1},dl_dst={BROADCAST},nw_src={VM1}"
     found = compute2.outputs("br-tun", flow)
-    assert (PORTS["vm2"].tap in found) is arrives
+    assert (tap_of(PORTS["vm2"]) in found) is arrives
     assert not found & {TO_COMPUTE1, TO_NETWORK1}, "what came by a tunnel must not leave by one"
 
 
@@ -238,7 +238,7 @@ def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> N
 def test_guest_reaches_nothing_of_the_node_itself(compute2: OvsLab) -> None:
     """The node's kernel sees what a packet socket reads; without the host's tables it answers, past every flow."""
     node = "10.18.0.250"
-    guest, tap = compute2.guest(PORTS["vm2"].id), PORTS["vm2"].tap
+    guest, tap = compute2.guest(PORTS["vm2"].id), tap_of(PORTS["vm2"])
     tables = "".join(nft_text(one) for one in compute2.sections["nft"]).replace("26743", str(GROUP))
     run("ip", "address", "add", f"{node}/32", "dev", "lo")
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -302,7 +302,7 @@ def test_guest_of_a_vlan_network_leaves_with_the_providers_tag(provider: OvsLab)
 def test_provider_frames_reach_only_the_network_of_their_tag(
     provider: OvsLab, bridge: str, tag: int | None, guest: str | None
 ) -> None:
-    taps = {port.tap: port.device for one in provider_cloud().instances.values() for port in one.ports}
+    taps = {tap_of(port): port.device for one in provider_cloud().instances.values() for port in one.ports}
     vlan = "vlan_tci=0" if tag is None else f"dl_vlan={tag}"
     flow = f"in_port={{{provider.nic(bridge)}}},{vlan},dl_src={OTHER},dl_dst={BROADCAST}"
     found = provider.outputs(bridge, flow)

@@ -44,6 +44,11 @@ def make_port(network: str, address: str, node: str, owner: str, device: str, **
     return replace(port, **more)  # type: ignore[arg-type]
 
 
+def tap_of(port: Port) -> str:
+    """The tap of a guest's port."""
+    return f"tap{port.id[:11]}"
+
+
 def make_instance(name: str, number: int, node: str, *ports: Port, **more: object) -> Instance:
     """An m1.nano guest."""
     guest = Instance(name, identity(f"instance {name}"), number, node, 1, 64, 0, "m1.nano", NANO, ports)

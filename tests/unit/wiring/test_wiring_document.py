@@ -22,7 +22,8 @@ from headworks.state.openflow import Flow
 from headworks.state.ovs import OvsBridge, OvsPort
 from headworks.state.underlay import NicAttachment
 from headworks.wiring.documents import wire, wire_node
-from headworks.wiring.node_view import Index, WiringError
+from headworks.wiring.errors import WiringError
+from headworks.wiring.node_view import Index
 
 RECORDS = {
     "netns": Namespace,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from clouds import identity, s1_cloud
-from headworks.wiring import names
+from headworks.wiring.mechanism.openvswitch import names
 from states import Sections, sections
 
 VM2 = identity("port internal 10.18.0.4")

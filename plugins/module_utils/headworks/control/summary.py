@@ -6,6 +6,7 @@ from typing import Any
 
 from ..plan.cloud import Cloud, Instance, Network, Node, Port, Router
 from ..state.places import DHCP_DIR, DHCP_LEASES
+from ..wiring.devices import guest_device
 
 
 def summarize(cloud: Cloud) -> dict[str, Any]:
@@ -24,8 +25,11 @@ def summarize(cloud: Cloud) -> dict[str, Any]:
             one.address: {"fixed": one.fixed, "instance": one.instance, "network": one.network} for one in floating
         },
         "instances": {
-            name: {**_instance(one), "floating_ips": [item.address for item in floating if item.instance == name]}
-            for name, one in cloud.instances.items()
+            name: {
+                **_instance(instance, cloud),
+                "floating_ips": [one.address for one in floating if one.instance == name],
+            }
+            for name, instance in cloud.instances.items()
         },
         "guests": {name: reach for name, one in cloud.instances.items() if (reach := _reach(one, cloud))},
     }
@@ -63,7 +67,7 @@ def _router(router: Router) -> dict[str, Any]:
     }
 
 
-def _instance(instance: Instance) -> dict[str, Any]:
+def _instance(instance: Instance, cloud: Cloud) -> dict[str, Any]:
     return {
         "id": instance.id,
         "domain": f"instance-{instance.number:08x}",
@@ -72,7 +76,7 @@ def _instance(instance: Instance) -> dict[str, Any]:
         "flavor": instance.flavor,
         "image": instance.image.name,
         "nics": [
-            {"network": port.network, "mac": port.mac, "tap": port.tap, "addresses": _addresses(port)}
+            {"network": port.network, "mac": port.mac, "tap": guest_device(cloud, port), "addresses": _addresses(port)}
             for port in instance.ports
         ],
     }

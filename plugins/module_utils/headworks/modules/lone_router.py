@@ -1,6 +1,6 @@
 """A router described by itself, without a cloud: what ``library/router.py`` takes, compiled by the cloud's own rules.
 
-The options become a cloud of one node and one router, which ``plan/wiring`` turns into records; so a router made by the
+The options become a cloud of one node and one router, which ``wiring`` turns into records; so a router made by the
 module is the same as one made by ``site.yml``. What does not belong here: Ansible, and looking at the node.
 """
 
@@ -29,8 +29,9 @@ from ..state.links import Link
 from ..state.namespaces import Namespace
 from ..state.nft import NftTable
 from ..state.ovs import OvsPort
+from ..wiring.devices import guest_device, switch_device
 from ..wiring.links import links
-from ..wiring.node_view import Index, NodeView, contains, port_device
+from ..wiring.node_view import Index, NodeView, contains
 from ..wiring.router import router_l3
 from ..wiring.router_nft import router_tables
 
@@ -103,15 +104,19 @@ def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> Lon
 
 
 def _records(view: NodeView, router: Router, ports: Sequence[Port], plugs: Mapping[str, Plug]) -> LoneRouter:
-    by_tap = {one.tap: one for one in ports}
+    by_device = {switch_device(view.cloud, port): port for port in ports}
     found = []
     for link in links(view):
-        plug = plugs.get(by_tap[link.name].network)
+        plug = plugs.get(by_device[link.name].network)
         found.append(replace(link, master=plug.bridge) if plug is not None and plug.kind == "linux" else link)
     return LoneRouter(
         Namespace(namespace_name(router.name)),
         tuple(found),
-        tuple(_ovs_port(one, plugs[one.network]) for one in ports if one.network in plugs and _in_ovs(one, plugs)),
+        tuple(
+            _ovs_port(view, port, plugs[port.network])
+            for port in ports
+            if port.network in plugs and _in_ovs(port, plugs)
+        ),
         router_l3(view)[0],
         router_tables(view)[0],
         tuple(_told(view, one) for one in ports),
@@ -122,17 +127,17 @@ def _in_ovs(port: Port, plugs: Mapping[str, Plug]) -> bool:
     return plugs[port.network].kind == "ovs"
 
 
-def _ovs_port(port: Port, plug: Plug) -> OvsPort:
+def _ovs_port(view: NodeView, port: Port, plug: Plug) -> OvsPort:
     ids = {"iface-id": port.id, "attached-mac": port.mac, "iface-status": "active"}
-    return OvsPort(port.tap, plug.bridge, tag=plug.vlan, external_ids=ids)
+    return OvsPort(switch_device(view.cloud, port), plug.bridge, tag=plug.vlan, external_ids=ids)
 
 
 def _told(view: NodeView, port: Port) -> dict[str, Any]:
     addresses = list(view.with_prefix(port))
     return {
         "name": port.network,
-        "device": port_device(port),
-        "port": port.tap,
+        "device": guest_device(view.cloud, port),
+        "port": switch_device(view.cloud, port),
         "mac": port.mac,
         "addresses": addresses,
     }

@@ -133,11 +133,6 @@ class Port:
     allowed_pairs: tuple[tuple[str, str], ...] = ()
     security_groups: tuple[str, ...] = ()
 
-    @property
-    def tap(self) -> str:
-        """The OVS port on br-int: ``tap`` and the first 11 characters of the id."""
-        return f"tap{self.id[:11]}"
-
 
 @dataclass(frozen=True)
 class FloatingIp:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..plan.cloud import Instance
+from ..plan.cloud import Instance, Port
 from ..state.disks import Disk
 from ..state.domains import Domain, Nic
 from ..state.images import BaseImage
 from ..state.places import INSTANCES_DIR
+from .devices import guest_device
 from .node_view import NodeView
 
 
@@ -49,9 +50,11 @@ def _domain(view: NodeView, instance: Instance) -> Domain:
         disk=f"{INSTANCES_DIR}/{instance.id}/disk",
         state=instance.state,
         virt_type=view.node.virt_type,
-        nics=tuple(
-            Nic(tap=port.tap, mac=port.mac, mtu=view.cloud.networks[port.network].mtu, offload=view.offload)
-            for port in instance.ports
-        ),
+        nics=tuple(_nic(view, port) for port in instance.ports),
         cloud=view.cloud.name,
     )
+
+
+def _nic(view: NodeView, port: Port) -> Nic:
+    mtu = view.cloud.networks[port.network].mtu
+    return Nic(tap=guest_device(view.cloud, port), mac=port.mac, mtu=mtu, offload=view.offload)

@@ -11,6 +11,7 @@ from ..state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
 from ..state.l3 import Device, NamespaceConfig
 from . import names
 from .node_view import NodeView, is_ipv4
+from .owners import owner_device
 
 
 def dhcp_networks(view: NodeView) -> list[DhcpNetwork]:
@@ -40,7 +41,7 @@ def _namespace(view: NodeView, network: Network, port: Port) -> NamespaceConfig:
     if all(is_ipv4(one.address) for one in port.fixed_ips):
         sysctls |= {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
     device = Device(
-        name=names.dhcp_device(port),
+        name=owner_device(port),
         mac=port.mac,
         mtu=network.mtu,
         addresses=tuple(sorted(addresses)),
@@ -59,7 +60,7 @@ def _service(view: NodeView, network: Network, port: Port) -> DhcpNetwork:
     return DhcpNetwork(
         name=network.id,
         netns=names.dhcp_netns(network),
-        interface=names.dhcp_device(port),
+        interface=owner_device(port),
         mtu=network.mtu,
         domain=network.dns_domain,
         subnets=tuple(served[name] for name in sorted(served)),

@@ -1,15 +1,20 @@
-"""Links of a node: taps for guests, veth pairs into router and DHCP namespaces; and those namespaces.
+"""Links of a node for its ports, and the namespaces that some of them lead into.
 
-What does not belong here: their rows in OVSDB (``ovs.py``), what is inside the namespaces (``router.py``, ``dhcp.py``).
+What does not belong here: how the switch takes a link as a port, and the mechanism's own links (``mechanism/``); which
+links a guest's port needs (``firewall/``); what is inside the namespaces (``router.py``, ``dhcp.py``).
 """
 
 from __future__ import annotations
 
-from ..plan.cloud import OWNER_DHCP, OWNER_INSTANCE, Port
+from ..plan.cloud import Port
 from ..state.links import Link
 from ..state.namespaces import Namespace
 from . import names
-from .node_view import NodeView, port_device
+from .devices import guest_device, switch_device
+from .firewall.registry import firewall_of
+from .mechanism.registry import mechanism_of
+from .node_view import NodeView
+from .owners import owner_of
 
 
 def namespaces(view: NodeView) -> list[Namespace]:
@@ -20,27 +25,25 @@ def namespaces(view: NodeView) -> list[Namespace]:
 
 
 def links(view: NodeView) -> list[Link]:
-    """A tap per guest NIC; a veth pair per router or DHCP port, its far end born in the namespace."""
-    return [_link(view, port) for port in view.ports]
+    """What the firewall driver makes for a guest's port; a veth pair per router or DHCP port, its far end born in the
+    namespace."""
+    return [link for port in view.ports for link in _links(view, port)]
 
 
-def _link(view: NodeView, port: Port) -> Link:
+def _links(view: NodeView, port: Port) -> list[Link]:
     mtu = view.cloud.networks[port.network].mtu
-    if port.owner == OWNER_INSTANCE:
-        # A tap's offloads are QEMU's to negotiate (see Nic.offload), so nothing is said of them here.
-        return Link(name=port.tap, kind="tap", mtu=mtu)
-    return Link(
-        name=port.tap,
-        kind="veth",
+    master = mechanism_of(view.cloud).master(view, port)
+    owner = owner_of(port)
+    if owner.link == "tap":
+        return firewall_of(view.cloud).links(port, mtu, master)
+    pair = Link(
+        name=switch_device(view.cloud, port),
+        kind=owner.link,
         mtu=mtu,
-        peer=port_device(port),
-        peer_netns=_netns(view, port),
+        peer=guest_device(view.cloud, port),
+        peer_netns=owner.netns(view.cloud, port),
         peer_mac=port.mac,
+        master=master,
         tx_checksum=view.offload,
     )
-
-
-def _netns(view: NodeView, port: Port) -> str:
-    if port.owner == OWNER_DHCP:
-        return names.dhcp_netns(view.cloud.networks[port.network])
-    return names.router_netns(view.cloud.routers[port.device])
+    return [pair]

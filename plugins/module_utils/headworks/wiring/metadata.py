@@ -1,4 +1,4 @@
-"""Metadata: which namespaces of a node answer, and for which instances. The trees are ``plan/metadata_tree.py``'s."""
+"""Metadata: which namespaces of a node answer, and for which instances. The trees are ``metadata_tree.py``'s."""
 
 from __future__ import annotations
 

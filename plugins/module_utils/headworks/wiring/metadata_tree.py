@@ -13,6 +13,8 @@ from typing import Any
 
 from ..plan.cloud import Cloud, FixedIp, Instance, Network, Port, Subnet
 from ..state.metadata import InstanceMetadata
+from .devices import guest_device
+from .mechanism.registry import mechanism_of
 
 EC2_VERSION = "2009-04-04"
 OPENSTACK_VERSION = "2018-08-27"
@@ -93,10 +95,11 @@ class MetadataTree:
         servers: list[Any] = []
         for port in instance.ports:
             network = self._cloud.networks[port.network]
-            links.append(_link(port, network))
+            link = _link(self._cloud, port, network)
+            links.append(link)
             for fixed in port.fixed_ips:
                 subnet = next(one for one in network.subnets if one.name == fixed.subnet)
-                networks.append(_address(len(networks), port, network, subnet, fixed))
+                networks.append(_address(len(networks), link["id"], network, subnet, fixed))
                 servers += [one for one in subnet.dns_nameservers if one not in servers]
         services = [{"type": "dns", "address": one} for one in servers]
         return {"links": links, "networks": networks, "services": services}
@@ -117,19 +120,19 @@ def _openstack_meta_data(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _link(port: Port, network: Network) -> dict[str, Any]:
+def _link(cloud: Cloud, port: Port, network: Network) -> dict[str, Any]:
     return {
-        "id": port.tap,
+        "id": guest_device(cloud, port),
         "vif_id": port.id,
-        "type": "ovs",
+        "type": mechanism_of(cloud).vif_type,
         "mtu": network.mtu,
         "ethernet_mac_address": port.mac,
     }
 
 
-def _address(number: int, port: Port, network: Network, subnet: Subnet, fixed: FixedIp) -> dict[str, Any]:
+def _address(number: int, link: str, network: Network, subnet: Subnet, fixed: FixedIp) -> dict[str, Any]:
     """DHCP where the subnet has it, otherwise the address itself with its routes."""
-    found: dict[str, Any] = {"id": f"network{number}", "link": port.tap, "network_id": network.id}
+    found: dict[str, Any] = {"id": f"network{number}", "link": link, "network_id": network.id}
     kind = f"ipv{subnet.ip_version}"
     if subnet.enable_dhcp:
         return found | {"type": f"{kind}_dhcp"}

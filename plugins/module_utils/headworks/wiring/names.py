@@ -1,21 +1,14 @@
-"""Names of things on a node, as Neutron and Nova give them. What does not belong here: deciding what exists."""
+"""Names of things on a node that do not depend on how the node switches, as Neutron and Nova give them.
+
+What does not belong here: deciding what exists, names of a mechanism's own bridges and ports
+(``mechanism/<name>/names.py``), and which device a port has (``devices.py``).
+"""
 
 from __future__ import annotations
 
-from hashlib import sha1
-from ipaddress import IPv4Address
-
 from ..plan.cloud import Network, Port, Router
 
-BR_INT = "br-int"
-BR_TUN = "br-tun"
-BR_PHY = "br-phy"
-PATCH_TUN = "patch-tun"  # on br-int
-PATCH_INT = "patch-int"  # on br-tun
 METADATA_ADDRESS = "169.254.169.254"
-VLAN_PRESENT = 0x1000  # OpenFlow 1.4 writes VLAN 7 as 4096 + 7
-
-_IFNAMSIZ = 15
 
 
 def router_netns(router: Router) -> str:
@@ -28,39 +21,6 @@ def dhcp_netns(network: Network) -> str:
     return f"qdhcp-{network.id}"
 
 
-def router_device(port: Port) -> str:
-    """A router's device on an internal network."""
-    return f"qr-{port.id[:11]}"
-
-
-def gateway_device(port: Port) -> str:
-    """A router's device on its external network."""
-    return f"qg-{port.id[:11]}"
-
-
-def dhcp_device(port: Port) -> str:
-    """The device of the DHCP service in its namespace."""
-    return f"ns-{port.id[:11]}"
-
-
-def tunnel_port(kind: str, remote_ip: str) -> str:
-    """The port on br-tun towards a node: ``gre-0a000a03``."""
-    return f"{kind}-{int(IPv4Address(remote_ip)):08x}"
-
-
-def int_patch(bridge: str) -> str:
-    """The patch port on br-int towards a provider bridge."""
-    return _bounded("int-", bridge)
-
-
-def phy_patch(bridge: str) -> str:
-    """The patch port on a provider bridge towards br-int."""
-    return _bounded("phy-", bridge)
-
-
-def _bounded(prefix: str, name: str) -> str:
-    """``prefix`` + ``name`` within an interface name's 15 characters: a long name ends in a hash of the whole."""
-    if len(prefix) + len(name) <= _IFNAMSIZ:
-        return prefix + name
-    digest = sha1(name.encode(), usedforsecurity=False).hexdigest()[:6]
-    return f"{prefix}{name[: _IFNAMSIZ - len(prefix) - len(digest)]}{digest}"
+def port_device(prefix: str, port: Port) -> str:
+    """A device of a port, as every device of a port is called: a prefix and the first 11 characters of the id."""
+    return f"{prefix}{port.id[:11]}"

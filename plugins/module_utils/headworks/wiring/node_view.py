@@ -13,8 +13,6 @@ from ipaddress import ip_address, ip_network
 
 from ..plan.cloud import (
     OWNER_DHCP,
-    OWNER_INSTANCE,
-    OWNER_ROUTER_GATEWAY,
     TUNNEL_TYPES,
     BridgeMapping,
     Cloud,
@@ -26,11 +24,7 @@ from ..plan.cloud import (
     Router,
     Subnet,
 )
-from . import names
-
-
-class WiringError(ValueError):
-    """The resolved cloud contradicts itself; the message names the node and the network or port."""
+from .errors import WiringError
 
 
 @dataclass(frozen=True)
@@ -95,12 +89,12 @@ class NodeView:
 
     @property
     def carries_network(self) -> bool:
-        """Whether the node has bridges at all: a mere controller gets nothing of the network."""
+        """Whether the node carries any network: a mere controller gets nothing of it."""
         return bool(self.node.roles & {"network", "compute"})
 
     @property
     def userspace(self) -> bool:
-        """Whether the node switches with Open vSwitch's userspace datapath."""
+        """Whether the node switches in a process (``node_datapath_type: netdev``) and not in the kernel."""
         return self.node.datapath_type == "netdev"
 
     @property
@@ -140,7 +134,7 @@ class NodeView:
         return {one.physical_network: one for one in self.node.mappings}
 
     def vlan(self, network: str) -> int:
-        """The VLAN of ``network`` on this node's br-int.
+        """The VLAN that stands for ``network`` on this node alone.
 
         :raises WiringError: the network has a port here, but no VLAN.
         """
@@ -170,10 +164,6 @@ class NodeView:
         ports, here = self.index.ports_of_network.get(network.name, ()), (self.node.name,)
         return tuple(port for port in ports if port.nodes != here)
 
-    def instance_of(self, port: Port) -> Instance | None:
-        """The instance that ``port`` belongs to, None for a router's or a DHCP port."""
-        return self.cloud.instances[port.device] if port.owner == OWNER_INSTANCE else None
-
     def subnet(self, network: str, name: str) -> Subnet:
         """A subnet by its name.
 
@@ -201,13 +191,6 @@ def is_ipv4(address: str) -> bool:
 def contains(cidr: str, address: str) -> bool:
     """Whether ``address`` lies in ``cidr`` (False for another IP version)."""
     return ip_address(address) in ip_network(cidr, strict=False)
-
-
-def port_device(port: Port) -> str:
-    """The device of a router's or DHCP port inside its namespace."""
-    if port.owner == OWNER_DHCP:
-        return names.dhcp_device(port)
-    return names.gateway_device(port) if port.owner == OWNER_ROUTER_GATEWAY else names.router_device(port)
 
 
 def _prefix(subnet: Subnet) -> str:

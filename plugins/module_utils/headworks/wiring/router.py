@@ -6,6 +6,7 @@ from ..plan.cloud import Port, Router
 from ..state.l3 import Device, NamespaceConfig, Route
 from . import names
 from .node_view import NodeView, contains, is_ipv4
+from .owners import owner_device
 
 LOOPBACK_MTU = 65536
 
@@ -16,12 +17,12 @@ def router_l3(view: NodeView) -> list[NamespaceConfig]:
 
 
 def _router(view: NodeView, router: Router) -> NamespaceConfig:
-    devices = [_device(view, names.router_device(port), port) for port in router.interfaces]
+    devices = [_device(view, owner_device(port), port) for port in router.interfaces]
     # The metadata proxy listens here; arp_ignore keeps the address from being answered for on any network.
     devices.append(Device(name="lo", mtu=LOOPBACK_MTU, addresses=(f"{names.METADATA_ADDRESS}/32",)))
     if router.gateway is not None:
         floating = tuple(f"{one.address}/32" for one in router.floating_ips)
-        devices.append(_device(view, names.gateway_device(router.gateway), router.gateway, floating))
+        devices.append(_device(view, owner_device(router.gateway), router.gateway, floating))
     return NamespaceConfig(
         name=names.router_netns(router),
         devices=tuple(sorted(devices, key=lambda device: device.name)),
@@ -45,7 +46,7 @@ def _routes(view: NodeView, router: Router) -> list[Route]:
     """The default route of each IP version by the external subnets' gateways, then the router's own routes."""
     found: dict[str, Route] = {}
     if router.gateway is not None:
-        device = names.gateway_device(router.gateway)
+        device = owner_device(router.gateway)
         for fixed in router.gateway.fixed_ips:
             via = view.subnet(router.gateway.network, fixed.subnet).gateway_ip
             destination = "default" if is_ipv4(fixed.address) else "::/0"
@@ -59,9 +60,9 @@ def _routes(view: NodeView, router: Router) -> list[Route]:
 
 def _towards(view: NodeView, router: Router, via: str) -> str:
     """The device whose subnet holds the next hop; "" when none does (the kernel will refuse it, and say so)."""
-    ports = [(names.router_device(port), port) for port in router.interfaces]
+    ports = [(owner_device(port), port) for port in router.interfaces]
     if router.gateway is not None:
-        ports.append((names.gateway_device(router.gateway), router.gateway))
+        ports.append((owner_device(router.gateway), router.gateway))
     for device, port in ports:
         if any(contains(view.subnet(port.network, one.subnet).cidr, via) for one in port.fixed_ips):
             return device
@@ -89,9 +90,9 @@ def _sysctls(router: Router) -> dict[str, str]:
         found["ipv6/conf/all/disable_ipv6"] = "1"
         found["ipv6/conf/default/disable_ipv6"] = "1"
     for port in router.interfaces:
-        found |= _device_sysctls(names.router_device(port), rp_filter="2")
+        found |= _device_sysctls(owner_device(port), rp_filter="2")
     if router.gateway is not None:
-        found |= _device_sysctls(names.gateway_device(router.gateway), rp_filter="1")
+        found |= _device_sysctls(owner_device(router.gateway), rp_filter="1")
     return dict(sorted(found.items()))
 
 

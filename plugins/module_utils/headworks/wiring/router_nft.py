@@ -6,10 +6,11 @@ against the real nft. What does not belong here: addresses and routes (``router.
 
 from __future__ import annotations
 
-from ..plan.cloud import Port, Router
+from ..plan.cloud import OWNER_ROUTER_INTERFACE, Port, Router
 from ..state.nft import NftChain, NftMap, NftTable
 from . import names
 from .node_view import NodeView, is_ipv4
+from .owners import OWNERS, owner_device
 
 FLOATING_DNAT, FLOATING_SNAT = "floating_dnat", "floating_snat"  # `dnat` and `snat` are words of nft's own
 FROM_OUTSIDE = "0x00000002"
@@ -26,7 +27,7 @@ def _table(router: Router) -> NftTable:
     name = names.router_netns(router)
     if gateway is None or not external:
         return NftTable(name=name, chains=(_input(), _forward("")))
-    device = names.gateway_device(gateway)
+    device = owner_device(gateway)
     return NftTable(
         name=name,
         maps=_maps(router),
@@ -58,7 +59,7 @@ def _input() -> NftChain:
         hook="type filter hook input priority filter; policy accept;",
         rules=(
             'iifname "lo" accept',
-            f'{address} iifname != "qr-*" drop',
+            f'{address} iifname != "{OWNERS[OWNER_ROUTER_INTERFACE].prefix}*" drop',
             f"{address} fib saddr . iif oif missing drop",
             f"{address} tcp dport != 80 drop",
         ),
@@ -96,7 +97,7 @@ def _source_nat(gateway: Port, external: str, enable_snat: bool) -> NftChain:
     """In this order: what came from outside keeps its source; so does traffic between internal networks; a guest with a
     floating IP goes by it, out or to another floating IP; others by the router's address if source NAT is on; and
     whoever reaches a floating IP from inside (hairpin) by the router's address, or the answer would not come back."""
-    device = names.gateway_device(gateway)
+    device = owner_device(gateway)
     rules = [
         f'oifname != "{device}" meta mark {FROM_OUTSIDE} accept',
         f'oifname != "{device}" ct status ! dnat accept',

@@ -1,1 +1,1 @@
-"""The layer 2 mechanisms, one folder each: how ports of a network reach each other."""
+"""Mechanisms: how a node switches and how networks get from node to node. A package for each."""

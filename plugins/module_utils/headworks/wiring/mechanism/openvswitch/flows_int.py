@@ -1,9 +1,7 @@
 """Flows of br-int: provider VLANs come in, guests are held to their own addresses, the rest is switched (NORMAL).
 
-Tables (Neutron's numbers; 26 is ours): 0 sorts by port; 23 canary; 24 ARP and neighbour advertisements of guests; 25
-their MAC; 26 their IP addresses; 58 and 59 the places of the rate meters; 60 switches.
-Security groups will go between 26 and 58.
-What does not belong here: tunnels (``flows_tun.py``), the far side of the provider patches (``flows_provider.py``).
+The tables and their order are ``pipeline.py``'s. What does not belong here: tunnels (``flows_tun.py``), the far side of
+the provider patches (``flows_provider.py``), security groups (``firewall/``).
 """
 
 from __future__ import annotations
@@ -11,12 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
-from ....plan.cloud import OWNER_INSTANCE, Port
+from ....plan.cloud import Port
 from ....state.openflow import Flow
-from ... import names
+from ...devices import switch_device
+from ...firewall.interface import Stage
+from ...firewall.registry import firewall_of
 from ...node_view import NodeView, is_ipv4
-
-INGRESS, CANARY, ARP_SPOOF, MAC_SPOOF, IP_SPOOF, PACKET_RATE, BANDWIDTH, TRANSIENT = 0, 23, 24, 25, 26, 58, 59, 60
+from ...owners import owner_of
+from . import names
+from .pipeline import (
+    ARP_SPOOF,
+    BANDWIDTH,
+    CANARY,
+    IP_SPOOF,
+    MAC_SPOOF,
+    PACKET_RATE,
+    SORT,
+    TRANSIENT,
+    Pipeline,
+)
 
 _TAGGED = "vlan_tci=0x1000/0x1000"
 _UNTAGGED = "vlan_tci=0x0000/0x1fff"
@@ -24,77 +35,95 @@ _UNTAGGED = "vlan_tci=0x0000/0x1fff"
 
 def int_flows(view: NodeView) -> list[Flow]:
     """Every flow of br-int."""
-    found = list(_base())
+    firewall = firewall_of(view.cloud)
+    pipeline = Pipeline(firewall)
+    found = [*_base(pipeline), *_from_providers(view, pipeline)]
+    guards = SpoofGuards(pipeline)
+    for port in view.ports:
+        if port.port_security and owner_of(port).spoof_guards:
+            found += guards.flows(switch_device(view.cloud, port), port)
+    return [*found, *firewall.flows(view, pipeline)]
+
+
+def _flow(stage: Stage, priority: int, match: str, actions: str) -> Flow:
+    return Flow(names.BR_INT, stage.table, priority, match, actions)
+
+
+def _base(pipeline: Pipeline) -> Iterator[Flow]:
+    """What every node has, whatever its ports. Only guarded ports ever get into the spoof guards' stages."""
+    past_guards = pipeline.to(PACKET_RATE)
+    allowed = pipeline.after(IP_SPOOF)
+    yield _flow(SORT, 65535, "dl_vlan=4095", "drop")
+    yield _flow(SORT, 0, "", past_guards)
+    yield _flow(CANARY, 0, "", "drop")
+    for stage in (ARP_SPOOF, MAC_SPOOF):
+        yield _flow(stage, 30, _TAGGED, "drop")  # a guest's tag would choose the network it gets into
+    # A guest is no DHCP server and no router, whatever its address.
+    yield _flow(IP_SPOOF, 20, "udp,tp_src=67,tp_dst=68", "drop")
+    yield _flow(IP_SPOOF, 20, "udp6,tp_src=547,tp_dst=546", "drop")
+    yield _flow(IP_SPOOF, 20, "icmp6,icmp_type=134", "drop")
+    # Without an address yet: DHCP discovery, router solicitation, multicast reports. The MAC has been checked by now.
+    yield _flow(IP_SPOOF, 10, "udp,nw_src=0.0.0.0,tp_src=68,tp_dst=67", allowed)
+    for kind in (131, 133, 143):
+        yield _flow(IP_SPOOF, 10, f"icmp6,ipv6_src=::,icmp_type={kind}", allowed)
+    for stage in (ARP_SPOOF, MAC_SPOOF, IP_SPOOF):
+        yield _flow(stage, 0, "", "drop")
+    yield _flow(PACKET_RATE, 0, "", pipeline.after(PACKET_RATE))
+    yield _flow(BANDWIDTH, 0, "", pipeline.after(BANDWIDTH))
+    yield _flow(TRANSIENT, 1, "", pipeline.after(TRANSIENT))
+
+
+def _from_providers(view: NodeView, pipeline: Pipeline) -> Iterator[Flow]:
+    """A provider's VLAN becomes the network's local VLAN; every other VLAN stays out."""
+    past_guards = pipeline.to(PACKET_RATE)
     for bridge in sorted({mapping.bridge for mapping in view.node.mappings}):
-        found.append(_flow(INGRESS, 2, f"in_port={{{names.int_patch(bridge)}}}", "drop"))
+        yield _flow(SORT, 2, f"in_port={{{names.int_patch(bridge)}}}", "drop")
     for network in view.networks:
         mapping = view.mappings.get(network.physical_network)
         if mapping is None or network.type not in ("vlan", "flat"):
             continue
         tag = f"dl_vlan={network.segmentation_id}" if network.type == "vlan" else _UNTAGGED
         push = "" if network.type == "vlan" else "push_vlan:0x8100,"
-        local = f"set_field:{names.VLAN_PRESENT + view.vlan(network.name)}->vlan_vid,resubmit(,{PACKET_RATE})"
-        found.append(_flow(INGRESS, 3, f"in_port={{{names.int_patch(mapping.bridge)}}},{tag}", push + local))
-    for port in view.ports:
-        if port.owner == OWNER_INSTANCE and port.port_security:
-            found += _guards(port)
-    return found
+        local = f"set_field:{names.VLAN_PRESENT + view.vlan(network.name)}->vlan_vid,{past_guards}"
+        yield _flow(SORT, 3, f"in_port={{{names.int_patch(mapping.bridge)}}},{tag}", push + local)
 
 
-def _flow(table: int, priority: int, match: str, actions: str) -> Flow:
-    return Flow(names.BR_INT, table, priority, match, actions)
+class SpoofGuards:
+    """The flows that hold a guest to its own addresses: ten for one IPv4 address. The actions, which are the same for
+    every port, are looked up once."""
 
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.to_arp = pipeline.to(ARP_SPOOF)
+        self.to_mac = pipeline.to(MAC_SPOOF)
+        self.to_ip = pipeline.to(IP_SPOOF)
+        self.allowed = pipeline.after(IP_SPOOF)
 
-def _base() -> Iterator[Flow]:
-    """What every node has, whatever its ports. Only guarded ports ever get into tables 24 to 26."""
-    yield _flow(INGRESS, 65535, "dl_vlan=4095", "drop")
-    yield _flow(INGRESS, 0, "", f"resubmit(,{PACKET_RATE})")
-    yield _flow(CANARY, 0, "", "drop")
-    for table in (ARP_SPOOF, MAC_SPOOF):
-        yield _flow(table, 30, _TAGGED, "drop")  # a guest's tag would choose the network it gets into
-    # A guest is no DHCP server and no router, whatever its address.
-    yield _flow(IP_SPOOF, 20, "udp,tp_src=67,tp_dst=68", "drop")
-    yield _flow(IP_SPOOF, 20, "udp6,tp_src=547,tp_dst=546", "drop")
-    yield _flow(IP_SPOOF, 20, "icmp6,icmp_type=134", "drop")
-    # Without an address yet: DHCP discovery, router solicitation, multicast reports. The MAC has been checked by now.
-    yield _flow(IP_SPOOF, 10, "udp,nw_src=0.0.0.0,tp_src=68,tp_dst=67", f"resubmit(,{PACKET_RATE})")
-    for kind in (131, 133, 143):
-        yield _flow(IP_SPOOF, 10, f"icmp6,ipv6_src=::,icmp_type={kind}", f"resubmit(,{PACKET_RATE})")
-    for table in (ARP_SPOOF, MAC_SPOOF, IP_SPOOF):
-        yield _flow(table, 0, "", "drop")
-    yield _flow(PACKET_RATE, 0, "", f"resubmit(,{BANDWIDTH})")
-    yield _flow(BANDWIDTH, 0, "", f"resubmit(,{TRANSIENT})")
-    yield _flow(TRANSIENT, 1, "", "NORMAL")
+    def flows(self, device: str, port: Port) -> Iterator[Flow]:
+        """The guards of ``port``, which the switch has as ``device``."""
+        from_port = f"in_port={{{device}}}"
+        yield _flow(SORT, 10, f"arp,{from_port}", self.to_arp)
+        yield _flow(SORT, 10, f"icmp6,{from_port},icmp_type=136", self.to_arp)
+        yield _flow(SORT, 9, from_port, self.to_mac)
+        permitted = _permitted(port)
+        for mac in sorted({mac for mac, _ in permitted}):
+            yield _flow(MAC_SPOOF, 2, f"{from_port},dl_src={mac}", self.to_ip)
+        for mac, address in permitted:
+            yield from self._ipv4(from_port, mac, address) if is_ipv4(address) else self._ipv6(from_port, mac, address)
 
+    def _ipv4(self, from_port: str, mac: str, address: str) -> Iterator[Flow]:
+        sender = f"dl_src={mac},arp_sha={mac}"
+        yield _flow(ARP_SPOOF, 2, f"arp,{from_port},{sender},arp_spa={address}", self.allowed)
+        # A probe for its own address only (RFC 5227): one for another's address would make the owner give it up.
+        probe = f"arp,{from_port},{sender},arp_op=1,arp_spa=0.0.0.0,arp_tpa={address}"
+        yield _flow(ARP_SPOOF, 3, probe, self.allowed)
+        yield _flow(IP_SPOOF, 2, f"ip,{from_port},dl_src={mac},nw_src={address}", self.allowed)
 
-def _guards(port: Port) -> Iterator[Flow]:
-    """The spoof guards of a guest's port: ten flows for one IPv4 address."""
-    from_port = f"in_port={{{port.tap}}}"
-    yield _flow(INGRESS, 10, f"arp,{from_port}", f"resubmit(,{ARP_SPOOF})")
-    yield _flow(INGRESS, 10, f"icmp6,{from_port},icmp_type=136", f"resubmit(,{ARP_SPOOF})")
-    yield _flow(INGRESS, 9, from_port, f"resubmit(,{MAC_SPOOF})")
-    permitted = _permitted(port)
-    for mac in sorted({mac for mac, _ in permitted}):
-        yield _flow(MAC_SPOOF, 2, f"{from_port},dl_src={mac}", f"resubmit(,{IP_SPOOF})")
-    for mac, address in permitted:
-        yield from _guards_ipv4(from_port, mac, address) if is_ipv4(address) else _guards_ipv6(from_port, mac, address)
-
-
-def _guards_ipv4(from_port: str, mac: str, address: str) -> Iterator[Flow]:
-    sender = f"dl_src={mac},arp_sha={mac}"
-    yield _flow(ARP_SPOOF, 2, f"arp,{from_port},{sender},arp_spa={address}", f"resubmit(,{PACKET_RATE})")
-    # A probe for its own address only (RFC 5227): one for another's address would make the owner give it up.
-    probe = f"arp,{from_port},{sender},arp_op=1,arp_spa=0.0.0.0,arp_tpa={address}"
-    yield _flow(ARP_SPOOF, 3, probe, f"resubmit(,{PACKET_RATE})")
-    yield _flow(IP_SPOOF, 2, f"ip,{from_port},dl_src={mac},nw_src={address}", f"resubmit(,{PACKET_RATE})")
-
-
-def _guards_ipv6(from_port: str, mac: str, address: str) -> Iterator[Flow]:
-    # An advertisement still has its MAC and source address checked in 25 and 26.
-    yield _flow(ARP_SPOOF, 2, f"icmp6,{from_port},icmp_type=136,nd_target={address}", f"resubmit(,{MAC_SPOOF})")
-    probe = f"icmp6,{from_port},dl_src={mac},ipv6_src=::,icmp_type=135,nd_target={address}"
-    yield _flow(IP_SPOOF, 3, probe, f"resubmit(,{PACKET_RATE})")
-    yield _flow(IP_SPOOF, 2, f"ipv6,{from_port},dl_src={mac},ipv6_src={address}", f"resubmit(,{PACKET_RATE})")
+    def _ipv6(self, from_port: str, mac: str, address: str) -> Iterator[Flow]:
+        # An advertisement still has its MAC and source address checked by the next two stages.
+        yield _flow(ARP_SPOOF, 2, f"icmp6,{from_port},icmp_type=136,nd_target={address}", self.to_mac)
+        probe = f"icmp6,{from_port},dl_src={mac},ipv6_src=::,icmp_type=135,nd_target={address}"
+        yield _flow(IP_SPOOF, 3, probe, self.allowed)
+        yield _flow(IP_SPOOF, 2, f"ipv6,{from_port},dl_src={mac},ipv6_src={address}", self.allowed)
 
 
 def _permitted(port: Port) -> list[tuple[str, str]]:

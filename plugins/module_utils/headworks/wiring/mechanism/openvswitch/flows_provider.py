@@ -6,8 +6,8 @@ What does not belong here: the way in, which br-int translates (``flows_int.py``
 from __future__ import annotations
 
 from ....state.openflow import Flow
-from ... import names
 from ...node_view import NodeView
+from . import names
 
 
 def provider_flows(view: NodeView) -> list[Flow]:

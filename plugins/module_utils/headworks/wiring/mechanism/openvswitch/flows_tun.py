@@ -1,7 +1,7 @@
 """Flows of br-tun: local VLAN to tunnel id and back, known MACs and ARP answered from the plan, floods only to members.
 
 Tables (Neutron's numbers): 0 sorts by port; 2 unicast, multicast, ARP; 3, 4, 6 tunnel id → local VLAN; 10 learns;
-20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports themselves (``ovs.py``).
+20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports themselves (``ports.py``).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 
 from ....plan.cloud import Network
 from ....state.openflow import LEARN_COOKIE, Flow
-from ... import names
 from ...node_view import NodeView, is_ipv4
+from . import names
 
 SORT, FROM_INT, LEARN, UNICAST, ARP, FLOOD = 0, 2, 10, 20, 21, 22
 FROM_TUNNEL = {"gre": 3, "vxlan": 4, "geneve": 6}

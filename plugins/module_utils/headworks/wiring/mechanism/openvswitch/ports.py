@@ -5,8 +5,10 @@ from __future__ import annotations
 from ....plan.cloud import Node, Port
 from ....state.ovs import OvsBridge, OvsPort
 from ....state.underlay import NicAttachment
-from ... import names
+from ...devices import switch_device
 from ...node_view import NodeView
+from ...owners import owner_of
+from . import names
 
 
 def bridges(view: NodeView) -> list[OvsBridge]:
@@ -79,11 +81,10 @@ def _tunnel(node: Node, kind: str, remote: Node) -> OvsPort:
 
 def _access(view: NodeView, port: Port) -> OvsPort:
     identity = {"attached-mac": port.mac, "iface-id": port.id, "iface-status": "active"}
-    instance = view.instance_of(port)
-    if instance is not None:
-        identity["vm-uuid"] = instance.id
+    if owner_of(port).vm_uuid:
+        identity["vm-uuid"] = view.cloud.instances[port.device].id
     return OvsPort(
-        name=port.tap,
+        name=switch_device(view.cloud, port),
         bridge=names.BR_INT,
         tag=view.vlan(port.network),
         mtu=view.cloud.networks[port.network].mtu,

@@ -1,16 +1,16 @@
-"""The node's own kernel and the links of guests have nothing to say to each other: nftables in the root namespace.
+"""Drop traffic between the node's own kernel and the links of guests: nftables in the root namespace.
 
 Open vSwitch's userspace datapath reads taps through packet sockets, and the kernel's stack sees every packet too: a
 guest could reach the node's services past every flow, be routed by the node, or advertise itself as a router to it. The
 kernel datapath takes packets before the stack does. On both, the node itself would speak (IPv6) into guests' networks.
-What does not belong here: routers' tables (``router_nft.py``).
+What does not belong here: routers' tables (``wiring/router_nft.py``).
 """
 
 from __future__ import annotations
 
-from ..state.links import GROUP
-from ..state.nft import NftChain, NftTable
-from .node_view import NodeView
+from ....state.links import GROUP
+from ....state.nft import NftChain, NftTable
+from ...node_view import NodeView
 
 
 def host_tables(view: NodeView) -> list[NftTable]:

@@ -1,0 +1,38 @@
+"""Names of Open vSwitch's bridges and ports on a node, as Neutron gives them."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from ipaddress import IPv4Address
+
+BR_INT = "br-int"
+BR_TUN = "br-tun"
+BR_PHY = "br-phy"
+PATCH_TUN = "patch-tun"  # on br-int
+PATCH_INT = "patch-int"  # on br-tun
+VLAN_PRESENT = 0x1000  # OpenFlow 1.4 writes VLAN 7 as 4096 + 7
+
+_IFNAMSIZ = 15
+
+
+def tunnel_port(kind: str, remote_ip: str) -> str:
+    """The port on br-tun towards a node: ``gre-0a000a03``."""
+    return f"{kind}-{int(IPv4Address(remote_ip)):08x}"
+
+
+def int_patch(bridge: str) -> str:
+    """The patch port on br-int towards a provider bridge."""
+    return _bounded("int-", bridge)
+
+
+def phy_patch(bridge: str) -> str:
+    """The patch port on a provider bridge towards br-int."""
+    return _bounded("phy-", bridge)
+
+
+def _bounded(prefix: str, name: str) -> str:
+    """``prefix`` + ``name`` within an interface name's 15 characters: a long name ends in a hash of the whole."""
+    if len(prefix) + len(name) <= _IFNAMSIZ:
+        return prefix + name
+    digest = sha1(name.encode(), usedforsecurity=False).hexdigest()[:6]
+    return f"{prefix}{name[: _IFNAMSIZ - len(prefix) - len(digest)]}{digest}"

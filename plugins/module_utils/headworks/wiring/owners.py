@@ -1,0 +1,78 @@
+"""What follows for a port from who owns it: the table ``OWNERS``, a row for each kind of owner.
+
+A new kind of owner is a row here and a constant in ``plan/cloud.py``. What does not belong here: the device that the
+switch has for a port (``devices.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ..plan.cloud import (
+    OWNER_DHCP,
+    OWNER_INSTANCE,
+    OWNER_ROUTER_GATEWAY,
+    OWNER_ROUTER_INTERFACE,
+    Cloud,
+    Port,
+)
+from . import names
+from .errors import WiringError
+
+
+@dataclass(frozen=True)
+class PortOwner:
+    """A kind of owner.
+
+    ``link``: ``tap``, a device that QEMU opens and that the firewall driver plugs into the switch; or ``veth``, a pair
+    whose far end is the owner's own device. That device's name begins with ``prefix`` and it is in the namespace that
+    ``netns`` gives. ``spoof_guards``: the owner is not trusted, and is held to the port's addresses unless the port has
+    no port security. ``vm_uuid``: the port on the switch says which instance it belongs to.
+    """
+
+    link: Literal["tap", "veth"]
+    prefix: str
+    netns: Callable[[Cloud, Port], str]
+    spoof_guards: bool = False
+    vm_uuid: bool = False
+
+
+def _root(cloud: Cloud, port: Port) -> str:
+    return ""
+
+
+def _dhcp_netns(cloud: Cloud, port: Port) -> str:
+    return names.dhcp_netns(cloud.networks[port.network])
+
+
+def _router_netns(cloud: Cloud, port: Port) -> str:
+    return names.router_netns(cloud.routers[port.device])
+
+
+OWNERS: Mapping[str, PortOwner] = {
+    OWNER_INSTANCE: PortOwner("tap", "tap", _root, spoof_guards=True, vm_uuid=True),
+    OWNER_DHCP: PortOwner("veth", "ns-", _dhcp_netns),
+    OWNER_ROUTER_INTERFACE: PortOwner("veth", "qr-", _router_netns),
+    OWNER_ROUTER_GATEWAY: PortOwner("veth", "qg-", _router_netns),
+}
+
+
+def owner_of(port: Port) -> PortOwner:
+    """The row of the port's owner.
+
+    :raises WiringError: nothing is known of such an owner.
+    """
+    owner = OWNERS.get(port.owner)
+    if owner is None:
+        raise WiringError(
+            f"port {port.id} of {port.device} on network {port.network}: owner {port.owner!r}: "
+            f"must be one of {', '.join(OWNERS)}"
+        )
+    return owner
+
+
+def owner_device(port: Port) -> str:
+    """The owner's own device: a guest's tap, or a router's or a DHCP service's device inside its namespace."""
+    return names.port_device(owner_of(port).prefix, port)
