@@ -60,7 +60,7 @@ class Floor:
         """Make everything; seconds by tool."""
         seconds = {}
         batch = _ip_lines(self.namespaces, self.links)
-        inside = {one.name: "\n".join(ip_lines.commands(one, NamespaceConfig(one.name))) for one in self.configs}
+        inside = {one.name: "\n".join(ip_lines.lines_for(one, NamespaceConfig(one.name))) for one in self.configs}
         clock = time.monotonic()
         _run("ip", "-batch", "-", text=batch)
         for name, lines in inside.items():

@@ -1,4 +1,5 @@
-"""Looking at a node the way a person does, beside the engine: a command, perhaps inside a namespace."""
+"""Run commands on a node and read what they print, also inside a namespace. Tests see the node by other means than the
+engine."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from headworks.system.netns import in_netns
 
 
 def sh(*args: str, netns: str = "", check: bool = True, stdin: str | None = None) -> str:
-    """Standard output of a command run inside ``netns``."""
+    """Run a command inside ``netns`` and return its standard output."""
     with in_netns(netns) if netns else nullcontext():
         done = subprocess.run(args, check=False, capture_output=True, text=True, timeout=60, input=stdin)
     assert done.returncode == 0 or not check, f"{' '.join(args)}: {done.stderr or done.stdout}"
@@ -19,11 +20,11 @@ def sh(*args: str, netns: str = "", check: bool = True, stdin: str | None = None
 
 
 def ip_json(*args: str, netns: str = "") -> Any:
-    """What ``ip -json -details`` says; an empty list if it says nothing."""
+    """Return the output of ``ip -json -details``; an empty list if it prints nothing."""
     return json.loads(sh("ip", "-json", "-details", *args, netns=netns) or "[]")
 
 
 def link(name: str, netns: str = "") -> dict[str, Any] | None:
-    """One link, or None."""
-    found = [one for one in ip_json("link", "show", netns=netns) if one.get("ifname") == name]
-    return found[0] if found else None
+    """Return a link as ``ip`` shows it, or None if it does not exist."""
+    links = [shown for shown in ip_json("link", "show", netns=netns) if shown.get("ifname") == name]
+    return links[0] if links else None

@@ -25,15 +25,19 @@ SYSCTLS = {"ipv4.ip_forward": "1", "ipv4/conf/qr-1/rp_filter": "0", "ipv4.conf.a
 
 @pytest.fixture
 def router(unique: str) -> Iterator[str]:
-    """Two namespaces, <unique>-r with qr-1 and <unique>-h with eth0, joined."""
-    name, far = f"{unique}-r", f"{unique}-h"
+    """Two connected namespaces: router <unique>-r with device qr-1, and neighbour <unique>-h with device eth0."""
+    name, neighbour = f"{unique}-r", f"{unique}-h"
     sh("ip", "netns", "add", name)
-    namespace(far)
-    join(name, "qr-1", far, "eth0")
+    namespace(neighbour)
+    join(name, "qr-1", neighbour, "eth0")
     sh("ip", "link", "set", "qr-1", "down", netns=name)
     yield name
-    for one in (name, far):
-        sh("ip", "netns", "delete", one)
+    for netns in (name, neighbour):
+        sh("ip", "netns", "delete", netns)
+
+
+def neighbour_of(router: str) -> str:
+    return router.replace("-r", "-h")
 
 
 def config(name: str, *addresses: str) -> NamespaceConfig:
@@ -42,12 +46,12 @@ def config(name: str, *addresses: str) -> NamespaceConfig:
 
 
 def run(*configs: NamespaceConfig, check: bool = False) -> Result:
-    return converge([(L3Subsystem("cloud"), {one.name: one for one in configs})], check=check)
+    return converge([(L3Subsystem("cloud"), {config.name: config for config in configs})], check=check)
 
 
 def addresses(netns: str, device: str = "qr-1") -> list[str]:
-    (found,) = [one for one in ip_json("address", "show", netns=netns) if one["ifname"] == device]
-    return sorted(f"{one['local']}/{one['prefixlen']}" for one in found["addr_info"] if one["scope"] == "global")
+    (shown,) = [entry for entry in ip_json("address", "show", netns=netns) if entry["ifname"] == device]
+    return sorted(f"{info['local']}/{info['prefixlen']}" for info in shown["addr_info"] if info["scope"] == "global")
 
 
 def routes(netns: str) -> list[str]:
@@ -57,7 +61,7 @@ def routes(netns: str) -> list[str]:
 def test_a_namespace_is_configured_and_a_second_run_changes_nothing(router: str) -> None:
     wanted = config(router)
     result = run(wanted)
-    assert [(one["verb"], one["name"]) for one in result.changes] == [("change", router)]
+    assert [(change["verb"], change["name"]) for change in result.changes] == [("change", router)]
     device = link("qr-1", router)
     assert device is not None
     assert (device["address"], device["mtu"], "UP" in device["flags"]) == (MAC, 1450, True)
@@ -69,9 +73,9 @@ def test_a_namespace_is_configured_and_a_second_run_changes_nothing(router: str)
     assert not run(wanted).changed
 
 
-def test_check_mode_of_a_namespace_that_is_not_there_yet_is_an_addition(unique: str) -> None:
+def test_check_mode_reports_an_addition_for_a_namespace_that_does_not_exist_yet(unique: str) -> None:
     result = run(config(f"{unique}-none"), check=True)
-    assert [one["verb"] for one in result.changes] == ["add"]
+    assert [change["verb"] for change in result.changes] == ["add"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_check_mode_of_a_namespace_that_is_not_there_yet_is_an_addition(unique: 
     ],
     ids=lambda words: " ".join(words[1:]),
 )
-def test_drift_is_found_and_put_right(router: str, drift: list[str]) -> None:
+def test_drift_is_found_and_corrected(router: str, drift: list[str]) -> None:
     run(config(router))
     sh(*drift, netns=router)
     assert run(config(router), check=True).changed
@@ -102,7 +106,7 @@ def test_drift_is_found_and_put_right(router: str, drift: list[str]) -> None:
     assert routes(router) == ["default via 10.0.0.254 dev qr-1"]
 
 
-def test_the_first_address_goes_without_the_others_and_the_routes(router: str) -> None:
+def test_other_addresses_and_routes_stay_when_the_first_address_is_removed(router: str) -> None:
     run(config(router, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24"))
     run(config(router, "10.0.0.2/24", "10.0.0.3/24"))
     assert addresses(router) == ["10.0.0.2/24", "10.0.0.3/24"]
@@ -117,7 +121,7 @@ def test_addresses_move_to_another_subnet_with_their_routes(router: str) -> None
     assert routes(router) == ["default via 192.168.7.254 dev qr-1"]
 
 
-def test_ipv6_and_several_next_hops(router: str) -> None:
+def test_ipv6_addresses_and_routes_with_several_next_hops_are_configured(router: str) -> None:
     wanted = replace(
         config(router, "10.0.0.1/24", "2001:DB8:0::1/64", "fe80::a9fe:a9fe/64"),
         routes=(
@@ -136,7 +140,7 @@ def test_ipv6_and_several_next_hops(router: str) -> None:
     assert routes(router) == ["10.9.0.0/16 via 10.0.0.8 dev qr-1", "default via 10.0.0.254 dev qr-1"]
 
 
-def test_the_metadata_address_on_lo(router: str) -> None:
+def test_the_metadata_address_is_added_to_lo_and_removed_again(router: str) -> None:
     loopback = Device("lo", "", 65536, ("169.254.169.254/32",))
     wanted = replace(config(router), devices=(*config(router).devices, loopback))
     run(wanted)
@@ -147,8 +151,8 @@ def test_the_metadata_address_on_lo(router: str) -> None:
     assert "127.0.0.1/8" in sh("ip", "address", "show", "lo", netns=router)
 
 
-def test_a_route_of_a_device_that_left_before_is_no_error(router: str) -> None:
-    """As in a whole run: links are removed first, and take addresses and routes along."""
+def test_a_route_that_disappeared_with_its_device_is_not_an_error(router: str) -> None:
+    """In a run links are removed first, and their addresses and routes disappear with them."""
     subsystem = L3Subsystem("cloud")
     run(config(router))
     sh("ip", "link", "add", "qr-2", "type", "bridge", netns=router)
@@ -166,19 +170,18 @@ def test_a_route_of_a_device_that_left_before_is_no_error(router: str) -> None:
     assert not run(config(router)).changed
 
 
-def test_a_missing_device_and_a_missing_sysctl_are_named(router: str) -> None:
+def test_an_error_names_the_missing_device_or_the_missing_sysctl(router: str) -> None:
     with pytest.raises(ConvergeError, match=r"no device qg-9 in this namespace"):
         run(NamespaceConfig(router, (Device("qg-9"),)))
     with pytest.raises(ConvergeError, match=r"ipv4\.nonsense"):
         run(NamespaceConfig(router, sysctls={"ipv4.nonsense": "1"}))
 
 
-def test_nothing_is_lost_while_addresses_are_added_and_removed(router: str) -> None:
+def test_no_packet_is_lost_while_addresses_are_added_and_removed(router: str) -> None:
     run(config(router))
-    far = router.replace("-r", "-h")
-    host(far, "eth0", "10.0.0.9/24")
-    more = tuple(f"10.0.0.{one}/24" for one in range(20, 120))
-    with steady_ping(far, "10.0.0.1") as counts:
+    host(neighbour_of(router), "eth0", "10.0.0.9/24")
+    more = tuple(f"10.0.0.{number}/24" for number in range(20, 120))
+    with steady_ping(neighbour_of(router), "10.0.0.1") as counts:
         run(config(router, "10.0.0.1/24", *more))
         run(config(router, "10.0.0.1/24"))
     sent, received = counts
@@ -195,7 +198,7 @@ def listen(netns: str, device: str) -> socket.socket:
 
 
 def gratuitous(packets: socket.socket, seconds: float) -> dict[str, list[float]]:
-    """Address → times at which it was announced by a request, within ``seconds``."""
+    """Listen for ``seconds``. Returns address → the times at which a request announced it."""
     heard: dict[str, list[float]] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -215,9 +218,9 @@ def announcing(name: str, *ips: str) -> NamespaceConfig:
     return replace(wanted, devices=(replace(wanted.devices[0], announce=True),))
 
 
-def test_new_addresses_are_announced_in_three_rounds_and_old_ones_are_not(router: str) -> None:
+def test_a_new_address_is_announced_in_three_rounds_and_an_existing_address_is_not(router: str) -> None:
     run(announcing(router, "10.0.0.1/24"))
-    packets = listen(router.replace("-r", "-h"), "eth0")
+    packets = listen(neighbour_of(router), "eth0")
     time.sleep(2.5)
     gratuitous(packets, 0.2)
     run(announcing(router, "10.0.0.1/24", "172.16.0.5/32"))
@@ -228,7 +231,7 @@ def test_new_addresses_are_announced_in_three_rounds_and_old_ones_are_not(router
     assert 0.8 < third - second < 2
 
 
-def test_the_later_rounds_hold_up_neither_the_run_nor_its_pipes(router: str) -> None:
+def test_the_run_and_its_pipes_end_before_the_later_rounds(router: str) -> None:
     module = "headworks.node.l3.gratuitous_arp"
     program = f"from {module} import announce\nannounce({{{router!r}: {{'qr-1': ['10.0.0.1']}}}})\n"
     run(config(router))
@@ -237,12 +240,12 @@ def test_the_later_rounds_hold_up_neither_the_run_nor_its_pipes(router: str) -> 
     assert time.monotonic() - start < 0.9
 
 
-def test_the_namespace_can_go_while_rounds_are_pending(router: str, unique: str) -> None:
+def test_a_namespace_can_be_removed_before_the_later_rounds(router: str, unique: str) -> None:
     name = f"{unique}-x"
     sh("ip", "netns", "add", name)
-    join(name, "qr-1", router.replace("-r", "-h"), "eth1")
+    join(name, "qr-1", neighbour_of(router), "eth1")
     run(announcing(name, "10.0.0.1/24"))
     sh("ip", "netns", "delete", name)
     time.sleep(0.3)
     assert not Path("/run/netns", name).exists()
-    assert link("eth1", router.replace("-r", "-h")) is None
+    assert link("eth1", neighbour_of(router)) is None

@@ -78,7 +78,8 @@ def test_bridges_in_one_call_and_other_bridges_stay() -> None:
 def test_what_is_no_bridge_or_is_not_there_is_refused() -> None:
     sh("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "wire0")
     assert "'nic0'" in run_module("linux_bridge", name="nic0")["msg"]
-    assert "nosuch: this node has no such interface" in run_module("linux_bridge", name="br1", interfaces=["nosuch"])["msg"]
+    answer = run_module("linux_bridge", name="br1", interfaces=["nosuch"])
+    assert "nosuch: this node has no such interface" in answer["msg"]
     assert link("br1") is None
 
 

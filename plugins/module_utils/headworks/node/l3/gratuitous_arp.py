@@ -1,7 +1,7 @@
-"""Gratuitous ARP: telling the neighbours that an address is (now) at this MAC. Three rounds, a second apart.
+"""Gratuitous ARP: it tells the neighbours the MAC of a new address, in three rounds at intervals of one second.
 
-The first round goes out at once. The other two come from a small process of their own, which has the sockets but none
-of the run's files and pipes, lets go of a namespace that is removed, and ends by itself after two seconds.
+The first round is sent at once. A separate small process sends the other two. It inherits the sockets but no other
+files or pipes of the run, closes the sockets of a namespace that is removed, and ends after two seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ ROUNDS = 3
 PAUSE = 1.0  # seconds between rounds
 _ETH_ARP = 0x0806
 _REQUEST, _REPLY = 1, 2
-# The later rounds: standard input has lines of socket, namespace file and frame. Started rather than forked, since a
-# fork of the engine costs ten times as much; it sends by os.write, since importing socket would double its start.
-_LATER = """
+# The program of the later rounds. Its standard input has lines of socket, namespace file and frame. It is started as a
+# new process because a fork of the engine takes ten times as long. It sends with os.write because importing socket
+# would double its start-up time.
+_LATER_ROUNDS = """
 import os, sys, time
 rounds, pause = int(sys.argv[1]), float(sys.argv[2])
 frames = {}
@@ -47,23 +48,23 @@ Announcements = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def announce(addresses: Announcements) -> None:
-    """Send the first round now and leave the others to a process of their own. Failures are nobody's error: the
-    neighbours will ask."""
+    """Send the first round, and start the process that sends the other rounds. A failure is not an error: neighbours
+    without an announcement ask with ARP."""
     sent = []
     for netns, devices in addresses.items():
         try:
             with in_netns(netns):
                 sent += [(netns, *_send(device, ips)) for device, ips in devices.items() if ips]
         except OSError:
-            continue  # the namespace or the device has gone meanwhile
+            continue  # the namespace or the device has been removed meanwhile
     if sent:
-        _later(sent)
+        _start_later_rounds(sent)
     for _, packets, _ in sent:
         packets.close()
 
 
 def frame(mac: bytes, address: str, operation: int) -> bytes:
-    """An Ethernet broadcast with a gratuitous ARP packet (``operation`` 1 = request, 2 = reply)."""
+    """Return an Ethernet broadcast frame with a gratuitous ARP packet (``operation`` 1 = request, 2 = reply)."""
     ip = socket.inet_aton(address)
     target = bytes(6) if operation == _REQUEST else mac
     header = b"\xff" * 6 + mac + struct.pack("!H", _ETH_ARP)
@@ -71,34 +72,34 @@ def frame(mac: bytes, address: str, operation: int) -> bytes:
 
 
 def _send(device: str, addresses: Sequence[str]) -> tuple[socket.socket, list[bytes]]:
-    """Announce the addresses once; the socket, still open, and the frames that were sent."""
+    """Announce the addresses once. Returns the open socket and the frames that were sent."""
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     packets.bind((device, 0))
     mac = packets.getsockname()[4]
-    # Hosts differ in which of the two they heed.
+    # Some hosts learn from the request only, others from the reply only.
     frames = [frame(mac, address, operation) for address in addresses for operation in (_REQUEST, _REPLY)]
-    for one in frames:
-        packets.send(one)
+    for data in frames:
+        packets.send(data)
     return packets, frames
 
 
-def _later(sent: Sequence[tuple[str, socket.socket, list[bytes]]]) -> None:
-    """Start the process for the remaining rounds. It also is the last to close the sockets, which takes the kernel
-    10 ms or more each."""
+def _start_later_rounds(sent: Sequence[tuple[str, socket.socket, list[bytes]]]) -> None:
+    """Start the process for the remaining rounds. It also closes the sockets last, because the kernel needs 10 ms or
+    more for each."""
     lines = [
-        f"{packets.fileno()} {NETNS_DIR / netns if netns else '/proc/self'} {one.hex()}\n"
+        f"{packets.fileno()} {NETNS_DIR / netns if netns else '/proc/self'} {data.hex()}\n"
         for netns, packets, frames in sent
-        for one in frames
+        for data in frames
     ]
     with os.fdopen(os.memfd_create("announcements"), "w+") as work:
         work.writelines(lines)
         work.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _LATER, str(ROUNDS - 1), str(PAUSE)],
+            [sys.executable, "-I", "-S", "-c", _LATER_ROUNDS, str(ROUNDS - 1), str(PAUSE)],
             stdin=work,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[packets.fileno() for _, packets, _ in sent],
             start_new_session=True,
         )
-    process.returncode = 0  # nobody waits for it: it is init's when the run ends, which is sooner
+    process.returncode = 0  # the run does not wait for the process: it ends earlier, and init adopts the process

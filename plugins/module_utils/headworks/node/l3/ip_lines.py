@@ -1,6 +1,7 @@
-"""From the difference between two L3 configurations to ``ip -batch`` lines, in an order that never cuts what flows.
+"""The ``ip -batch`` lines that change an L3 configuration, in an order that keeps existing connections alive.
 
-New addresses come before old ones go; routes are replaced, not removed and added. Pure; see ``l3.py`` for the rest.
+New addresses are added before old addresses are deleted. Routes are replaced, not deleted and added. Pure. What does
+not belong here: reading a namespace and running the lines (``namespaces.py``).
 """
 
 from __future__ import annotations
@@ -14,27 +15,28 @@ if TYPE_CHECKING:
 Hops = dict[tuple[bool, str], list["Route"]]
 
 
-def commands(desired: NamespaceConfig, actual: NamespaceConfig) -> list[str]:
-    """The lines that bring ``actual`` to ``desired``; none if there is nothing to do.
+def lines_for(desired: NamespaceConfig, actual: NamespaceConfig) -> list[str]:
+    """Return the lines that change ``actual`` to ``desired``; an empty list if both are equal.
 
-    Devices that do not exist yet count as a difference: their lines are there too.
+    For a device that does not exist yet, the lines configure it completely.
     """
-    now = {one.name: one for one in actual.devices}
+    actual_devices = {device.name: device for device in actual.devices}
     lines = [] if actual.lo_up else ["link set dev lo up"]
-    gone = []
+    deletions = []
     for device in desired.devices:
-        lines += _device(device, now.get(device.name))
-        gone += _old_addresses(device, now.get(device.name))
-    wanted, there = _by_destination(desired.routes), _by_destination(actual.routes)
-    lines += [_replace(hops) for key, hops in wanted.items() if not _same_hops(hops, there.get(key, []))]
-    lines += [f"route delete {_destination(key)}" for key in there if key not in wanted]
-    lines += gone
-    if gone:  # the kernel drops routes with the addresses they depend on
-        lines += [_replace(hops) for hops in wanted.values()]
+        lines += _device_lines(device, actual_devices.get(device.name))
+        deletions += _address_deletions(device, actual_devices.get(device.name))
+    desired_hops, actual_hops = _by_destination(desired.routes), _by_destination(actual.routes)
+    lines += [_replace(hops) for key, hops in desired_hops.items() if not _same_hops(hops, actual_hops.get(key, []))]
+    lines += [f"route delete {_destination(key)}" for key in actual_hops if key not in desired_hops]
+    lines += deletions
+    if deletions:  # with an address the kernel also deletes the routes that depend on it
+        lines += [_replace(hops) for hops in desired_hops.values()]
     return lines
 
 
-def _device(desired: Device, actual: Device | None) -> list[str]:
+def _device_lines(desired: Device, actual: Device | None) -> list[str]:
+    """Return the lines that set MAC, MTU and state of a device and add its missing addresses."""
     words = []
     if desired.mac and (actual is None or desired.mac.lower() != actual.mac):
         words.append(f"address {desired.mac}")
@@ -43,11 +45,11 @@ def _device(desired: Device, actual: Device | None) -> list[str]:
     if desired.up and (actual is None or not actual.up):
         words.append("up")
     lines = [f"link set dev {desired.name} {' '.join(words)}"] if words else []
-    there = set(actual.addresses) if actual else set()
+    existing = set(actual.addresses) if actual else set()
     for address in desired.addresses:
-        if address not in there:
-            plain = " nodad" if ":" in address else " broadcast +" if _has_broadcast(address) else ""
-            lines.append(f"address add {address} dev {desired.name}{plain}")
+        if address not in existing:
+            options = " nodad" if ":" in address else " broadcast +" if _has_broadcast(address) else ""
+            lines.append(f"address add {address} dev {desired.name}{options}")
     return lines
 
 
@@ -55,23 +57,24 @@ def _has_broadcast(address: str) -> bool:
     return int(address.rpartition("/")[2]) < 31
 
 
-def _old_addresses(desired: Device, actual: Device | None) -> list[str]:
-    old = sorted(set(actual.addresses) - set(desired.addresses)) if actual else []
-    return [f"address delete {address} dev {desired.name}" for address in old]
+def _address_deletions(desired: Device, actual: Device | None) -> list[str]:
+    undesired = sorted(set(actual.addresses) - set(desired.addresses)) if actual else []
+    return [f"address delete {address} dev {desired.name}" for address in undesired]
 
 
 def _by_destination(routes: Iterable[Route]) -> Hops:
+    """Return (whether IPv6, destination) → the routes to it, one for each next hop."""
     hops: Hops = {}
     for route in routes:
-        six = ":" in route.via or ":" in route.destination
-        hops.setdefault((six, route.destination), []).append(route)
+        is_ipv6 = ":" in route.via or ":" in route.destination
+        hops.setdefault((is_ipv6, route.destination), []).append(route)
     return hops
 
 
 def _same_hops(desired: list[Route], actual: list[Route]) -> bool:
     if len(desired) != len(actual):
         return False
-    return all(any(_same_hop(one, other) for other in actual) for one in desired)
+    return all(any(_same_hop(hop, actual_hop) for actual_hop in actual) for hop in desired)
 
 
 def _same_hop(desired: Route, actual: Route) -> bool:
@@ -82,7 +85,7 @@ def _replace(hops: list[Route]) -> str:
     start = f"route replace {hops[0].destination} proto static"
     if len(hops) == 1:
         return f"{start} {_hop(hops[0])}"
-    return f"{start} " + " ".join(f"nexthop {_hop(one)}" for one in hops)
+    return f"{start} " + " ".join(f"nexthop {_hop(route)}" for route in hops)
 
 
 def _hop(route: Route) -> str:
@@ -90,5 +93,5 @@ def _hop(route: Route) -> str:
 
 
 def _destination(key: tuple[bool, str]) -> str:
-    six, destination = key
-    return "::/0" if six and destination == "default" else destination
+    is_ipv6, destination = key
+    return "::/0" if is_ipv6 and destination == "default" else destination

@@ -1,7 +1,7 @@
-"""What is inside a namespace besides the firewall: devices' addresses and MTU, routes, sysctls, gratuitous ARP.
+"""The L3 configuration inside namespaces: addresses and MTU of devices, routes, sysctls, gratuitous ARP.
 
-The namespace itself is made by ``netns.py``, the devices by ``links.py``, NAT and filters by ``nft.py``. How the
-difference becomes ``ip`` commands is in ``l3_commands.py``.
+What does not belong here: the namespaces and the devices themselves (``node/links``), NAT and filters (``node/nft``),
+and the ``ip`` commands for a difference (``ip_lines.py``).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ...system.netns import in_netns, is_namespace
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .gratuitous_arp import announce
-from .ip_lines import commands
+from .ip_lines import lines_for
 
 SYSCTL_DIR = "/proc/sys/net"
-_LOOPBACK = ("127.0.0.1/8", "::1/128")  # the kernel's own on lo
+_LOOPBACK = ("127.0.0.1/8", "::1/128")  # addresses that the kernel itself adds to lo
 _SYSCTL = re.compile(r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.@:-]+)*")
 
 
 class L3Subsystem(Subsystem[NamespaceConfig]):
-    """Configuration of namespaces. It is removed with the namespace, so there is never a removal of its own."""
+    """L3 configurations of namespaces. This subsystem removes none: a configuration disappears with its namespace."""
 
     kind = "l3"
     record = NamespaceConfig
@@ -35,60 +35,66 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
     def read(
         self, desired: Mapping[str, NamespaceConfig], scope: Scope | None = None
     ) -> Reading[NamespaceConfig]:
-        """What the desired devices, sysctls and routes of each namespace are now; other devices are not looked at."""
-        chosen = [one for name, one in desired.items() if scope is None or name in scope]
-        return Reading({one.name: read_namespace(one) for one in chosen if is_namespace(one.name)})
+        """Return the actual configuration of each desired namespace that exists."""
+        configs = [config for name, config in desired.items() if scope is None or name in scope]
+        return Reading({config.name: read_namespace(config) for config in configs if is_namespace(config.name)})
 
     def same(self, desired: NamespaceConfig, actual: NamespaceConfig) -> bool:
-        """What the plan leaves open is not compared."""
-        return not (commands(desired, actual) or _sysctls(desired, actual) or _offloads(desired, actual))
+        """Return whether the namespace is as desired. Fields that the plan leaves open are not compared."""
+        return not (
+            lines_for(desired, actual) or _wrong_sysctls(desired, actual) or _wrong_tx_checksums(desired, actual)
+        )
 
     def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> Applied:
-        """One ``ip -batch`` a namespace, then one round of announcements for all."""
-        news: dict[str, Mapping[str, Sequence[str]]] = {}
+        """Run one ``ip -batch`` for each namespace, then announce the new addresses of all namespaces."""
+        new_addresses: dict[str, Mapping[str, Sequence[str]]] = {}
         for change in changes:
             if change.after is not None:
-                news[change.name] = _apply(change.after)
-        announce(news)
+                new_addresses[change.name] = _apply(change.after)
+        announce(new_addresses)
         return Applied()
 
 
 def read_namespace(desired: NamespaceConfig) -> NamespaceConfig:
-    """The present state of what ``desired`` speaks of.
+    """Return the actual configuration of a namespace: all its routes, but only the devices and sysctls in ``desired``.
 
-    :raises FileNotFoundError: no such namespace.
+    :raises FileNotFoundError: the namespace does not exist.
     """
     with in_netns(desired.name):
         links = rtnl.links()
-        names = {one.index: one.name for one in links.values()}
-        found: dict[str, list[str]] = {}
+        names = {info.index: info.name for info in links.values()}
+        addresses: dict[str, list[str]] = {}
         for index, address in rtnl.addresses():
-            found.setdefault(names.get(index, ""), []).append(address)
-        routes = [_route(one, names.get(one.index, "")) for one in rtnl.routes()]
+            addresses.setdefault(names.get(index, ""), []).append(address)
+        routes = [_route(info, names.get(info.index, "")) for info in rtnl.routes()]
         sysctls = {key: _read_sysctl(key) for key in desired.sysctls}
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
             devices = tuple(
-                _device(one, links[one.name], found.get(one.name, ()), query)
-                for one in desired.devices
-                if one.name in links
+                _device(device, links[device.name], addresses.get(device.name, ()), query)
+                for device in desired.devices
+                if device.name in links
             )
     return NamespaceConfig(
         desired.name,
         devices,
-        tuple(sorted(routes, key=lambda one: (one.destination, one.via, one.device))),
+        tuple(sorted(routes, key=lambda route: (route.destination, route.via, route.device))),
         {key: value for key, value in sysctls.items() if value is not None},
         lo_up=links["lo"].up,
     )
 
 
 def _device(desired: Device, info: rtnl.LinkInfo, addresses: Sequence[str], query: socket.socket) -> Device:
-    wanted = set(desired.addresses)
-    kept = [one for one in addresses if one in wanted or not (one.startswith("fe80:") or one in _LOOPBACK)]
+    """Return the record of an actual device, without the addresses that the kernel adds by itself."""
+    compared = [
+        address
+        for address in addresses
+        if address in desired.addresses or not (address.startswith("fe80:") or address in _LOOPBACK)
+    ]
     return Device(
         info.name,
         info.mac,
         info.mtu,
-        tuple(kept),
+        tuple(compared),
         desired.tx_checksum if info.name == "lo" else tx_checksum(query, info.name),
         desired.announce,
         info.up,
@@ -96,57 +102,66 @@ def _device(desired: Device, info: rtnl.LinkInfo, addresses: Sequence[str], quer
 
 
 def _route(info: rtnl.RouteInfo, device: str) -> Route:
-    bare = info.destination == "default" and info.family == socket.AF_INET6 and not info.via
-    return Route("::/0" if bare else info.destination, info.via, device)
+    """Return the record of an actual route. "default" without a next hop would not tell IPv6 from IPv4."""
+    on_link_ipv6 = info.destination == "default" and info.family == socket.AF_INET6 and not info.via
+    return Route("::/0" if on_link_ipv6 else info.destination, info.via, device)
 
 
 def _apply(desired: NamespaceConfig) -> Mapping[str, Sequence[str]]:
-    """Bring one namespace to its desired state; returns the new IPv4 addresses to announce, by device.
+    """Configure one namespace as desired. Returns the new IPv4 addresses to announce, by device.
 
-    The state is read afresh: removing links, earlier in the run, took addresses and routes along.
+    The namespace is read again first: links that the same run removed took addresses and routes with them.
     """
     actual = read_namespace(desired)
-    before = {one.name: set(one.addresses) for one in actual.devices}
-    missing = [one.name for one in desired.devices if one.name not in before]
+    existing = {device.name for device in actual.devices}
+    missing = [device.name for device in desired.devices if device.name not in existing]
     if missing:
         raise ValueError(f"{desired.name}: no device {', '.join(missing)} in this namespace")
     with in_netns(desired.name):
-        for key, value in _sysctls(desired, actual):
+        for key, value in _wrong_sysctls(desired, actual):
             _write_sysctl(key, value)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
-            for device in _offloads(desired, actual):
+            for device in _wrong_tx_checksums(desired, actual):
                 set_tx_checksum(query, device.name, device.tx_checksum)
-        lines = commands(desired, actual)
+        lines = lines_for(desired, actual)
         if any(line.startswith("address delete") for line in lines):
-            _write_sysctl("ipv4.conf.all.promote_secondaries", "1")  # or other addresses would go with the first
+            # Otherwise the kernel deletes all addresses of a subnet together with the first.
+            _write_sysctl("ipv4.conf.all.promote_secondaries", "1")
         ip_batch(lines)
-    return {one.name: _news(one, actual) for one in desired.devices if one.announce}
+    return {device.name: _new_ipv4_addresses(device, actual) for device in desired.devices if device.announce}
 
 
-def _news(device: Device, actual: NamespaceConfig) -> list[str]:
-    """IPv4 addresses that are new at this MAC."""
-    (before,) = [one for one in actual.devices if one.name == device.name]
-    moved = device.mac and device.mac.lower() != before.mac
-    known = () if moved or not before.up else before.addresses
-    return [one.split("/")[0] for one in device.addresses if one not in known and ":" not in one]
+def _new_ipv4_addresses(device: Device, actual: NamespaceConfig) -> list[str]:
+    """Return the IPv4 addresses that are new at the device's MAC, or all if the MAC changes or the device was down."""
+    (before,) = [actual_device for actual_device in actual.devices if actual_device.name == device.name]
+    mac_changes = device.mac and device.mac.lower() != before.mac
+    announced = () if mac_changes or not before.up else before.addresses
+    return [
+        address.split("/")[0] for address in device.addresses if address not in announced and ":" not in address
+    ]
 
 
-def _offloads(desired: NamespaceConfig, actual: NamespaceConfig) -> list[Device]:
-    """Devices whose offload must be switched."""
-    now = {one.name: one.tx_checksum for one in actual.devices}
-    return [one for one in desired.devices if one.name in now and now[one.name] != one.tx_checksum]
+def _wrong_tx_checksums(desired: NamespaceConfig, actual: NamespaceConfig) -> list[Device]:
+    """Return the desired devices whose transmit checksum offload must be switched."""
+    actual_tx_checksum = {device.name: device.tx_checksum for device in actual.devices}
+    return [
+        device
+        for device in desired.devices
+        if actual_tx_checksum.get(device.name, device.tx_checksum) != device.tx_checksum
+    ]
 
 
-def _sysctls(desired: NamespaceConfig, actual: NamespaceConfig) -> list[tuple[str, str]]:
-    """Keys and values to write; switching forwarding comes first, because it resets others."""
+def _wrong_sysctls(desired: NamespaceConfig, actual: NamespaceConfig) -> list[tuple[str, str]]:
+    """Return the (key, value) pairs to write. Those that switch forwarding come first, because the kernel then resets
+    other keys."""
     wrong = [(key, value) for key, value in desired.sysctls.items() if actual.sysctls.get(key) != value]
-    return sorted(wrong, key=lambda one: (not one[0].endswith("forward"), one[0]))
+    return sorted(wrong, key=lambda pair: (not pair[0].endswith("forward"), pair[0]))
 
 
 @cache
 def _sysctl_path(key: str) -> str:
     if not _SYSCTL.fullmatch(key) or ".." in key:
-        raise ValueError(f"sysctl {key!r}: is no key below {SYSCTL_DIR}")
+        raise ValueError(f"sysctl {key!r}: is not a key below {SYSCTL_DIR}")
     return f"{SYSCTL_DIR}/{key if '/' in key else key.replace('.', '/')}"
 
 
