@@ -14,12 +14,24 @@ description:
     with its addresses still its own.
 options:
   packages:
-    description: Names of Debian packages; those that are not installed are returned in RV(facts.packages_missing).
+    description:
+      - Names of packages; those that are not installed are returned in RV(facts.packages_missing).
+      - Needs O(package_query).
+    type: list
+    elements: str
+  package_query:
+    description:
+      - The command, as a list of words, that tells which packages are installed; the names are added to it.
+      - It prints C(<name> installed) for each package that is installed. Other lines and its exit code have no meaning.
+    type: list
+    elements: str
+  services:
+    description: systemd units; those that are not active and enabled are returned in RV(facts.services_down).
     type: list
     elements: str
     default: []
-  services:
-    description: systemd units; those that are not active and enabled are returned in RV(facts.services_down).
+  units:
+    description: systemd units; those that do not exist are returned in RV(facts.units_unknown).
     type: list
     elements: str
     default: []
@@ -42,6 +54,7 @@ EXAMPLES = r"""
 - name: Read what the plan must know
   node_facts:
     packages: [openvswitch-switch, nftables]
+    package_query: [dpkg-query, --show, '--showformat=${Package} ${db:Status-Status}\\n']
     services: [openvswitch-switch.service]
   register: facts
 """
@@ -63,24 +76,35 @@ facts:
       type: dict
     packages_missing: {description: Which of O(packages) are not installed., type: list, elements: str}
     services_down: {description: Which of O(services) are not active and enabled., type: list, elements: str}
+    units_unknown: {description: Which of O(units) do not exist., type: list, elements: str}
     libvirt_networks_present: {description: Which of O(libvirt_networks) exist., type: list, elements: str}
     files: {description: SHA-256 in hex by path; empty for a file that does not exist., type: dict}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.headworks.node.host.facts import gather
-from ansible.module_utils.headworks.node.host.software import survey
+from ansible.module_utils.headworks.node.host.survey import survey
 from ansible.module_utils.headworks.system.process import ToolError
 
 
 def main() -> None:
     """Entry point."""
-    options = {name: {"type": "list", "elements": "str", "default": []} for name in ("packages", "services")}
-    options["libvirt_networks"] = {"type": "list", "elements": "str", "default": []}
-    options["files"] = {"type": "list", "elements": "path", "default": []}
-    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    names = {"type": "list", "elements": "str"}
+    module = AnsibleModule(
+        argument_spec={
+            "packages": names,
+            "package_query": names,
+            "services": {**names, "default": []},
+            "units": {**names, "default": []},
+            "libvirt_networks": {**names, "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
+        },
+        required_by={"packages": ["package_query"]},
+        supports_check_mode=True,
+    )
+    asked = {name: value or [] for name, value in module.params.items()}
     try:
-        facts = gather() | survey(**module.params)
+        facts = gather() | survey(**asked)
     except ToolError as error:
         module.fail_json(msg=f"node_facts: {error}")
     module.exit_json(changed=False, facts=facts)

@@ -24,7 +24,9 @@ COLORS = {
     "failed": C.COLOR_ERROR,
     "unreachable": C.COLOR_UNREACHABLE,
 }
-MODULES = ("cloud_converge", "node_state", "node_software", "image_store")
+
+# A node that one of these was called for is in the verdict, also when nothing changed; so are their notes.
+MODULES = ("cloud_plan", "node_facts", "cloud_converge", "node_state", "libvirt_network", "image_store")
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
@@ -49,12 +51,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
             self._check = self._check or bool(task.check_mode)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Count what our modules changed."""
-        if result.task.action in ("cloud_plan", "node_facts"):
-            self._outcome(result)
-        elif result.task.action in MODULES:
+        """Count what was changed."""
+        from headworks.view.task_changes import task_changes
+
+        changes = task_changes(result.task.action, result.result)
+        if changes or result.task.action in MODULES:
             outcome = self._outcome(result)
-            outcome.changed(result.result.get("changes") or ())
+            outcome.changed(changes)
             outcome.notes += result.result.get("notes") or ()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+from headworks.view.task_changes import task_changes
 
 DOCUMENTATION = r"""
 name: record
@@ -35,6 +36,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     def _result(self, outcome: str, result: Any) -> None:
         kept = {key: result.result[key] for key in KEPT if key in result.result}
+        if outcome == "ok":
+            # What the verdict counts: packages and services too, for which the builtin modules list no changes.
+            kept["changes"] = task_changes(result.task.action, result.result)
         task = result.task.get_name()
         self._write({"outcome": outcome, "host": result.host.get_name(), "task": task, **kept})
 

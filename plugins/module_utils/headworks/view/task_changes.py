@@ -1,0 +1,40 @@
+"""The changes that the result of a task reports, in one form whichever module made them. Pure.
+
+Our own modules list their changes themselves (``changes``). For Ansible's builtin modules that install packages and
+start services, they follow from the arguments. What does not belong here: how changes are counted and shown
+(``verdict.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Change = dict[str, str]
+
+
+def task_changes(action: str, result: Mapping[str, Any]) -> list[Change]:
+    """``{"kind", "name", "verb"}`` of each change that a task made, or in check mode would make.
+
+    :param action: the task's action, as its playbook has it: ``ansible.builtin.package`` or ``package``.
+    :param result: the task's result, of a loop too.
+    """
+    if not result.get("changed"):
+        return []
+    if "results" in result:
+        return [change for item in result["results"] for change in task_changes(action, item)]
+    if "changes" in result:
+        return [dict(change) for change in result["changes"]]
+    arguments = result.get("invocation", {}).get("module_args", {})
+    match action.removeprefix("ansible.builtin."):
+        case "package":
+            return _changes("package", arguments["name"], "add")
+        case "systemd_service" if arguments["masked"]:
+            return _changes("masked_unit", [arguments["name"]], "add")
+        case "systemd_service":
+            return _changes("service", [arguments["name"]], "change")
+    return []
+
+
+def _changes(kind: str, names: Iterable[str], verb: str) -> list[Change]:
+    return [{"kind": kind, "name": name, "verb": verb} for name in names]
