@@ -6,13 +6,9 @@ unit restores is kept by ``doors.py``.
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zipimport
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
@@ -103,6 +99,9 @@ def running_archive() -> bytes:
 
 def package_sources() -> dict[str, bytes]:
     """The package's own files, by path below it, from wherever it was loaded (a directory, or Ansible's zip)."""
+    import zipfile  # only the doors need it: it takes a twentieth of the engine's start
+    import zipimport
+
     package = __name__.rsplit(".", 2)[0]
     root = __import__(package, fromlist=["__path__"])
     loader = root.__loader__
@@ -123,6 +122,9 @@ def _is_engine(name: str) -> bool:
 
 def build_archive(sources: Mapping[str, bytes]) -> bytes:
     """A runnable zip of ``sources`` as package ``headworks``: the same bytes for the same sources."""
+    import io
+    import zipfile
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo("__main__.py", EPOCH), MAIN)
@@ -132,6 +134,8 @@ def build_archive(sources: Mapping[str, bytes]) -> bytes:
 
 
 def _digest(*parts: bytes) -> str:
+    from hashlib import sha256
+
     whole = sha256()
     for part in parts:
         whole.update(part)

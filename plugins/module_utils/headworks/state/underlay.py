@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAME = re.compile(r"[^\s/:]{1,15}")
+_NAME = r"[^\s/:]{1,15}"
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,5 @@ class NicAttachment:
         :raises ValueError: the kernel would refuse a name.
         """
         for name in (self.name, self.bridge):
-            if not _NAME.fullmatch(name):
+            if not re.fullmatch(_NAME, name):
                 raise ValueError(f"NIC {self.name!r} in bridge {self.bridge!r}: {name!r} is not a link name")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .process import ToolError, run
 
-_FAILED = re.compile(r"Command failed -:(\d+)")
+_FAILED = r"Command failed -:(\d+)"
 
 
 def ip_batch(lines: Sequence[str], force: bool = False) -> None:
@@ -28,7 +28,7 @@ def ip_batch(lines: Sequence[str], force: bool = False) -> None:
     try:
         run(["ip", "-batch", "-"], stdin="\n".join(lines) + "\n", timeout=600)
     except ToolError as error:
-        failed = _FAILED.search(str(error))
+        failed = re.search(_FAILED, str(error))
         if failed is None:
             raise
         line = lines[int(failed[1]) - 1]

@@ -20,7 +20,7 @@ RUNTIME_DIR = Path("/run/systemd/system")
 BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
 
 UNREAD = Path("/run/headworks/units-changed")  # there while systemd may know an older unit file than there is
-_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def unit_name(template: str, instance: str) -> str:
 
     :raises ValueError: the instance is more than a plain name (it ends up in paths and on command lines).
     """
-    if not _INSTANCE.fullmatch(instance):
+    if not re.fullmatch(_INSTANCE, instance):
         raise ValueError(f"{template}: {instance!r} is no name: letters, digits and _ . - only, and at most 128")
     return f"{template}@{instance}.service"
 

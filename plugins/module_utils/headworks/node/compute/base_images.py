@@ -5,7 +5,6 @@ Overlays on these images are ``disks.py``; the store itself is the controller ro
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,6 +58,8 @@ def fetch(image: BaseImage, target: Path) -> None:
 
     :raises ImageError: the store does not answer, does not have it, or sends something else.
     """
+    import hashlib
+
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
     algorithm, _, wanted = image.checksum.partition(":")

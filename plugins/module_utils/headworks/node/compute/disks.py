@@ -6,7 +6,6 @@ The base images are ``images.py``; the domain that uses a disk, and its console 
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +89,8 @@ class DiskSubsystem(Subsystem[Disk]):
 
     def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
         """Make overlays (a few at a time: each is a short process), remove whole instance directories."""
+        import shutil
+
         for change in changes:
             if change.after is None:
                 shutil.rmtree(self.instances_dir / change.name)

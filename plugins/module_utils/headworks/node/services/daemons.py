@@ -9,7 +9,6 @@ what is in the files, and anything only one kind of daemon does; subclasses say 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +197,8 @@ class DaemonSubsystem(Subsystem[D]):
 
     def _remove(self, names: Sequence[str]) -> None:
         """Stop, then remove what there is of them; with the last one goes the template unit."""
+        import shutil
+
         if not names:
             return
         states = self._states()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -86,6 +85,8 @@ def leases_for(text: str, old: str, new: str) -> str:
 
 
 def _copy_leases(source: Path, target: Path, old: str, new: str) -> None:
+    import shutil
+
     text = leases_for(source.read_text(), old, new)
     partial = target.with_name(f".{target.name}.new")
     partial.write_text(text)

@@ -25,8 +25,8 @@ LEASES = DHCP_LEASES
 
 _HEADER = "# Written by headworks: changes made here are overwritten.\n"
 _LEASES_AT_MOST = 1 << 24
-_PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_PLAIN = r"[A-Za-z0-9_.:-]*"
+_MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 
 
 def unit_text(root: Path) -> str:
@@ -112,7 +112,7 @@ def _host_lines(network: DhcpNetwork) -> list[str]:
     four: list[tuple[tuple[str, str], str]] = []
     six: dict[tuple[str, str], list[str]] = {}
     for host in network.hosts:
-        if not _MAC.fullmatch(host.mac):
+        if not re.fullmatch(_MAC, host.mac):
             raise ValueError(
                 f"DHCP of network {network.name}: {host.mac!r} is no MAC address in lower case with colons"
             )
@@ -171,6 +171,6 @@ def _routes(network: DhcpNetwork, subnet: DhcpSubnet) -> list[tuple[str, str]]:
 
 def _plain(field: str, value: str) -> str:
     """``value``, when it cannot end a field or a line."""
-    if not _PLAIN.fullmatch(value):
+    if not re.fullmatch(_PLAIN, value):
         raise ValueError(f"DHCP: {field} {value!r} has more than letters, digits and _ . : -")
     return value

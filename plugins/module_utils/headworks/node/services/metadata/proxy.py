@@ -19,7 +19,7 @@ CONFIG = "haproxy.cfg"
 HOST = "host"  # the proxy that runs in the root namespace
 ADDRESS = "169.254.169.254"
 
-_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _CONFIG_HEAD = f"""\
 # Written by headworks: changes made here are overwritten.
 global
@@ -110,7 +110,7 @@ def config_text(proxy: MetadataProxy) -> str:
     """
     lines = []
     for network in proxy.networks:
-        if not _NETWORK.fullmatch(network.network_id):
+        if not re.fullmatch(_NETWORK, network.network_id):
             raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is no network id")
         source = ip_network(network.cidr)
         lines.append(f"    http-request set-header {HEADER} {network.network_id}/%[src] if {{ src {source} }}\n")

@@ -12,11 +12,9 @@ of it. What does not belong here: the server, and when to do what.
 from __future__ import annotations
 
 import grp
-import hashlib
 import json
 import os
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,8 +32,8 @@ LISTING = ".listing"
 MARK = ".cloud"
 GROUP = "www-data"
 _FORMAT = 1  # of what is on disk; another number makes every tree anew
-_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_ADDRESS = re.compile(r"[0-9a-f][0-9a-f.:]*")
+_NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+_ADDRESS = r"[0-9a-f][0-9a-f.:]*"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def check(one: InstanceMetadata) -> None:
 
     :raises ValueError: naming the value.
     """
-    if not _NETWORK.fullmatch(one.network_id) or not _ADDRESS.fullmatch(one.address):
+    if not re.fullmatch(_NETWORK, one.network_id) or not re.fullmatch(_ADDRESS, one.address):
         raise ValueError(f"metadata of {one.name!r}: not a network id and an address")
     for path in [*one.files, *one.links, *one.links.values()]:
         names = path.removesuffix("/").split("/") if path != "/" else []
@@ -69,6 +67,8 @@ def check(one: InstanceMetadata) -> None:
 
 def digest(one: InstanceMetadata) -> str:
     """The name of the tree: it depends on every path and every byte."""
+    import hashlib
+
     content = json.dumps([_FORMAT, sorted(one.files.items()), sorted(one.links.items())], separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -141,6 +141,8 @@ class _Planter:
         write_link(network / one.address, f"../../trees/{name}")
 
     def _build(self, name: str, one: InstanceMetadata) -> None:
+        import shutil
+
         final = str(self.root / "trees" / name)
         fresh = str(self.root / "trees" / f".{name}")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -176,6 +178,8 @@ def unlink(root: Path, network_id: str, address: str) -> None:
 
 def collect_garbage(root: Path) -> None:
     """Remove trees (also half-made ones) that no link points to, and networks' directories without a link."""
+    import shutil
+
     used = set()
     for network in _directories(root / "instances"):
         targets = [read_link(one) for one in network.iterdir()]
@@ -208,6 +212,8 @@ def summary_of_tree(root: Path, name: str) -> dict[str, str]:
 
 
 def _sum(content: bytes) -> str:
+    import hashlib
+
     return f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()[:12]}"
 
 
