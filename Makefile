@@ -58,8 +58,9 @@ test:  ## what CI runs: lint, unit, functional and cloud tests
 	done
 	printf '\nmake test: all well, %d s\n' $$(($$(date +%s) - start))
 
-test-lint: bootstrap-dev  ## ruff, mypy, ansible-lint
+test-lint: bootstrap-dev  ## ruff, mypy, import-linter, ansible-lint
 	@ruff check .
+	lint-imports
 	mypy plugins/module_utils/headworks library
 	mypy $(wildcard plugins/action plugins/callback plugins/filter plugins/inventory)
 	ansible-lint
