@@ -1,4 +1,4 @@
-"""Where the allocations are kept, and that a reader never sees half of them."""
+"""The allocations file: its location, atomic writes, and the lock."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "my"
 
 
-def test_it_is_beside_the_first_inventory(lab: Path, mine: Path) -> None:
+def test_the_default_path_is_beside_the_first_inventory(lab: Path, mine: Path) -> None:
     assert allocations_file.locate("", [str(lab), str(mine)]) == lab / BESIDE
 
 
-def test_a_later_inventory_that_has_one_is_preferred(lab: Path, mine: Path) -> None:
+def test_the_last_inventory_that_has_an_allocations_file_is_used(lab: Path, mine: Path) -> None:
     for home in (lab, mine):
         (home / BESIDE).parent.mkdir(parents=True)
         (home / BESIDE).touch()
     assert allocations_file.locate("", [str(lab), str(mine / "hosts.yml")]) == mine / BESIDE
 
 
-def test_a_later_inventory_without_one_changes_nothing(lab: Path, mine: Path) -> None:
+def test_a_later_inventory_without_an_allocations_file_is_ignored(lab: Path, mine: Path) -> None:
     (lab / BESIDE).parent.mkdir(parents=True)
     (lab / BESIDE).touch()
     assert allocations_file.locate("", [str(lab), str(mine)]) == lab / BESIDE
 
 
-def test_a_relative_setting_counts_from_the_last_inventory(lab: Path, mine: Path) -> None:
+def test_a_relative_setting_is_relative_to_the_last_inventory(lab: Path, mine: Path) -> None:
     assert allocations_file.locate("state/a.json", [str(lab), str(mine)]) == mine / "state/a.json"
     assert allocations_file.locate("/srv/a.json", [str(lab)]) == Path("/srv/a.json")
 
 
-def test_a_host_list_on_the_command_line_is_no_place(lab: Path) -> None:
+def test_a_host_list_on_the_command_line_is_no_location(lab: Path) -> None:
     assert allocations_file.locate("", ["vm1,vm2,", str(lab)]) == lab / BESIDE
     with pytest.raises(PlanError, match="cloud_allocations_file: '': must be set"):
         allocations_file.locate("", ["vm1,"])
 
 
-def test_reading_what_is_not_there_is_none_and_what_is_broken_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_reads_as_none_and_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     assert allocations_file.read(path) is None
     path.write_text('{"cloud_allocations": {')
@@ -66,7 +66,7 @@ def test_reading_what_is_not_there_is_none_and_what_is_broken_is_refused(tmp_pat
         allocations_file.read(path)
 
 
-def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
+def test_writing_the_same_text_again_does_not_touch_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     assert allocations_file.write(path, "{}\n") is True
     before = path.stat()
@@ -74,11 +74,11 @@ def test_writing_the_same_again_does_not_touch_the_file(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert path.stat().st_ino == before.st_ino
     assert allocations_file.write(path, "{ }\n") is True
-    assert [one.name for one in tmp_path.iterdir()] == ["a.yml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.yml"]
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_the_message_about_an_unusable_path_names_the_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(PlanError, match=r"cloud_allocations_file: .*file/x/a\.yml"),
@@ -95,7 +95,7 @@ def _add(path: Path, count: int) -> None:
             allocations_file.write(path, json.dumps({"n": number + 1}))
 
 
-def test_two_runs_at_once_wait_for_each_other(tmp_path: Path) -> None:
+def test_concurrent_runs_wait_for_each_other(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.yml"
     runs = [multiprocessing.get_context("fork").Process(target=_add, args=(path, 20)) for _ in range(3)]
     for run in runs:
@@ -103,4 +103,4 @@ def test_two_runs_at_once_wait_for_each_other(tmp_path: Path) -> None:
     for run in runs:
         run.join()
     assert allocations_file.read(path) == {"n": 60}
-    assert [one.name for one in path.parent.iterdir()] == ["a.yml"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.yml"]

@@ -1,4 +1,4 @@
-"""Node states between the plan and the nodes."""
+"""Node states that the plan hands over to the nodes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def test_a_node_gets_its_own_state_back(tmp_path: Path) -> None:
     assert handover.take(tmp_path, "n3") is None
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_a_node_state(tmp_path: Path) -> None:
     handover.put(tmp_path, {"n1": {}})
     home = tmp_path / handover.DIRECTORY
     assert home.stat().st_mode & 0o777 == 0o700
     assert (home / "n1.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_second_plan_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+def test_a_second_plan_replaces_all_states_of_the_first(tmp_path: Path) -> None:
     handover.put(tmp_path, {"n1": {"version": 1}, "gone": {}})
     handover.put(tmp_path, {"n1": {"version": 2}})
     assert handover.take(tmp_path, "n1") == {"version": 2}

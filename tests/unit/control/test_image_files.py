@@ -32,7 +32,7 @@ def facts(tmp_path: Path, **images: dict[str, str]) -> dict[str, dict[str, objec
     return ImageFiles(tmp_path / "cache" / "sums.json").facts(images)
 
 
-def test_the_virtual_size_of_qcow2_is_in_its_header(image: Path, tmp_path: Path) -> None:
+def test_the_virtual_size_of_qcow2_is_read_from_its_header(image: Path, tmp_path: Path) -> None:
     assert facts(tmp_path, nano={"path": str(image)}) == {
         "nano": {
             "path": str(image),
@@ -43,7 +43,7 @@ def test_the_virtual_size_of_qcow2_is_in_its_header(image: Path, tmp_path: Path)
     }
 
 
-def test_anything_else_is_raw_and_as_large_as_the_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_qcow2_is_raw_with_the_size_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"x" * 700)
     assert header(tmp_path / "disk") == ("raw", 700)
     (tmp_path / "short").write_bytes(b"QFI\xfb")
@@ -66,18 +66,18 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_the_checksum_is_in_the_algorithm_that_was_declared(image: Path, tmp_path: Path) -> None:
-    found = facts(tmp_path, nano={"path": str(image), "checksum": "sha512:00"})
-    assert found["nano"]["checksum"] == f"sha512:{sha512(image.read_bytes()).hexdigest()}"
+def test_the_checksum_uses_the_algorithm_of_the_declared_checksum(image: Path, tmp_path: Path) -> None:
+    images = facts(tmp_path, nano={"path": str(image), "checksum": "sha512:00"})
+    assert images["nano"]["checksum"] == f"sha512:{sha512(image.read_bytes()).hexdigest()}"
 
 
-def test_a_file_is_read_once_while_it_stays_as_it_is(image: Path, tmp_path: Path) -> None:
+def test_an_unchanged_file_is_read_only_once(image: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache" / "sums.json"
     files = ImageFiles(cache)
     first = files.facts({"nano": {"path": str(image)}})["nano"]["checksum"]
     files.keep()
     status = image.stat()
-    # Same size and time, other content: only a cache can give the old checksum.
+    # The content changes but size and time stay: only the cache can give the first checksum.
     image.write_bytes(qcow2(64 * MIB, features=1))
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert ImageFiles(cache).facts({"nano": {"path": str(image)}})["nano"]["checksum"] == first
@@ -85,23 +85,23 @@ def test_a_file_is_read_once_while_it_stays_as_it_is(image: Path, tmp_path: Path
     assert ImageFiles(cache).facts({"nano": {"path": str(image)}})["nano"]["checksum"] != first
 
 
-def test_a_broken_cache_is_only_slower(image: Path, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_ignored(image: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "sums.json").write_text("{")
     assert facts(tmp_path, nano={"path": str(image)})["nano"]["format"] == "qcow2"
 
 
-def test_the_store_gets_every_image_with_the_checksum_that_counts() -> None:
+def test_the_store_gets_every_image_with_its_declared_or_computed_checksum() -> None:
     images = {"web": {"url": "https://x/y", "checksum": "sha256:AB"}, "nano": {"path": "~/nano"}}
-    known = {"nano": {"checksum": "sha256:cd", "path": "/root/nano"}}
-    assert store_images(images, known) == [
+    image_facts = {"nano": {"checksum": "sha256:cd", "path": "/root/nano"}}
+    assert store_images(images, image_facts) == [
         {"name": "nano", "checksum": "sha256:cd", "url": ""},
         {"name": "web", "checksum": "sha256:ab", "url": "https://x/y"},
     ]
-    assert image_files(known) == {"cd": "/root/nano"}
+    assert image_files(image_facts) == {"cd": "/root/nano"}
 
 
-def test_the_store_is_on_the_first_controller_as_people_count() -> None:
+def test_the_store_is_on_the_first_controller_in_natural_order() -> None:
     nodes = {"c10": {"groups": ["controller"]}, "c2": {"groups": ["controller"]}, "c1": {"groups": ["compute"]}}
     assert store_node(nodes) == "c2"
     assert store_node({"c1": {"groups": ["compute"]}}) == ""

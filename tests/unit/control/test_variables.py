@@ -1,4 +1,4 @@
-"""Inventory variables on their way to the plan."""
+"""Inventory variables as input of the plan: selection, additions, plain data, templates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Tagged(str):
     """Like Ansible's tagged text: a subclass of str."""
 
 
-def test_an_addition_is_merged_entry_by_entry_and_leaves_the_rest() -> None:
+def test_an_addition_replaces_entries_of_its_base_and_keeps_the_others() -> None:
     merged = merge_additions(
         {
             "cloud_networks": {"a": {"type": "vxlan"}, "b": {"type": "flat"}},
@@ -25,7 +25,7 @@ def test_an_addition_is_merged_entry_by_entry_and_leaves_the_rest() -> None:
     }
 
 
-def test_of_two_additions_the_later_by_name_wins() -> None:
+def test_additions_are_merged_in_the_order_of_their_names() -> None:
     merged = merge_additions({"cloud_flavors__1": {"f": 1}, "cloud_flavors__2": {"f": 2}})
     assert merged == {"cloud_flavors": {"f": 2}}
 
@@ -38,15 +38,15 @@ def test_an_empty_addition_adds_nothing() -> None:
     ("variables", "message"),
     [
         ({"cloud_networks__x": ["a"]}, r"cloud_networks__x: \['a'\]: must be a dictionary"),
-        ({"cloud_name": "lab", "cloud_name__x": {"a": 1}}, "cloud_name is no dictionary"),
+        ({"cloud_name": "lab", "cloud_name__x": {"a": 1}}, "cloud_name is not a dictionary"),
     ],
 )
-def test_what_cannot_be_merged_is_refused_by_name(variables: dict[str, object], message: str) -> None:
+def test_an_addition_that_cannot_be_merged_is_refused(variables: dict[str, object], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         merge_additions(variables)
 
 
-def test_tagged_values_become_plain_all_the_way_down() -> None:
+def test_tagged_values_become_plain_at_every_depth() -> None:
     value = plain({Tagged("k"): [Tagged("v"), 1, True, None, {"x": (Tagged("y"),)}]})
     assert value == {"k": ["v", 1, True, None, {"x": ["y"]}]}
     assert type(next(iter(value))) is str
@@ -54,16 +54,16 @@ def test_tagged_values_become_plain_all_the_way_down() -> None:
     assert value["k"][2] is True
 
 
-def test_allocations_are_left_out_since_they_are_read_from_their_file() -> None:
+def test_the_selection_leaves_out_the_allocations() -> None:
     assert select({"cloud_allocations": {}, "cloud_name": "x", "node_a": 1}, "cloud_") == {"cloud_name": "x"}
 
 
 @pytest.mark.parametrize("value", ["{{ a }}", {"x": ["{% if %}"]}, [{"y": "{# c #}"}]])
-def test_templates_are_found_wherever_they_are(value: object) -> None:
+def test_templates_are_found_at_every_depth(value: object) -> None:
     assert has_template(value)
 
 
-def test_only_what_holds_a_template_is_expanded() -> None:
+def test_only_values_with_templates_are_expanded() -> None:
     expanded = []
 
     def template(value: object) -> object:
@@ -74,13 +74,13 @@ def test_only_what_holds_a_template_is_expanded() -> None:
     assert expanded == ["{{ x }}"]
 
 
-def test_a_template_that_fails_is_named_with_its_host() -> None:
+def test_the_message_about_a_failed_template_names_host_and_variable() -> None:
     def template(value: object) -> object:
         raise KeyError("'keys/ops.pub' was not\n  found")
 
     with pytest.raises(PlanError) as caught:
         expand({"instance_user_data": "{{ x }}", "instance_keypair": "{{ y }}"}, template, "instances.vm1.")
-    assert [one.split(": ")[0] for one in caught.value.messages] == [
+    assert [message.split(": ")[0] for message in caught.value.messages] == [
         "instances.vm1.instance_user_data",
         "instances.vm1.instance_keypair",
     ]

@@ -1,4 +1,4 @@
-"""What surrounds the plan: variables in, image files looked at, allocations kept, node states handed over.
+"""The control side around the plan: inventory variables, image files, the allocations file, node states in transfer.
 
-The plan itself is pure and lives in ``plan/``; Ansible's own interfaces are in ``plugins/action``.
+What does not belong here: the plan itself, which is pure (``plan/``), and Ansible's interfaces (``plugins/action``).
 """

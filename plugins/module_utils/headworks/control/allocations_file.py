@@ -1,6 +1,6 @@
-"""The allocations file: where it is, one writer at a time, written whole.
+"""The allocations file: its location, its lock, and atomic writes.
 
-What is in it is ``plan/allocations.py``.
+What does not belong here: the content of the file, which is in ``plan/allocation/allocations.py``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ BESIDE_INVENTORY = Path("group_vars/all/allocations.yml")
 def locate(setting: str, sources: Sequence[str]) -> Path:
     """The path of the file.
 
-    :param setting: ``cloud_allocations_file``: an absolute path, one relative to the last inventory's directory, or "".
+    :param setting: ``cloud_allocations_file``: an absolute path, a path relative to the last inventory's directory, or
+        "".
     :param sources: the inventories of this run, in the order given (directories, files, or ``host,`` lists).
 
-    Without a setting it is ``group_vars/all/allocations.yml`` beside the inventory. Of several inventories it is the
-    last that has the file, so that a further inventory given for one run does not make everything be allocated anew;
-    when none has it, the first.
+    Without a setting the path is ``group_vars/all/allocations.yml`` beside an inventory: beside the last inventory that
+    has this file, or beside the first inventory if none has it. So an inventory that is added for a single run does not
+    cause new allocations for the whole cloud.
 
-    :raises PlanError: there is neither a setting nor an inventory on disk.
+    :raises PlanError: there is no setting, and no inventory is on disk.
     """
     homes = [_home(source) for source in sources if os.path.exists(source)]
     if setting:
@@ -48,9 +49,9 @@ def _home(source: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The file's content, or None when there is no file.
+    """The file's content, or None if the file does not exist.
 
-    :raises PlanError: it cannot be read, or is not the JSON that headworks writes.
+    :raises PlanError: the file cannot be read, or it does not hold the JSON that headworks writes.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -66,9 +67,11 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def write(path: Path, text: str) -> bool:
-    """Make the file hold ``text``; returns whether it did not already. A reader sees the old file or the new one.
+    """Write ``text`` to the file unless it already holds it, and return whether it was written.
 
-    :raises PlanError: it cannot be written.
+    The file is replaced atomically: a reader sees either the old content or the new content.
+
+    :raises PlanError: the file cannot be written.
     """
     try:
         if path.exists() and path.read_text() == text:
@@ -91,11 +94,12 @@ def write(path: Path, text: str) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep others from planning with the same file until the body ends; two runs at once wait for each other.
+    """Hold the lock of the allocations file while the body runs, so that concurrent runs plan after each other.
 
-    The lock is on the file's directory, so nothing is left beside the inventory. Makes the directory.
+    The lock is on the file's directory, so no lock file is left beside the inventory. The directory is created if it
+    does not exist.
 
-    :raises PlanError: the directory cannot be made or opened.
+    :raises PlanError: the directory cannot be created or opened.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""Which images the controller's store has to have, and which controller that is."""
+"""Which images the image store must hold, and on which controller the store is.
+
+What does not belong here: the store itself, which is in ``controller/``.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from ..plan.identity import natural
 def store_images(
     images: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, str]]:
-    """``[{"name", "checksum", "url"}]`` for every declared image, sorted; ``url`` is "" for one that is a file here.
+    """``[{"name", "checksum", "url"}]`` of every declared image, sorted. ``url`` is "" for a file on the control node.
 
-    :param facts: of the images with a path, see ``images.py``; their checksum counts where none is declared.
+    :param facts: facts of the images with a path (see ``images.py``). Their checksum is used if none is declared.
     """
     return [
         {
@@ -26,11 +29,11 @@ def store_images(
 
 
 def image_files(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Digest → path on the control node, of the images that are files here."""
-    return {str(one["checksum"]).partition(":")[2]: str(one["path"]) for one in facts.values()}
+    """Digest → path, of the images whose file is on the control node."""
+    return {str(image["checksum"]).partition(":")[2]: str(image["path"]) for image in facts.values()}
 
 
 def store_node(nodes: Mapping[str, Mapping[str, Any]]) -> str:
-    """The controller that nodes fetch from, or "" without one."""
+    """The controller that nodes fetch images from, or "" without a controller."""
     controllers = [name for name, node in nodes.items() if "controller" in node["groups"]]
     return min(controllers, key=natural, default="")

@@ -1,6 +1,6 @@
-"""Image files on the control node: format, virtual size and checksum, remembered while the file stays as it is.
+"""Image files on the control node: their format, virtual size and checksum. Checksums are cached.
 
-The header is read here rather than by qemu-img, which the control node may not have.
+The header is parsed here because the control node may not have qemu-img.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ CHUNK = 1 << 20
 
 
 class ImageFiles:
-    """Looks at image files; checksums are kept in ``cache`` by path, size, time of change and algorithm."""
+    """Reads facts of image files. ``cache`` keeps checksums by path, size, modification time and algorithm."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
-        self._known: dict[str, str] = _load(cache)
-        self._before = dict(self._known)
+        self._checksums: dict[str, str] = _load(cache)
+        self._before = dict(self._checksums)
 
     def facts(self, images: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Facts of the images that have a ``path``, by name.
 
-        Each is ``{"path": absolute, "virtual_size_bytes": int, "format": "qcow2"|"raw", "checksum": "sha256:<hex>"}``,
-        the checksum in the algorithm of the declared one.
+        Each is ``{"path": absolute, "virtual_size_bytes": int, "format": "qcow2"|"raw", "checksum": "sha256:<hex>"}``.
+        The algorithm of the checksum is that of the declared checksum, or sha256.
 
-        :raises PlanError: files that are missing, or refer to other files.
+        :raises PlanError: files are missing, or take their data from other files.
         """
-        found, messages = {}, []
+        facts, messages = {}, []
         for name, image in images.items():
             path = image.get("path") if isinstance(image, Mapping) else None
             if not path:
                 continue
             key = f"cloud_images.{name}.path: {str(path)!r}"
             try:
-                found[name] = self._facts(Path(str(path)).expanduser(), str(image.get("checksum") or ""))
+                facts[name] = self._facts(Path(str(path)).expanduser(), str(image.get("checksum") or ""))
             except OSError as error:
                 messages.append(f"{key}: {error.strerror or error}")
             except ValueError as error:
                 messages.append(f"{key}: {error}")
         if messages:
             raise PlanError(messages)
-        return found
+        return facts
 
     def keep(self) -> None:
-        """Write what was learnt to the cache; without it, the next run reads the files again."""
-        if self._known == self._before:
+        """Write new checksums to the cache, so that the next run need not compute them again."""
+        if self._checksums == self._before:
             return
         self.cache.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.cache.with_name(f".{self.cache.name}.{os.getpid()}")
-        fresh.write_text(json.dumps(self._known, indent=1, sort_keys=True))
+        fresh.write_text(json.dumps(self._checksums, indent=1, sort_keys=True))
         fresh.replace(self.cache)
 
     def _facts(self, path: Path, declared: str) -> dict[str, Any]:
@@ -75,20 +75,20 @@ class ImageFiles:
     def _digest(self, path: Path, algorithm: str) -> str:
         status = path.stat()
         key = f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns} {algorithm}"
-        if key not in self._known:
+        if key not in self._checksums:
             digest = hashlib.new(algorithm)
             with path.open("rb") as stream:
                 while block := stream.read(CHUNK):
                     digest.update(block)
-            self._known[key] = digest.hexdigest()
-        return self._known[key]
+            self._checksums[key] = digest.hexdigest()
+        return self._checksums[key]
 
 
 def header(path: Path) -> tuple[str, int]:
-    """Format and virtual size in bytes; what is not qcow2 counts as raw.
+    """The format and the virtual size in bytes of an image; every format except qcow2 counts as raw.
 
     :raises OSError: the file cannot be read.
-    :raises ValueError: the image takes its data from another file, which a guest's owner could use to read files of the
+    :raises ValueError: the image takes its data from another file. A guest's owner could use that to read files of the
         node.
     """
     with path.open("rb") as stream:
@@ -98,15 +98,15 @@ def header(path: Path) -> tuple[str, int]:
     version, backing = struct.unpack(">IQ", start[4:16])
     (size,) = struct.unpack(">Q", start[24:32])
     if backing:
-        raise ValueError("has a backing file; an image must be whole in itself (qemu-img convert makes it so)")
+        raise ValueError("has a backing file; an image must have none (qemu-img convert writes a copy without)")
     if version >= 3 and len(start) >= 80 and struct.unpack(">Q", start[72:80])[0] & EXTERNAL_DATA:
-        raise ValueError("has an external data file; an image must be whole in itself")
+        raise ValueError("has an external data file; an image must have none")
     return "qcow2", size
 
 
 def _load(cache: Path) -> dict[str, str]:
     try:
-        known = json.loads(cache.read_text())
+        checksums = json.loads(cache.read_text())
     except (OSError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in known.items()} if isinstance(known, dict) else {}
+    return {str(key): str(value) for key, value in checksums.items()} if isinstance(checksums, dict) else {}

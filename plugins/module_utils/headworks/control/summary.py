@@ -1,4 +1,4 @@
-"""The resolved cloud in plain words and numbers, for playbooks that show it or look things up in it. No secrets."""
+"""The resolved cloud as plain data, for playbooks that show it or look up values in it. It holds no secrets."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from ..wiring.devices import guest_device
 def summarize(cloud: Cloud) -> dict[str, Any]:
     """``{"name", "nodes", "networks", "routers", "floating_ips", "instances", "guests"}``.
 
-    All but the name are dictionaries by name (floating IPs: by address) of plain dictionaries. ``guests`` tells how to
-    log in to an instance: ``{"address", "netns", "node"}``, from a namespace of its first network's DHCP on that node.
+    Each value except the name is a dictionary of plain dictionaries by name (floating IPs: by address). ``guests`` says
+    how to log in to an instance: ``{"address", "netns", "node"}``, from the DHCP namespace of one of its networks on
+    that node.
     """
-    floating = [one for router in cloud.routers.values() for one in router.floating_ips]
+    floating_ips = [floating for router in cloud.routers.values() for floating in router.floating_ips]
     return {
         "name": cloud.name,
-        "nodes": {name: _node(one) for name, one in cloud.nodes.items()},
-        "networks": {name: _network(one, cloud) for name, one in cloud.networks.items()},
-        "routers": {name: _router(one) for name, one in cloud.routers.items()},
+        "nodes": {name: _node(node) for name, node in cloud.nodes.items()},
+        "networks": {name: _network(network, cloud) for name, network in cloud.networks.items()},
+        "routers": {name: _router(router) for name, router in cloud.routers.items()},
         "floating_ips": {
-            one.address: {"fixed": one.fixed, "instance": one.instance, "network": one.network} for one in floating
+            floating.address: {"fixed": floating.fixed, "instance": floating.instance, "network": floating.network}
+            for floating in floating_ips
         },
         "instances": {
             name: {
                 **_instance(instance, cloud),
-                "floating_ips": [one.address for one in floating if one.instance == name],
+                "floating_ips": [floating.address for floating in floating_ips if floating.instance == name],
             }
             for name, instance in cloud.instances.items()
         },
-        "guests": {name: reach for name, one in cloud.instances.items() if (reach := _reach(one, cloud))},
+        "guests": {name: login for name, instance in cloud.instances.items() if (login := _login(instance, cloud))},
     }
 
 
@@ -82,7 +84,8 @@ def _instance(instance: Instance, cloud: Cloud) -> dict[str, Any]:
     }
 
 
-def _reach(instance: Instance, cloud: Cloud) -> dict[str, str] | None:
+def _login(instance: Instance, cloud: Cloud) -> dict[str, str] | None:
+    """Where to log in to an instance from; None if no network of the instance runs DHCP."""
     for port in instance.ports:
         served = cloud.dhcp_ports.get(port.network, ())
         if served and port.fixed_ips:
@@ -92,4 +95,4 @@ def _reach(instance: Instance, cloud: Cloud) -> dict[str, str] | None:
 
 
 def _addresses(port: Port) -> list[str]:
-    return [one.address for one in port.fixed_ips]
+    return [ip.address for ip in port.fixed_ips]

@@ -1,6 +1,6 @@
-"""Inventory variables as the plan wants them: plain data, and dictionaries that several inventories add to.
+"""Inventory variables as input of the plan: plain data, with the additions of several inventories merged.
 
-What does not belong here: what a variable means (``model/``), and asking Ansible for it (``plugins/action``).
+What does not belong here: the meaning of a variable (``model/``), and reading it from Ansible (``plugins/action``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from ..model.errors import PlanError
 
 ADDITION = "__"
-# Read for itself, from its own file: not to be templated, which takes long at 20,000 instances.
+# The plan reads this variable from its own file: templating it takes long at 20,000 instances.
 ALLOCATIONS = "cloud_allocations"
 
 
@@ -21,31 +21,31 @@ def select(variables: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def merge_additions(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """``cloud_networks__mine`` merged over ``cloud_networks``, entry by entry, in the order of the names.
+    """``variables`` with each addition, such as ``cloud_networks__mine``, merged over its base, ``cloud_networks``.
 
-    That is how a second inventory adds to the dictionaries of the first, where a variable of the same name would
-    replace them.
+    Entries of an addition replace entries of the base; additions are merged in the order of their names. A second
+    inventory uses this to add to the dictionaries of the first: a variable of the same name would replace them.
 
-    :raises PlanError: an addition, or what it adds to, is not a dictionary.
+    :raises PlanError: an addition, or the base of an addition, is not a dictionary.
     """
     merged = {name: value for name, value in variables.items() if ADDITION not in name}
     messages = []
     for name in sorted(set(variables) - set(merged)):
         base = name.partition(ADDITION)[0]
-        addition, here = variables[name] or {}, merged.get(base) or {}
+        addition, existing = variables[name] or {}, merged.get(base) or {}
         if not isinstance(addition, Mapping):
             messages.append(f"{name}: {addition!r}: must be a dictionary; it is merged over {base}")
-        elif not isinstance(here, Mapping):
-            messages.append(f"{name}: {base} is no dictionary, so nothing can be added to it")
+        elif not isinstance(existing, Mapping):
+            messages.append(f"{name}: {base} is not a dictionary, so it cannot be added to")
         else:
-            merged[base] = {**here, **addition}
+            merged[base] = {**existing, **addition}
     if messages:
         raise PlanError(messages)
     return merged
 
 
 def plain(value: Any) -> Any:
-    """Ansible's tagged values as Python's own, all the way down."""
+    """Ansible's tagged values as Python's own types, also inside dictionaries and lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -57,7 +57,10 @@ def plain(value: Any) -> Any:
 
 
 def has_template(value: Any) -> bool:
-    """Whether some text in ``value`` may be a template; most hosts of a big inventory have none, and it costs."""
+    """Whether any text in ``value`` may be a template.
+
+    Expanding is slow, and most variables of a large inventory hold no template.
+    """
     if isinstance(value, str):
         return "{{" in value or "{%" in value or "{#" in value
     if isinstance(value, Mapping):
@@ -66,10 +69,10 @@ def has_template(value: Any) -> bool:
 
 
 def expand(variables: Mapping[str, Any], template: Callable[[Any], Any], where: str = "") -> dict[str, Any]:
-    """``variables`` as plain data, those that hold templates expanded with ``template``.
+    """``variables`` as plain data, with values that hold templates expanded by ``template``.
 
-    :param where: what errors begin with, for example ``instances.vm1.``.
-    :raises PlanError: templates that cannot be expanded, each named by its variable.
+    :param where: the beginning of the key in messages, for example ``instances.vm1.``.
+    :raises PlanError: templates cannot be expanded; each message names a variable.
     """
     values, messages = {}, []
     for name, value in variables.items():
@@ -78,7 +81,7 @@ def expand(variables: Mapping[str, Any], template: Callable[[Any], Any], where: 
             continue
         try:
             values[name] = plain(template(value))
-        except Exception as error:  # whatever a lookup or a filter raises
+        except Exception as error:  # a lookup or a filter can raise any exception
             messages.append(f"{where}{name}: {' '.join(str(error).split())}")
     if messages:
         raise PlanError(messages)

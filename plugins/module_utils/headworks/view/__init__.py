@@ -1,1 +1,1 @@
-"""Turn what the plan and the engine know into text for people."""
+"""Text for people about the plan and about runs. Pure: the callers print it."""

@@ -1,6 +1,7 @@
-"""The verdict of a run: what came of every node, in a few lines. Pure; the callback plugin collects and prints.
+"""The verdict of a run: the outcome of every node, in a few lines. Pure.
 
-Nodes that are as declared share one line, so that it stays short at a hundred nodes.
+Nodes without changes share a line, so that the verdict stays short with a hundred nodes. What does not belong here:
+collecting the outcomes and printing the lines, which ``plugins/callback`` does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ OK, CHANGED, FAILED, UNREACHABLE = "ok", "changed", "failed", "unreachable"
 
 @dataclass
 class NodeOutcome:
-    """What came of a node. ``kinds`` counts changes by kind; ``reason`` says why it failed or could not be reached."""
+    """The outcome of a node. ``kinds`` counts changes by kind; ``reason`` is why it failed or could not be reached."""
 
     state: str = OK
     kinds: Counter[str] = field(default_factory=Counter)
@@ -22,41 +23,42 @@ class NodeOutcome:
     notes: list[str] = field(default_factory=list)
 
     def changed(self, changes: Iterable[Mapping[str, str]]) -> None:
-        """Count changes (``{"kind", …}``) that a module reports."""
+        """Count the changes (``{"kind", …}``) that a module reports."""
         self.kinds.update(change["kind"] for change in changes)
         if self.kinds and self.state == OK:
             self.state = CHANGED
 
     def failed(self, state: str, reason: str) -> None:
-        """The node is out of this run. The first reason counts."""
+        """Record that the node failed or is unreachable (``state``). Only the first reason is kept."""
         if self.state in (OK, CHANGED):
             self.state, self.reason = state, reason
 
 
 def lines(nodes: Mapping[str, NodeOutcome], *, check: bool = False) -> list[tuple[str, str]]:
-    """(state, text) of each line, best first.
+    """(state, text) of each line: nodes as declared, changed nodes, notes, then failed and unreachable nodes.
 
-    :param check: it was a check run: say what would be changed.
+    :param check: the run was in check mode, so the lines say what a run would change.
     """
     width = max(map(len, nodes), default=0)
-    calm = [name for name, one in nodes.items() if one.state == OK]
-    shown = []
-    if calm:
-        names = ", ".join(calm) if len(calm) <= 8 else f"{len(calm)} nodes"
-        shown.append((OK, f"as declared: {names}"))
-    for name, one in nodes.items():
-        if one.state == CHANGED:
-            shown.append((CHANGED, f"{name:{width}}  {'would change' if check else 'changed'}: {counts(one.kinds)}"))
-    for name, one in nodes.items():
-        shown += [(OK, f"{name:{width}}  note: {note}") for note in one.notes]
-    for name, one in nodes.items():
-        if one.state == FAILED:
-            shown.append((FAILED, f"{name:{width}}  FAILED: {one.reason}"))
-        if one.state == UNREACHABLE:
-            shown.append((UNREACHABLE, f"{name:{width}}  UNREACHABLE: {one.reason}"))
-    return shown
+    unchanged = [name for name, outcome in nodes.items() if outcome.state == OK]
+    result = []
+    if unchanged:
+        names = ", ".join(unchanged) if len(unchanged) <= 8 else f"{len(unchanged)} nodes"
+        result.append((OK, f"as declared: {names}"))
+    verb = "would change" if check else "changed"
+    for name, outcome in nodes.items():
+        if outcome.state == CHANGED:
+            result.append((CHANGED, f"{name:{width}}  {verb}: {counts(outcome.kinds)}"))
+    for name, outcome in nodes.items():
+        result += [(OK, f"{name:{width}}  note: {note}") for note in outcome.notes]
+    for name, outcome in nodes.items():
+        if outcome.state == FAILED:
+            result.append((FAILED, f"{name:{width}}  FAILED: {outcome.reason}"))
+        if outcome.state == UNREACHABLE:
+            result.append((UNREACHABLE, f"{name:{width}}  UNREACHABLE: {outcome.reason}"))
+    return result
 
 
 def counts(kinds: Counter[str]) -> str:
-    """``3 link, 12 flow``, in the order in which they were made."""
+    """The number of changes of each kind, as ``3 link, 12 flow``, in the order in which the kinds were changed."""
     return ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "nothing"
