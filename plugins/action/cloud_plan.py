@@ -1,7 +1,7 @@
-"""Action plugin: compiles the inventory into one node state per node. Documentation: library/cloud_plan.py.
+"""Action plugin: compiles the inventory into a node state for each node. Documentation: library/cloud_plan.py.
 
-Here is only what talks to Ansible: variables in, the plan shown, results out. Deciding is ``headworks.plan``'s, files
-are ``headworks.control``'s.
+Only the interface to Ansible belongs here: reading variables, showing the plan, returning results. What does not belong
+here: the plan itself (``headworks.plan``) and files (``headworks.control``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ try:
     from headworks.wiring.documents import wire
 except ImportError as error:
     raise AnsibleError(
-        f"cloud_plan: {error}: the Python that runs Ansible lacks this project; in the checkout: pip install -e ."
+        f"cloud_plan: {error}: headworks is not installed for the Python that runs Ansible; "
+        "run pip install -e . in the checkout"
     ) from error
 
 NODE_GROUPS = ("controller", "network", "compute")
@@ -42,7 +43,7 @@ OPTIONS = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """``cloud_plan``."""
+    """The action ``cloud_plan``."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -50,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     _VALID_ARGS = frozenset(OPTIONS)
 
     def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ansible's entry."""
+        """Plan the cloud, or fail with every reason why the inventory is refused; called by Ansible."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(argument_spec=OPTIONS)
         try:
@@ -81,7 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         answer = {
             "changed": changed and not options["validate_only"],
             "allocations_file": str(path),
-            "plan": [one.label for one in resolution.plan_changes],
+            "plan": [change.label for change in resolution.plan_changes],
             "images": store_images(inventory["cloud"].get("cloud_images") or {}, image_facts),
             "image_files": image_files(image_facts),
             "store": store_node(inventory["nodes"]),
@@ -91,7 +92,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return answer
 
     def _inventory(self, task_vars: Mapping[str, Any], facts_variable: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What ``resolve`` takes, and the facts of the nodes that told theirs in this run."""
+        """The inventory as ``resolve`` takes it, and the facts of the nodes that reported facts in this run."""
         groups: Mapping[str, list[str]] = task_vars["groups"]
         cloud = select(task_vars, "cloud_")
         inventory: dict[str, Any] = {
@@ -105,13 +106,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             raw = hostvars.raw_get(name)
             wanted = {**select(raw, "node_"), **{key: raw[key] for key in ("ansible_host",) if key in raw}}
             inventory["nodes"][name] = self._host(name, "nodes", raw, wanted)
-            told = raw.get(facts_variable) or {}
-            if "facts" in told:
-                facts[name] = plain(told["facts"])
+            reported = raw.get(facts_variable) or {}
+            if "facts" in reported:
+                facts[name] = plain(reported["facts"])
         for name in _members(groups, (INSTANCE_GROUP,)):
             raw = hostvars.raw_get(name)
             inventory["instances"][name] = self._host(name, "instances", raw, select(raw, "instance_"))
-        rule = "is a node as well; a host is one or the other"
+        rule = "is also a node; a host is either a node or an instance"
         both = sorted(set(inventory["nodes"]) & set(inventory["instances"]))
         if both:
             raise PlanError(f"groups.{INSTANCE_GROUP}: {name!r}: {rule}" for name in both)
@@ -124,12 +125,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return {"groups": list(raw.get("group_names") or ()), "vars": expand(wanted, template, f"{where}.{name}.")}
 
     def _show(self, resolution: Resolution) -> None:
-        """The plan of changes and the warnings, for whoever watches the run."""
+        """Print the warnings and the plan of changes."""
         for warning in resolution.warnings:
             self._display.warning(warning)
         title = f"Plan of cloud {resolution.cloud.name}"
         if not resolution.plan_changes:
-            self._display.display(f"{title}: declared as at the last run")
+            self._display.display(f"{title}: unchanged since the last run")
             return
         self._display.display(f"{title}:")
         for change in resolution.plan_changes:
@@ -137,7 +138,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
 
 
 def _members(groups: Mapping[str, list[str]], names: Iterable[str]) -> list[str]:
-    """Hosts of the groups, each once, in the inventory's order."""
+    """The hosts of the groups, each once, in the order of the inventory."""
     return list(dict.fromkeys(host for name in names for host in groups.get(name, ())))
 
 

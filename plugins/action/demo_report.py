@@ -1,4 +1,7 @@
-"""Action plugin: shows the cloud and what was proved of it, and fails unless all of it was. For playbooks/demo.yml."""
+"""Action plugin of playbooks/demo.yml: shows the cloud and the proofs, and fails unless every proof holds.
+
+What does not belong here: what a proof is and how it is worded (``headworks_lab/demo.py``).
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ OPTIONS = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """``demo_report``."""
+    """The action ``demo_report``."""
 
     _requires_connection = False
     _VALID_ARGS = frozenset(OPTIONS)
 
     def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ansible's entry."""
+        """Print the report and return the failed proofs; called by Ansible."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, checked = self.validate_argument_spec(argument_spec=OPTIONS)
         args = plain(checked)
-        states = {one["title"]: one["state"] for one in args["instances"]}
+        states = {instance["title"]: instance["state"] for instance in args["instances"]}
         proofs = [
             *state_proofs(args["summary"], states),
             *lease_proofs(args["summary"], args["leases"]),
@@ -39,9 +42,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         for line in cloud_lines(args["summary"], states):
             self._display.display(line)
         self._display.banner("PROOFS")
-        for good, line in proof_lines(proofs):
-            self._display.display(line, color=C.COLOR_OK if good else C.COLOR_ERROR)
-        failed = [one.name for one in proofs if not one.ok]
+        for holds, line in proof_lines(proofs):
+            self._display.display(line, color=C.COLOR_OK if holds else C.COLOR_ERROR)
+        failed = [proof.name for proof in proofs if not proof.ok]
         if failed or not args["answers"]:
-            result.update(failed=True, msg=f"Not proved: {'; '.join(failed) or 'nothing could be asked'}")
+            result.update(failed=True, msg=f"Not proved: {'; '.join(failed) or 'no question had an answer'}")
         return result

@@ -1,4 +1,7 @@
-"""Callback plugin: the verdict at the end of a run. What it says is ``headworks.view.verdict``'s."""
+"""Callback plugin: collects the outcome of every node and prints the verdict at the end of a run.
+
+What does not belong here: the text of the verdict (``headworks/view/verdict.py``).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ name: headworks
 type: aggregate
 short_description: The verdict of a run of headworks
 description:
-  - At the end of a run that planned or converged, says what came of every node.
-  - What changed, counted by kind; who failed or was not reachable, and why.
+  - At the end of a run that converged nodes, or whose inventory was refused, prints the outcome of every node.
+  - Counts the changes by kind, and names the nodes that failed or were not reachable, with the reason.
 requirements:
   - enabled in ansible.cfg (callbacks_enabled)
 """
@@ -30,7 +33,7 @@ MODULES = ("cloud_plan", "node_facts", "cloud_converge", "node_state", "libvirt_
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
-    """``headworks``."""
+    """The callback ``headworks``."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -45,13 +48,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._refused = False
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        """A run that converges no node gets no verdict, unless its inventory is refused."""
+        """Note that the run converges nodes: a run without cloud_converge gets no verdict unless it is refused."""
         if task.action == "cloud_converge":
             self._relevant = True
             self._check = self._check or bool(task.check_mode)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Count what was changed."""
+        """Count the changes that a task made."""
         from headworks.view.task_changes import task_changes
 
         changes = task_changes(result.task.action, result.result)
@@ -61,7 +64,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
             outcome.notes += result.result.get("notes") or ()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Remember why."""
+        """Record the reason of the first failure of a node."""
         if ignore_errors:
             return
         if result.task.action == "cloud_plan" and result.result.get("refused"):
@@ -69,11 +72,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Remember why."""
+        """Record why a node is unreachable."""
         self._outcome(result).failed("unreachable", _text(result.result.get("msg")))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Print the verdict."""
+        """Print the verdict at the end of the run."""
         if not self._relevant:
             return
         from headworks.view.verdict import lines

@@ -1,4 +1,4 @@
-"""A resolved cloud of any size, for tests and benchmarks of the wiring: many nodes and small tenant networks."""
+"""A resolved cloud of any size, for tests and benches of the wiring: many nodes and many small tenant networks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def _port(network: str, number: int, host: int, node: str, owner: str, device: s
 
 
 def big_cloud(nodes: int, networks: int, guests: int, span: int) -> Cloud:
-    """``nodes`` compute nodes and one network node; ``networks`` vxlan networks of ``guests`` guests (at most 250),
-    each network's guests spread over ``span`` neighbouring compute nodes; a router per network."""
+    """A cloud of ``nodes`` compute nodes, a network node, and ``networks`` vxlan networks with a router each.
+
+    Each network has ``guests`` guests (at most 250), spread over ``span`` neighbouring compute nodes.
+    """
     names = [f"net{number:05d}" for number in range(networks)]
     vlans: dict[str, dict[str, int]] = {f"compute{number}": {} for number in range(nodes)}
     vlans["network1"] = {name: number % 4000 + 1 for number, name in enumerate(names)}

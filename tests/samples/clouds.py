@@ -1,4 +1,4 @@
-"""Resolved clouds built by hand, for tests of the wiring: scenario S1, and the network types beside tunnels."""
+"""Resolved clouds written by hand, for tests of the wiring: scenario S1, and a cloud with the other network types."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ NANO = Image("nano", f"sha256:{DIGEST}", DIGEST, f"https://10.0.0.11:8443/images
 
 
 def identity(name: str) -> str:
-    """The UUID of a thing, from its name."""
+    """The UUID of an object, derived from its name."""
     return str(uuid5(NAMESPACE_DNS, name))
 
 
 def mac_of(address: str) -> str:
-    """A MAC that shows the IPv4 address it goes with: 10.18.0.3 → fa:16:3e:12:00:03."""
+    """A MAC that shows an IPv4 address: 10.18.0.3 → fa:16:3e:12:00:03."""
     return "fa:16:3e:" + ":".join(f"{int(part):02x}" for part in address.split(".")[1:])
 
 
 def make_port(network: str, address: str, node: str, owner: str, device: str, **more: object) -> Port:
-    """A port with one address in the subnet of the network's name."""
+    """A port with an address in the subnet that has the network's name."""
     fixed = (FixedIp(network, address),)
     port = Port(identity(f"port {network} {address}"), mac_of(address), network, (node,), owner, device, fixed)
     return replace(port, **more)  # type: ignore[arg-type]
@@ -50,13 +50,13 @@ def tap_of(port: Port) -> str:
 
 
 def make_instance(name: str, number: int, node: str, *ports: Port, **more: object) -> Instance:
-    """An m1.nano guest."""
+    """A guest of flavor m1.nano."""
     guest = Instance(name, identity(f"instance {name}"), number, node, 1, 64, 0, "m1.nano", NANO, ports)
     return replace(guest, **more)  # type: ignore[arg-type]
 
 
 def make_network(name: str, kind: str, cidr: str, gateway: str, **more: object) -> Network:
-    """A network with one subnet of the same name."""
+    """A network with a subnet of the same name."""
     subnet = Subnet(name, identity(f"subnet {name}"), cidr, gateway)
     return replace(Network(name, identity(f"network {name}"), kind, (subnet,)), **more)  # type: ignore[arg-type]
 
@@ -113,16 +113,16 @@ def s1_cloud(datapath_type: str = "netdev", kind: str = "gre") -> Cloud:
     }
     return Cloud(
         "lab",
-        {one.name: one for one in nodes},
-        {one.name: one for one in networks},
+        {node.name: node for node in nodes},
+        {network.name: network for network in networks},
         {"r1": router},
-        {one.name: one for one in instances},
+        {guest.name: guest for guest in instances},
         dhcp,
     )
 
 
 def provider_cloud() -> Cloud:
-    """One all-in-one node (kernel datapath) with an isolated vlan, a flat and a local network, a guest on each."""
+    """An all-in-one node (kernel datapath) with an isolated vlan, a flat and a local network, and a guest on each."""
     node = Node(
         "all1",
         frozenset({"controller", "network", "compute"}),
@@ -153,8 +153,8 @@ def provider_cloud() -> Cloud:
     return Cloud(
         "prov",
         {"all1": node},
-        {one.name: one for one in networks},
+        {network.name: network for network in networks},
         {},
-        {one.name: one for one in instances},
+        {guest.name: guest for guest in instances},
         dhcp,
     )

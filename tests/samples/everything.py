@@ -1,4 +1,4 @@
-"""An inventory that says everything there is to say: every variable that the design names."""
+"""An inventory that sets every documented variable."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ COMPUTE1 = {
 
 
 def everything() -> dict[str, Any]:
-    """It, on one node with one instance; to be changed at will."""
+    """The inventory, with a node and an instance. The caller may change the result."""
     return copy.deepcopy(
         {
             "cloud": CLOUD,

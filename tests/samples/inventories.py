@@ -1,4 +1,4 @@
-"""Inventories as plain data, as the action plugin hands them to ``resolve``, and facts of their nodes."""
+"""Inventories as plain data, in the form that the action plugin passes to ``resolve``, and facts of their nodes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ SHA = "sha256:" + "ab" * 32
 
 
 def node(*groups: str, tunnel: str = "", **variables: Any) -> dict[str, Any]:
-    """A node; ``tunnel`` is also its management address unless that is given as ``ansible_host``."""
+    """A node. ``tunnel`` is its tunnel address, and its management address if ``ansible_host`` is not given."""
     host = variables.pop("ansible_host", tunnel)
     tunnelled = {"node_tunnel_ip": tunnel} if tunnel else {}
     return {"groups": list(groups), "vars": {"ansible_host": host, **tunnelled, **variables}}
 
 
 def instance(*networks: Any, **variables: Any) -> dict[str, Any]:
-    """An instance of flavor m1.nano; ``variables`` are without their prefix."""
+    """An instance of flavor m1.nano. The names of ``variables`` lack the prefix ``instance_``."""
     defaults = {"flavor": "m1.nano", "image": "nano", "networks": list(networks)}
     return {"groups": [], "vars": {f"instance_{name}": value for name, value in {**defaults, **variables}.items()}}
 
 
 def subnet(cidr: str, **more: Any) -> dict[str, Any]:
-    """A subnet."""
+    """A subnet with ``cidr`` and further fields."""
     return {"cidr": cidr, **more}
 
 
 def s1() -> dict[str, Any]:
-    """Two tunnelled networks, a router, an external network, a floating IP, three instances on two compute nodes."""
+    """Scenario S1: two tunnel networks, a router, an external network, a floating IP, three instances on two nodes."""
     outside = subnet(
         "172.16.0.0/16",
         gateway_ip="172.16.0.1",
@@ -67,13 +67,13 @@ def s1() -> dict[str, Any]:
 
 
 def facts_of(inventory: dict[str, Any], **more: Any) -> dict[str, dict[str, Any]]:
-    """Facts of every node as its variables want them: a NIC eth1 with the tunnel address, and the mapped NICs.
+    """Facts of every node that match its variables: a NIC eth1 with the tunnel address, and the mapped NICs.
 
-    ``more`` are other sizes for all: vcpus, ram_mb, disk_gb, kvm.
+    ``more`` replaces facts of all nodes: vcpus, ram_mb, disk_gb, kvm.
     """
     facts = {}
-    for name, one in inventory["nodes"].items():
-        variables = one["vars"]
+    for name, entry in inventory["nodes"].items():
+        variables = entry["vars"]
         address = variables.get("node_tunnel_ip") or variables.get("ansible_host", "")
         nics = {"eth1": {"mac": "02:00:00:00:00:01", "mtu": 1500, "addresses": [f"{address}/24"], "bridge": ""}}
         for mapping in variables.get("node_bridge_mappings", {}).values():
@@ -84,16 +84,17 @@ def facts_of(inventory: dict[str, Any], **more: Any) -> dict[str, dict[str, Any]
 
 
 def flock(count: int, computes: int = 2, networks: int = 1) -> dict[str, Any]:
-    """``count`` instances web1… spread over ``networks`` big tunnelled networks, on ``computes`` compute nodes."""
+    """S1 with ``count`` instances web1… on ``networks`` large tunnel networks, and with ``computes`` compute nodes."""
     inventory = s1()
     inventory["cloud"]["cloud_floating_ips"] = {}
     inventory["cloud"]["cloud_networks"]["internal"]["subnets"] = {"internal": subnet("10.64.0.0/10")}
     for number in range(1, networks):
         inventory["cloud"]["cloud_networks"][f"n{number}"] = {"subnets": {"s": subnet(f"10.{number}.0.0/16")}}
-    inventory["nodes"] = {name: one for name, one in inventory["nodes"].items() if not name.startswith("compute")} | {
+    others = {name: entry for name, entry in inventory["nodes"].items() if not name.startswith("compute")}
+    inventory["nodes"] = others | {
         f"compute{number}": node("compute", tunnel=f"10.92.{1 + number // 250}.{1 + number % 250}")
         for number in range(1, computes + 1)
     }
     names = ["internal", *(f"n{number}" for number in range(1, networks))]
-    inventory["instances"] = {f"web{one}": instance(names[one % networks]) for one in range(1, count + 1)}
+    inventory["instances"] = {f"web{number}": instance(names[number % networks]) for number in range(1, count + 1)}
     return inventory

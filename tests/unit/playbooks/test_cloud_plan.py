@@ -1,6 +1,6 @@
-"""cloud_plan inside Ansible: real precedence, the plan on the screen, allocations on disk, no secrets shown.
+"""cloud_plan inside Ansible: real variables, the printed plan, the allocations file, and no secrets in the output.
 
-No node is connected to: the plan runs on the control side, and the facts come from the inventory.
+The tests connect to no node: the plan runs on the control side, and the facts come from the inventory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PLAYBOOK = """
 
 
 def node(address: str) -> dict[str, object]:
-    """Variables of a node at ``address``, with what node_facts would have said of it."""
+    """Variables of a node at ``address``, with the facts that node_facts would report."""
     nic = {"mac": "02:00:00:00:00:01", "mtu": 1500, "addresses": [f"{address}/24"]}
     facts = {"vcpus": 2, "ram_mb": 8000, "disk_gb": 100, "kvm": False, "nics": {"eth0": nic}}
     return {"ansible_host": address, "ansible_connection": "local", "prechecks_facts": {"facts": facts}}
@@ -63,7 +63,7 @@ CLOUD = {
 
 
 class Site:
-    """An inventory in a directory of its own, and runs of cloud_plan on it."""
+    """An inventory in its own directory, and runs of cloud_plan on it."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -79,12 +79,12 @@ class Site:
         self.write("group_vars/all/cloud.yml", CLOUD)
 
     def write(self, name: str, content: object) -> None:
-        """A file of the inventory."""
+        """Write a file of the inventory."""
         (self.inventory / name).write_text(json.dumps(content))
 
     def run(self, *options: str, ok: bool = True, **environment: str) -> tuple[str, dict[str, object]]:
-        """What ansible-playbook wrote, and what cloud_plan answered."""
-        inventories = [option for one in (self.inventory, *self.more) for option in ("-i", str(one))]
+        """The output of ansible-playbook, and the result of cloud_plan ({} if it failed)."""
+        inventories = [option for source in (self.inventory, *self.more) for option in ("-i", str(source))]
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), *inventories, "play.yml", *options],
             cwd=self.home, capture_output=True, text=True, check=False,
@@ -93,8 +93,8 @@ class Site:
         )  # fmt: skip
         output = done.stdout + done.stderr
         assert (done.returncode == 0) is ok, output
-        found = re.search(r'"msg": ("answer=.*")$', output, re.MULTILINE)
-        return output, json.loads(json.loads(found.group(1)).removeprefix("answer=")) if found else {}
+        answer = re.search(r'"msg": ("answer=.*")$', output, re.MULTILINE)
+        return output, json.loads(json.loads(answer.group(1)).removeprefix("answer=")) if answer else {}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_a_run_shows_the_plan_and_keeps_the_allocations_and_a_second_has_nothing_to_do(site: Site) -> None:
+def test_a_run_shows_the_plan_and_writes_the_allocations_and_a_second_run_changes_nothing(site: Site) -> None:
     output, answer = site.run()
     assert "Plan of cloud mine:" in output
     assert "+ network web (vxlan 1, 10.0.0.0/24)" in output
@@ -112,7 +112,7 @@ def test_a_run_shows_the_plan_and_keeps_the_allocations_and_a_second_has_nothing
     kept = site.allocations.read_text()
     assert json.loads(kept)["cloud_allocations"]["instances"]["vm1"]["node"] == "compute1"
     output, answer = site.run()
-    assert "Plan of cloud mine: declared as at the last run" in output
+    assert "Plan of cloud mine: unchanged since the last run" in output
     assert answer["changed"] is False
     assert site.allocations.read_text() == kept
 
@@ -125,7 +125,7 @@ def test_check_mode_shows_the_same_plan_and_writes_nothing(site: Site) -> None:
     assert dry["changed"] is real["changed"] is True
 
 
-def test_validating_only_writes_and_shows_nothing_but_answers(site: Site) -> None:
+def test_validate_only_returns_the_summary_and_writes_and_shows_nothing(site: Site) -> None:
     output, answer = site.run("-e", "only=true")
     assert "Plan of cloud" not in output
     assert not site.allocations.exists()
@@ -133,7 +133,7 @@ def test_validating_only_writes_and_shows_nothing_but_answers(site: Site) -> Non
     assert answer["summary"]["guests"]["vm1"]["node"] == "network1"  # type: ignore[index]
 
 
-def test_user_data_is_nowhere_to_be_seen(site: Site) -> None:
+def test_user_data_is_in_neither_the_output_nor_the_allocations(site: Site) -> None:
     output, _ = site.run("-vvvv", "--diff")
     assert SECRET not in output
     assert SECRET not in site.allocations.read_text()
@@ -141,7 +141,7 @@ def test_user_data_is_nowhere_to_be_seen(site: Site) -> None:
     assert SECRET not in site.run("-vvvv", ok=False)[0]
 
 
-def test_every_reason_is_told_and_nothing_is_written(site: Site) -> None:
+def test_a_refusal_shows_every_reason_and_writes_nothing(site: Site) -> None:
     site.write("group_vars/all/cloud.yml", {**CLOUD, "cloud_flavors": {}, "cloud_netwroks": {}})
     output, _ = site.run(ok=False)
     assert "The inventory is refused, and no node was touched:" in output
@@ -173,7 +173,7 @@ def test_a_host_that_is_node_and_instance_is_refused(site: Site) -> None:
     hosts = json.loads(json.dumps(HOSTS))
     hosts["all"]["children"]["instances"]["hosts"]["compute1"] = {}
     site.write("hosts.yml", hosts)
-    assert "groups.instances: 'compute1': is a node as well" in site.run(ok=False)[0]
+    assert "groups.instances: 'compute1': is also a node" in site.run(ok=False)[0]
 
 
 def test_ansibles_own_precedence_is_refused(site: Site) -> None:
@@ -181,7 +181,7 @@ def test_ansibles_own_precedence_is_refused(site: Site) -> None:
     assert "ansible.cfg.precedence: all_inventory" in output
 
 
-def test_a_limit_takes_neither_nodes_nor_facts_from_the_plan(site: Site) -> None:
+def test_a_limit_removes_neither_nodes_nor_facts_from_the_plan(site: Site) -> None:
     site.run()
     kept = site.allocations.read_text()
     _, answer = site.run("--limit", "compute1")

@@ -1,4 +1,4 @@
-"""What a module was given is not written to the node's log when it holds user data."""
+"""A module whose arguments hold user data does not write its arguments to the node's log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_discreet_module_does_not_log_its_arguments(module: type, lines: int, 
     assert len(logged) == lines
 
 
-def test_node_state_is_discreet() -> None:
+def test_node_state_is_a_discreet_module() -> None:
     text = (LIBRARY / "node_state.py").read_text()
     assert "DiscreetModule(argument_spec" in text
     assert " AnsibleModule(" not in text

@@ -1,6 +1,6 @@
-"""Every example inventory is a good one: cloud_plan takes it, laid over whatever the command in its first lines says.
+"""cloud_plan accepts every example inventory, together with the inventories of the command in its first lines.
 
-No node is connected to. What the examples do on real nodes is not shown here.
+The tests connect to no node. What does not belong here: how the examples behave on real nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOP = Path(__file__).parents[3]
 EXAMPLES = sorted(path for path in (TOP / "inventory/examples").iterdir() if path.is_dir())
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5m1sPq2gTq0Vh5W8o7nH0w2rZ0vS7xk3m0oX4b9Qab ops@example"
 EMPTY_QCOW2 = b"QFI\xfb\x00\x00\x00\x02" + bytes(16) + (64 << 20).to_bytes(8, "big") + bytes(72)
-# What node_facts would have said of a machine with a NIC for each of the lab's networks.
+# The facts that node_facts would report of a machine with a NIC for each of the lab's networks.
 PLAYBOOK = """
 - hosts: controller:network:compute
   gather_facts: false
@@ -37,7 +37,7 @@ PLAYBOOK = """
     - cloud_plan:
       run_once: true
 """
-# What a reader of the example expects of it.
+# Lines of the plan that a reader of the example expects.
 PLANS = {
     "all-in-one": {"+ node node1 (compute, controller, network)", "+ instance vm1 (small on node1, 10.0.0."},
     "compute3": {"+ node compute3 (compute)", "+ instance vm4 (m1.nano on compute3, 10.18.0.", "+ instance vm1 "},
@@ -52,7 +52,7 @@ PLANS = {
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run of cloud_plan wrote, and where it kept the allocations."""
+    """The output of a run of cloud_plan, whether the run succeeded, and its allocations file."""
 
     output: str
     ok: bool
@@ -67,7 +67,7 @@ def inventories(example: Path) -> list[str]:
 
 
 def plan(sources: list[str], home: Path) -> Planned:
-    """Run cloud_plan on the inventories, with a guest image and a key of the lab's in ``home``."""
+    """Run cloud_plan on the inventories, with a guest image and the lab's ssh key in ``home``."""
     image = home / ".cache/headworks/nano.qcow2"
     image.parent.mkdir(parents=True)
     image.write_bytes(EMPTY_QCOW2)
@@ -81,7 +81,7 @@ def plan(sources: list[str], home: Path) -> Planned:
     environment = {**os.environ, "HOME": str(home), "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
                    "ANSIBLE_HOME": str(home / "ansible"), "HEADWORKS_CACHE": str(image.parent)}  # fmt: skip
     done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), *(word for one in sources for word in ("-i", one)),
+        [Path(sys.executable).with_name("ansible-playbook"), *(word for source in sources for word in ("-i", source)),
          "-e", f"cloud_allocations_file={allocations}", str(home / "play.yml")],
         cwd=TOP, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -89,21 +89,21 @@ def plan(sources: list[str], home: Path) -> Planned:
 
 
 def lab_settings(sources: list[str]) -> list[Path]:
-    """The files in which inventories name a lab of their own."""
-    return [path for one in sources if (path := TOP / one / "group_vars/all/lab.yml").exists()]
+    """The lab.yml of every inventory that has its own lab."""
+    return [path for source in sources if (path := TOP / source / "group_vars/all/lab.yml").exists()]
 
 
-def test_every_example_is_known_here() -> None:
+def test_this_file_lists_the_expected_plan_of_every_example() -> None:
     assert [path.name for path in EXAMPLES] == sorted(PLANS)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_says_how_it_is_used_and_is_used_itself(example: Path) -> None:
+def test_the_command_in_the_first_lines_of_an_example_uses_the_example(example: Path) -> None:
     assert inventories(example)[-1] == str(example.relative_to(TOP))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_the_plan_takes_the_example_without_a_warning(example: Path, tmp_path: Path) -> None:
+def test_cloud_plan_accepts_the_example_without_a_warning(example: Path, tmp_path: Path) -> None:
     planned = plan(inventories(example), tmp_path)
     assert planned.ok, planned.output
     assert "WARNING" not in planned.output

@@ -1,4 +1,4 @@
-"""Playbooks, roles and defaults hang together: what can be known without a node."""
+"""Playbooks, roles and defaults are consistent, as far as a check without a node can tell."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ELSEWHERE = {"cloud_name", "cloud_allocations_file", "cloud_tunnel_id_range", "n
 
 
 def defaults(kind: str) -> dict[str, Any]:
-    """The variables of a file of group_vars."""
+    """The variables of a file of group_vars/all."""
     return dict(yaml.safe_load((TOP / "group_vars" / "all" / f"{kind}.yml").read_text()))
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.name)
-def test_the_syntax_of_every_playbook_is_good(playbook: Path) -> None:
+def test_every_playbook_passes_the_syntax_check(playbook: Path) -> None:
     command = [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", "-i", "inventory/lab", playbook]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -58,14 +58,14 @@ def test_every_default_has_a_comment_above_it(kind: str) -> None:
 def test_every_entry_point_of_a_role_has_an_argument_spec(role: Path) -> None:
     specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     included = {
-        one for path in (role / "tasks").glob("*.yml") for one in re.findall(r"_tasks: (\S+)\.yml", path.read_text())
+        name for path in (role / "tasks").glob("*.yml") for name in re.findall(r"_tasks: (\S+)\.yml", path.read_text())
     }
     assert set(specs) == {path.stem for path in (role / "tasks").glob("*.yml")} - included
     assert all(spec["short_description"] for spec in specs.values())
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
-def test_a_role_says_which_variables_of_others_it_takes(role: Path) -> None:
+def test_argument_specs_list_the_variables_of_other_roles_that_a_role_uses(role: Path) -> None:
     specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     for tasks in (role / "tasks").glob("*.yml"):
         used = set(re.findall(r"\b(?:common|prechecks)_[a-z_]+", tasks.read_text()))
