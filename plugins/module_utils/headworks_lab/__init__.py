@@ -1,4 +1,5 @@
-"""The lab: systemd containers that stand for machines, so that a whole cloud fits on one.
+"""The lab: systemd containers that stand for machines, so that a whole cloud fits on one machine.
 
-It serves developers, the demo and the tests; nothing of the cloud itself knows it, and it knows nothing of the cloud.
+The lab is for developers, the demo and the tests. This package does not import headworks, and headworks does not import
+this package.
 """

@@ -1,6 +1,6 @@
-"""What a lab consists of: networks, nodes, their interfaces; validated, named and digested. Pure, no I/O.
+"""The definition of a lab: its networks, nodes and interfaces, their validation, names and digests. Pure: no I/O.
 
-How it is made so is in ``converge``; what a node finds on its disk at first boot is in ``seed``.
+What does not belong here: creating and removing a lab (``lifecycle.py``), and the files of a node (``seed.py``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DefinitionError(ValueError):
 
 @dataclass(frozen=True)
 class Network:
-    """One lab network, a bridge of the machine. Without ``subnet`` it is a bare wire, without the machine."""
+    """A network of the lab, which is a bridge on the machine. Without ``subnet`` the machine has no address on it."""
 
     name: str
     subnet: str | None = None
@@ -35,10 +35,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Interface:
-    """One NIC of a node.
+    """A NIC of a node.
 
-    :ivar address: "10.91.0.10" on a network with a subnet; "172.16.0.1/16" or None on a bare wire.
-    :ivar tx_checksum: whether the NIC may leave checksums to be filled in later (what userspace datapaths cannot do).
+    :ivar address: "10.91.0.10" on a network with a subnet; "172.16.0.1/16" or None on a network without a subnet.
+    :ivar tx_checksum: whether the NIC may offload transmit checksums, which userspace datapaths do not fill in.
     """
 
     device: str
@@ -49,10 +49,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class Node:
-    """One node.
+    """A node.
 
     :ivar image: name of the image in the lab's store.
-    :ivar addresses: more addresses with prefix length, on ``lo``.
+    :ivar addresses: further addresses with prefix length, on ``lo``.
     """
 
     name: str
@@ -63,26 +63,26 @@ class Node:
 
 @dataclass(frozen=True)
 class Lab:
-    """A whole lab; made by :func:`parse`, so the parts fit together."""
+    """A lab. Only :func:`parse` makes it, so its parts are consistent."""
 
     name: str
     networks: tuple[Network, ...]
     nodes: tuple[Node, ...]
 
     def container(self, node: str) -> str:
-        """Name of a node's container."""
+        """The name of a node's container."""
         return f"headworks-{self.name}-{node}"
 
     def podman_network(self, network: str) -> str:
-        """Name of a network in podman."""
+        """The name of a network in podman."""
         return f"headworks-{self.name}-{network}"
 
     def bridge(self, network: str) -> str:
-        """Name of a network's bridge on the machine (at most 15 characters)."""
+        """The name of a network's bridge on the machine (at most 15 characters)."""
         return f"hw-{self.name}-{network}"
 
     def mac(self, node: str, device: str) -> str:
-        """The MAC of a NIC: locally administered, and the same each time the node is made."""
+        """The MAC of a NIC: locally administered, and the same each time the node is created."""
         digest = hashlib.sha256(f"{self.name}/{node}/{device}".encode()).digest()
         return "02:68:77:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
@@ -91,11 +91,11 @@ class Lab:
         return hashlib.sha256(f"headworks lab {self.name}/{node}".encode()).hexdigest()[:32]
 
     def management(self, node: Node) -> str:
-        """The address the node is reached at: that of its first interface."""
+        """The node's management address: the address of its first interface."""
         return str(node.interfaces[0].address)
 
     def digest(self, node: Node, extra: Iterable[str] = ()) -> str:
-        """Short hash of everything that makes a node what it is; a container made from another one is outdated."""
+        """A short hash of everything that a node is created from. A container with another digest is outdated."""
         document = {
             "node": asdict(node),
             "networks": [asdict(network) for network in self.networks],
@@ -106,9 +106,9 @@ class Lab:
 
 
 def parse(name: str, networks: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]) -> Lab:
-    """Build a :class:`Lab` from plain data (keys as the fields above).
+    """A :class:`Lab` from plain data (the keys are the fields above).
 
-    :raises DefinitionError: naming the key, the value and the rule.
+    :raises DefinitionError: the data breaks a rule.
     """
     _match(LAB_NAME, "lab", name, "a letter, then up to 6 letters or digits (it is part of bridge names)")
     lab = Lab(
@@ -143,7 +143,7 @@ def _network(data: Mapping[str, Any]) -> Network:
         except ValueError as error:
             raise DefinitionError(f"networks.subnet {network.subnet!r} of {network.name}: {error}") from None
     elif network.nat:
-        raise DefinitionError(f"networks.nat of {network.name}: a network needs a subnet to be translated")
+        raise DefinitionError(f"networks.nat of {network.name}: a network with NAT needs a subnet")
     return network
 
 
@@ -159,7 +159,7 @@ def _node(data: Mapping[str, Any]) -> Node:
     _match(NODE_NAME, "nodes.name", node.name, "a host name label")
     if not node.interfaces or not node.interfaces[0].address:
         raise DefinitionError(
-            f"nodes.interfaces of {node.name}: the first one must have the address the node is reached at"
+            f"nodes.interfaces of {node.name}: the first interface must have an address; it is the management address"
         )
     _unique(f"nodes.interfaces.device of {node.name}", (interface.device for interface in node.interfaces))
     for address in node.addresses:
@@ -171,14 +171,14 @@ def _check_interface(node: Node, interface: Interface, networks: Mapping[str, Ne
     where = f"interface {interface.device} of {node.name}"
     _match(DEVICE_NAME, "nodes.interfaces.device", interface.device, "a device name")
     if interface.network not in networks:
-        raise DefinitionError(f"network {interface.network!r} of {where}: no such network in the lab")
+        raise DefinitionError(f"network {interface.network!r} of {where}: the lab has no such network")
     subnet = networks[interface.network].subnet
     if subnet is None:
         if interface.address:
             _address_with_prefix(f"address of {where}", interface.address)
         return
     if not interface.address:
-        raise DefinitionError(f"{where}: network {interface.network} has a subnet, so an address is needed")
+        raise DefinitionError(f"{where}: network {interface.network} has a subnet, so the interface needs an address")
     try:
         inside = ipaddress.IPv4Address(interface.address) in ipaddress.IPv4Network(subnet)
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""What the demo says at its end: the cloud on one screen, and what was proved. Pure."""
+"""The report at the end of the demo: the cloud as a table, and the proofs. Pure.
+
+What does not belong here: printing the report (``plugins/action/demo_report.py``).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Proof:
-    """Something that was to be shown. ``shown`` is what was seen."""
+    """A claim about the cloud: whether it holds (``ok``), and the evidence (``shown``)."""
 
     name: str
     ok: bool
@@ -18,20 +21,23 @@ class Proof:
 
 def proofs_of(answers: Iterable[Mapping[str, Any]]) -> list[Proof]:
     """Proofs from the answers of module guest_command."""
-    return [Proof(one["name"], bool(one["ok"]), one["shown"] if one["ok"] else _failure(one)) for one in answers]
+    return [
+        Proof(answer["name"], bool(answer["ok"]), answer["shown"] if answer["ok"] else _failure(answer))
+        for answer in answers
+    ]
 
 
 def lease_proofs(summary: Mapping[str, Any], leases: str) -> list[Proof]:
-    """That every guest's address was leased by dnsmasq to its MAC.
+    """A proof for each address of each guest: dnsmasq leased it to the guest's MAC.
 
     :param leases: the lines of dnsmasq's lease files: ``<expiry> <mac> <address> <name> <client id>``.
     """
-    held = {tuple(line.split()[1:3]): line for line in leases.splitlines() if len(line.split()) >= 4}
+    leased = {tuple(line.split()[1:3]): line for line in leases.splitlines() if len(line.split()) >= 4}
     proofs = []
     for name, instance in summary["instances"].items():
         for nic in instance["nics"]:
             for address in nic["addresses"]:
-                line = held.get((nic["mac"], address))
+                line = leased.get((nic["mac"], address))
                 proofs.append(
                     Proof(f"{name} has its address by DHCP", line is not None, line or f"no lease of {address}")
                 )
@@ -39,47 +45,52 @@ def lease_proofs(summary: Mapping[str, Any], leases: str) -> list[Proof]:
 
 
 def state_proofs(summary: Mapping[str, Any], states: Mapping[str, str]) -> list[Proof]:
-    """That every guest is in the state that is declared.
+    """A proof for each guest: it is in its declared state.
 
-    :param states: libvirt's word for each guest, by name.
+    :param states: the state of each guest, by name, as libvirt reports it.
     """
-    return [
-        Proof(f"{name} is {one['state']}", states.get(name) == one["state"], f"{one['domain']} on {one['node']}")
-        for name, one in summary["instances"].items()
-    ]
+    proofs = []
+    for name, instance in summary["instances"].items():
+        state, where = instance["state"], f"{instance['domain']} on {instance['node']}"
+        proofs.append(Proof(f"{name} is {state}", states.get(name) == state, where))
+    return proofs
 
 
 def cloud_lines(summary: Mapping[str, Any], states: Mapping[str, str]) -> list[str]:
-    """The cloud as a table of a few lines."""
+    """The cloud as the lines of a table: nodes, networks, routers, floating IPs and guests."""
     rows: list[tuple[str, ...]] = []
-    for name, one in summary["nodes"].items():
-        rows.append(("node", name, ", ".join(one["roles"]), one["management_ip"], f"tunnels at {one['tunnel_ip']}"))
-    for name, one in summary["networks"].items():
-        kind = one["type"] + (f" {one['segmentation_id']}" if one["segmentation_id"] is not None else "")
-        rows.append(("network", name, kind, ", ".join(one["subnets"]), f"mtu {one['mtu']}"))
-    for name, one in summary["routers"].items():
-        outside = f"{one['external_network']} {', '.join(one['external_ips'])}".strip()
-        rows.append(("router", name, f"on {one['node']}", ", ".join(one["networks"]), f"outside: {outside}"))
-    for address, one in summary["floating_ips"].items():
-        rows.append(("floating IP", address, f"to {one['instance']}", one["fixed"], ""))
-    for name, one in summary["instances"].items():
-        addresses = [address for nic in one["nics"] for address in nic["addresses"]] + one["floating_ips"]
-        rows.append(("guest", name, f"on {one['node']}", ", ".join(addresses), states.get(name, "not found")))
+    for name, node in summary["nodes"].items():
+        rows.append(("node", name, ", ".join(node["roles"]), node["management_ip"], f"tunnels at {node['tunnel_ip']}"))
+    for name, network in summary["networks"].items():
+        number = f" {network['segmentation_id']}" if network["segmentation_id"] is not None else ""
+        subnets = ", ".join(network["subnets"])
+        rows.append(("network", name, f"{network['type']}{number}", subnets, f"mtu {network['mtu']}"))
+    for name, router in summary["routers"].items():
+        outside = f"{router['external_network']} {', '.join(router['external_ips'])}".strip()
+        rows.append(("router", name, f"on {router['node']}", ", ".join(router["networks"]), f"outside: {outside}"))
+    for address, floating in summary["floating_ips"].items():
+        rows.append(("floating IP", address, f"to {floating['instance']}", floating["fixed"], ""))
+    for name, guest in summary["instances"].items():
+        addresses = [address for nic in guest["nics"] for address in nic["addresses"]] + guest["floating_ips"]
+        rows.append(("guest", name, f"on {guest['node']}", ", ".join(addresses), states.get(name, "not found")))
     return table(rows)
 
 
 def proof_lines(proofs: Sequence[Proof]) -> list[tuple[bool, str]]:
-    """(good, line) of each proof."""
-    width = max((len(one.name) for one in proofs), default=0)
-    return [(one.ok, f"{'ok  ' if one.ok else 'FAIL'}  {one.name:{width}}  {one.shown}".rstrip()) for one in proofs]
+    """(whether the proof holds, its line) of each proof."""
+    width = max((len(proof.name) for proof in proofs), default=0)
+    return [
+        (proof.ok, f"{'ok  ' if proof.ok else 'FAIL'}  {proof.name:{width}}  {proof.shown}".rstrip())
+        for proof in proofs
+    ]
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines with aligned columns."""
+    """The rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _failure(answer: Mapping[str, Any]) -> str:
-    said = " / ".join(f"{answer['stdout']}\n{answer['stderr']}".split("\n")).strip(" /")
-    return f"exit {answer['rc']}: {said[-200:]}"
+    output = " / ".join(f"{answer['stdout']}\n{answer['stderr']}".split("\n")).strip(" /")
+    return f"exit {answer['rc']}: {output[-200:]}"

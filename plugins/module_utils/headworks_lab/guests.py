@@ -1,7 +1,7 @@
-"""Commands in guests, by ssh from a namespace of this node that is on their network. For demonstrations and tests.
+"""Runs commands in guests by ssh, from a namespace of this node that is on the guests' network. For demo and tests.
 
-The private key is never a file: ssh reads it from an anonymous file of this process. Nothing of headworks is imported:
-a node gets this file with the module, under another package name than the one that is installed on the control side.
+The private key is never written to a disk: ssh reads it from an anonymous file of this process. This file imports
+nothing of headworks: a node gets it with the module guest_command, under ``ansible.module_utils``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ QUIET = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/n
 
 
 class GuestError(RuntimeError):
-    """The node lacks a tool that is needed to reach guests."""
+    """The node lacks a tool that reaching guests needs."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """How to reach a guest: its address, from namespace ``netns`` ("" = the root's), as ``user``."""
+    """How to reach a guest: its address, the namespace ``netns`` to start from ("" = root namespace), and the user."""
 
     address: str
     netns: str = ""
@@ -41,8 +41,10 @@ class Login:
 
 @dataclass(frozen=True)
 class GuestCommand:
-    """``command`` is for the shell of ``guest``. ``expect`` is a regular expression that its output must match
-    somewhere ("" = it must only succeed). ``name`` says what it shows."""
+    """A command for the shell of ``guest``. ``name`` says what the command proves.
+
+    ``expect`` is a regular expression that the command's output must contain ("" = the command must only succeed).
+    """
 
     name: str
     guest: Login
@@ -52,8 +54,10 @@ class GuestCommand:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a command: ``ok``, the exit code (255: no connection), what it wrote, and of that the line that
-    was expected."""
+    """The result of a command.
+
+    ``rc`` is its exit code (255: no connection); ``shown`` is the line of the output that matches the expectation.
+    """
 
     name: str
     ok: bool
@@ -63,41 +67,43 @@ class Answer:
     stderr: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As a dictionary."""
+        """The answer as a dictionary."""
         return asdict(self)
 
 
 def tool_path(name: str) -> str | None:
-    """Full path of a tool, or None if the node does not have it."""
+    """The full path of a tool, or None if the node does not have it."""
     return which(name, path=SEARCH_PATH)
 
 
 def run_in_guests(
     commands: Sequence[GuestCommand], key: str, *, wait_s: float = 0.0, timeout_s: float = 60.0
 ) -> list[Answer]:
-    """Run the commands: those of one guest one after the other, the guests at the same time. Answers in their order.
+    """Run the commands and return their answers in the order of the commands.
+
+    The commands of a guest run in sequence; different guests run in parallel.
 
     :param key: the private key (the text of its file).
-    :param wait_s: how long a guest may take until it answers on ssh.
-    :param timeout_s: how long a command may take.
-    :raises GuestError: the node has no ssh, or no ip.
+    :param wait_s: how long to retry until a guest answers on ssh.
+    :param timeout_s: how long a command may run.
+    :raises GuestError: the node has no program ssh or ip.
     """
     with _anonymous_file(key) as path:
 
-        def one_guest(batch: list[tuple[int, GuestCommand]]) -> list[tuple[int, Answer]]:
+        def run_in_guest(batch: list[tuple[int, GuestCommand]]) -> list[tuple[int, Answer]]:
             deadline, answers = time.monotonic() + wait_s, []
             for position, command in batch:
                 answer = _ask(command, path, deadline, timeout_s)
                 if answer.rc != SSH_FAILED:
-                    deadline = 0.0  # It has answered: from now on a command may also end with this code by itself.
+                    deadline = 0.0  # ssh works now, so exit code 255 can be that of a command: do not retry any more.
                 answers.append((position, answer))
             return answers
 
         ordered = sorted(enumerate(commands), key=lambda item: (item[1].guest.address, item[0]))
         guests = [list(batch) for _, batch in groupby(ordered, key=lambda item: item[1].guest.address)]
         with ThreadPoolExecutor(max_workers=max(len(guests), 1)) as pool:
-            found = [item for batch in pool.map(one_guest, guests) for item in batch]
-    return [answer for _, answer in sorted(found, key=lambda item: item[0])]
+            answered = [item for batch in pool.map(run_in_guest, guests) for item in batch]
+    return [answer for _, answer in sorted(answered, key=lambda item: item[0])]
 
 
 def _ask(command: GuestCommand, key_path: str, deadline: float, timeout_s: float) -> Answer:
@@ -122,16 +128,16 @@ def _ssh(command: GuestCommand, key_path: str, timeout_s: float) -> Answer:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Answer(command.name, False, stderr=f"no answer within {timeout_s:.0f} s")
-    met = re.search(command.expect, done.stdout, re.MULTILINE) if done.returncode == 0 else None
+    match = re.search(command.expect, done.stdout, re.MULTILINE) if done.returncode == 0 else None
     return Answer(
-        command.name, met is not None, done.returncode, _line_of(met) if met else "", done.stdout, done.stderr
+        command.name, match is not None, done.returncode, _line_of(match) if match else "", done.stdout, done.stderr
     )
 
 
-def _line_of(met: re.Match[str]) -> str:
-    """The whole first line that a match is in."""
-    start = met.string.rfind("\n", 0, met.start()) + 1
-    return met.string[start:].partition("\n")[0].strip()
+def _line_of(match: re.Match[str]) -> str:
+    """The line in which a match begins."""
+    start = match.string.rfind("\n", 0, match.start()) + 1
+    return match.string[start:].partition("\n")[0].strip()
 
 
 def _options() -> Iterable[str]:
@@ -141,9 +147,9 @@ def _options() -> Iterable[str]:
 
 @contextmanager
 def _anonymous_file(content: str) -> Iterator[str]:
-    """A path at which child processes can read ``content``, which is in memory only.
+    """A path at which child processes can read ``content``, which stays in memory.
 
-    By this process's descriptor: ssh closes all that it inherits.
+    The path is that of a descriptor of this process, because ssh closes the descriptors that it inherits.
     """
     descriptor = os.memfd_create("key", os.MFD_CLOEXEC)
     try:

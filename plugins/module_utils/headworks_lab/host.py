@@ -1,6 +1,6 @@
-"""The lab's traces on the machine that carries it: bridges, packet filter chains, IP forwarding; and taking them away.
+"""The lab's traces on the machine that carries it (bridges, packet filter chains, IP forwarding), and their removal.
 
-Everything here looks before it touches: what is not certainly the lab's stays.
+Every removal checks first: an object that may not be the lab's stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 RESOLV_CONF = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
-# What netavark puts into built-in chains for every machine it works on, and never takes away again.
+# The rules that netavark adds to built-in chains and never removes.
 NETAVARK_JUMPS = (
     ("filter", "FORWARD", "NETAVARK_FORWARD"),
     ("nat", "PREROUTING", "NETAVARK-HOSTPORT-DNAT"),
@@ -28,15 +28,18 @@ NETAVARK_CHAINS = {
 
 
 def run(*args: str, stdin: str | None = None) -> str:
-    """Standard output of a command of the machine.
+    """Run a command on the machine and return its standard output.
 
-    :raises subprocess.CalledProcessError: it failed.
+    :raises subprocess.CalledProcessError: the command failed.
     """
     return subprocess.run(args, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 def delete_bridge(name: str) -> bool:
-    """Remove a bridge that has no ports. Returns whether none of the name is left; one with ports is somebody's."""
+    """Remove a bridge if it has no ports, and return whether no device of this name is left.
+
+    A bridge with ports is in use, so it stays.
+    """
     device = Path("/sys/class/net", name)
     if (device / "bridge").is_dir() and not any((device / "brif").iterdir()):
         run("ip", "link", "delete", "dev", name)
@@ -44,31 +47,34 @@ def delete_bridge(name: str) -> bool:
 
 
 def uplink_mtu() -> int:
-    """MTU of the device that the default route uses; 1500 without one."""
+    """The MTU of the device that the default route uses; 1500 without a default route."""
     for route in json.loads(run("ip", "-json", "route", "show", "default") or "[]"):
         return int(Path("/sys/class/net", route["dev"], "mtu").read_text())
     return 1500
 
 
 def clashes(subnets: Iterable[str], own_bridges: Iterable[str]) -> list[str]:
-    """Why these subnets cannot be used: one sentence for each that overlaps a route or a name server of the machine."""
+    """A message for each subnet that overlaps a route or a name server of the machine."""
     taken = [
         (route["dst"], f"a route of this machine by {route.get('dev', 'another table')}")
         for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]")
         if route["dst"] != "default" and route.get("dev") not in {"lo", *own_bridges}
     ]
     taken += [(server, "a name server of this machine") for server in nameservers()]
-    found = []
+    messages = []
     for subnet in subnets:
         for other, what in taken:
             if ipaddress.IPv4Network(subnet).overlaps(ipaddress.IPv4Network(other)):
-                found.append(f"subnet {subnet} overlaps {other}, {what}")
+                messages.append(f"subnet {subnet} overlaps {other}, {what}")
                 break
-    return found
+    return messages
 
 
 def resolv_conf() -> str:
-    """Text of a resolv.conf that also works off this machine (no stub resolver on a loopback address if avoidable)."""
+    """The text of a resolv.conf for the nodes: that of systemd-resolved's upstream servers if there is one.
+
+    The machine's own /etc/resolv.conf may name a stub resolver on a loopback address, which nodes cannot reach.
+    """
     texts = [path.read_text() for path in RESOLV_CONF if path.exists()]
     return next(iter(texts), "")
 
@@ -81,7 +87,10 @@ def nameservers() -> list[str]:
 
 
 def extra_hosts() -> str:
-    """The machine's lines of /etc/hosts that mean something elsewhere, for the nodes (a mirror may be named there)."""
+    """The lines of the machine's /etc/hosts for other than loopback and multicast addresses.
+
+    Nodes need them because a package mirror may be named there.
+    """
     lines = []
     for line in Path("/etc/hosts").read_text().splitlines():
         words = line.split("#")[0].split()
@@ -91,7 +100,10 @@ def extra_hosts() -> str:
 
 
 def remember(path: Path) -> None:
-    """Write down, before podman changes them, the settings that :func:`restore` puts back. The first call counts."""
+    """Write the machine's settings to ``path`` for :func:`restore`, before podman changes them.
+
+    If ``path`` exists, it is kept: it holds the settings from before the first lab.
+    """
     if path.exists():
         return
     before = {"ip_forward": FORWARDING.read_text().strip(), "tables": packet_filter_tables()}
@@ -101,9 +113,9 @@ def remember(path: Path) -> None:
 
 
 def restore(path: Path) -> bool:
-    """Take away what podman's network tool left on the machine, and put back what :func:`remember` wrote down.
+    """Remove what podman's network tool left on the machine, and restore the settings that :func:`remember` wrote.
 
-    Nothing is done while any container network (of anybody) still has rules. Returns whether anything was changed.
+    While any container network still has rules, nothing is changed. Returns whether anything was changed.
     """
     before = json.loads(path.read_text()) if path.exists() else None
     if shutil.which("iptables") is None or netavark_in_use():
@@ -119,7 +131,10 @@ def restore(path: Path) -> bool:
 
 
 def packet_filter_tables() -> list[str] | None:
-    """The tables that iptables (its nft flavour) shares with us, as "ip nat"; None if the flavour cannot be told."""
+    """The nft tables of the machine, such as "ip nat"; None if the machine has no nft.
+
+    iptables (its nft variant) creates some of these tables.
+    """
     if shutil.which("nft") is None:
         return None
     tables = [
@@ -129,7 +144,7 @@ def packet_filter_tables() -> list[str] | None:
 
 
 def netavark_in_use() -> bool:
-    """Whether rules of a container network are in force."""
+    """Whether the packet filter has rules of any container network."""
     rules = [rule.split() for table in NETAVARK_CHAINS for rule in _rules(table)]
     return any(
         (words[1].startswith("NETAVARK-") and not words[1].startswith("NETAVARK-HOSTPORT-"))
@@ -170,7 +185,10 @@ def _iptables(table: str, rule: str) -> None:
 
 
 def _remove_empty_tables(before: Sequence[str] | None) -> bool:
-    """iptables makes its tables when first used; those that were not there before and hold no rule go again."""
+    """Remove tables that iptables created after ``before`` was recorded and that hold no rule.
+
+    iptables creates its tables at the first use.
+    """
     if before is None:
         return False
     changed = False

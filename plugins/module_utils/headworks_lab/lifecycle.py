@@ -1,7 +1,7 @@
-"""Making a lab so, and taking it away: what there is in podman and on the machine against the definition.
+"""The life of a lab: creating it as defined, restarting and stopping nodes, and removing it with all its traces.
 
-An earlier lab may have died with whatever started it. So nothing that podman says is believed without a look at the
-container itself, and what is dead is cleared before anything is started.
+An earlier lab may have died together with the process that started it. Therefore a container counts as running only if
+a command in it succeeds, and dead containers are removed before any container is started.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ RESTART_PAUSES = (0.5, 1.0, 2.0)
 
 
 class LabError(RuntimeError):
-    """The lab could not be made so; the message says which part and why."""
+    """The lab cannot be created or changed as defined; the message says which part of it and why."""
 
 
 class BrokenStore(LabError):
-    """podman cannot read its own state; only a new store helps."""
+    """podman cannot read its own state; only a new store solves that."""
 
 
 @dataclass
 class Report:
-    """What was done: container and network names by verb."""
+    """The changes made: names of containers and networks by verb."""
 
     created: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -59,14 +59,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Access:
-    """How one gets into the nodes: the directory with key and ssh sockets, and the public key that may log in."""
+    """How to log in to the nodes: the directory with the private key and ssh sockets, and the public key."""
 
     directory: Path
     public_key: str
 
 
 def ensure_key(directory: Path) -> Access:
-    """The lab's ssh key below ``directory``, made if need be."""
+    """Create the lab's ssh key in ``directory`` if it does not exist, and return how to log in with it."""
     private = directory / "id_ed25519"
     public = directory / "id_ed25519.pub"
     if not (private.exists() and public.exists()):
@@ -82,7 +82,7 @@ def ensure_key(directory: Path) -> Access:
 
 @contextmanager
 def one_at_a_time(cache: Path, lab: Lab) -> Iterator[None]:
-    """Two runs for one lab wait for each other; the lock goes with the process, however it ends."""
+    """Hold the lock of a lab while the body runs. The kernel releases the lock when the process ends."""
     path = cache / "lab" / f"{lab.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
@@ -91,16 +91,19 @@ def one_at_a_time(cache: Path, lab: Lab) -> Iterator[None]:
 
 
 def start(lab: Lab, podman: Podman, access: Access, *, check: bool = False) -> Report:
-    """Make the lab run as defined: clear what is dead or outdated, create what is missing, wait until all is ready.
+    """Run the lab as defined: remove dead and outdated nodes, create missing nodes, and wait until they are ready.
 
-    :raises LabError: a subnet is taken on this machine, an image is missing, or a node does not come up.
+    :param check: report the changes without making them.
+    :raises LabError: a subnet is in use on this machine, an image is missing, or a node does not become ready.
     """
     report = Report()
     extra = [access.public_key, str(host.uplink_mtu())]
     wanted = {lab.container(node.name): (node, lab.digest(node, extra)) for node in lab.nodes}
     present = _containers(podman, lab)
     stale = [
-        name for name, found in present.items() if name not in wanted or not _is_current(podman, found, wanted[name][1])
+        name
+        for name, container in present.items()
+        if name not in wanted or not _is_current(podman, container, wanted[name][1])
     ]
     missing = [node for name, (node, _) in wanted.items() if name not in present or name in stale]
     report.removed = stale
@@ -121,7 +124,7 @@ def start(lab: Lab, podman: Podman, access: Access, *, check: bool = False) -> R
 
 
 def restart(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, orderly: bool) -> Report:
-    """Reboot nodes: their kernel objects are gone, their disks stay. Not orderly means that the power is cut."""
+    """Reboot nodes: kernel objects are lost, disks stay. Without ``orderly``, the reboot is a power cut."""
     nodes = [node for node in lab.nodes if node.name in names]
     grace = "30" if orderly else "0"
     close_connections(directory, (lab.management(node) for node in nodes))
@@ -131,7 +134,7 @@ def restart(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, 
 
 
 def _reboot(podman: Podman, container: str, grace: str) -> None:
-    """Stop and start. crun may not yet be rid of a container that was killed, and says that it "already exists"."""
+    """Stop and start a container. The start is repeated: crun may not have removed the killed container yet."""
     podman.run("stop", "--time", grace, container)
     for pause in RESTART_PAUSES:
         if podman.succeeds("start", container):
@@ -142,8 +145,8 @@ def _reboot(podman: Podman, container: str, grace: str) -> None:
 
 
 def stop(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, orderly: bool) -> Report:
-    """Switch nodes off; :func:`start` makes them anew, :func:`restart` switches them on again."""
-    running = {name for name, found in _containers(podman, lab).items() if found["State"] == "running"}
+    """Switch nodes off. :func:`restart` switches them on again; :func:`start` would recreate them."""
+    running = {name for name, container in _containers(podman, lab).items() if container["State"] == "running"}
     nodes = [node for node in lab.nodes if node.name in names and lab.container(node.name) in running]
     chosen = [lab.container(node.name) for node in nodes]
     close_connections(directory, (lab.management(node) for node in nodes))
@@ -152,9 +155,9 @@ def stop(lab: Lab, podman: Podman, directory: Path, names: Sequence[str], *, ord
 
 
 def close_connections(directory: Path, addresses: Iterable[str] | None = None) -> None:
-    """End the ssh connections that are kept open to these nodes, or all (sockets ``ssh-<address>`` in ``directory``).
+    """Close the persistent ssh connections to ``addresses``, or all (sockets ``ssh-<address>`` in ``directory``).
 
-    They would keep the next command waiting for a machine that is gone.
+    An open connection would make the next command wait for a machine that no longer exists.
     """
     names = None if addresses is None else {f"ssh-{address}" for address in addresses}
     for path in directory.glob("ssh-*"):
@@ -165,7 +168,10 @@ def close_connections(directory: Path, addresses: Iterable[str] | None = None) -
 
 
 def remove(lab: Lab, podman: Podman, state_directory: Path, *, check: bool = False) -> Report:
-    """Take the lab away with all its traces on the machine. Other labs and the caches stay."""
+    """Remove the lab with all its traces on the machine. Other labs and the caches stay.
+
+    :param check: report the changes without making them.
+    """
     containers = list(_containers(podman, lab))
     networks = _networks(lab, podman)
     files = sorted(state_directory.glob("*")) if state_directory.is_dir() else []
@@ -187,9 +193,9 @@ def remove(lab: Lab, podman: Podman, state_directory: Path, *, check: bool = Fal
 
 
 def wait_ready(lab: Lab, podman: Podman, node: Node, timeout: float = READY_TIMEOUT) -> None:
-    """Wait until systemd in the node has settled and its ssh daemon answers.
+    """Wait until the node's default.target is active and its ssh daemon answers.
 
-    :raises LabError: not within ``timeout`` seconds; the message has systemd's own account of what failed.
+    :raises LabError: the node is not ready within ``timeout`` seconds; the message has systemd's failed units and jobs.
     """
     end = time.monotonic() + timeout
     container = lab.container(node.name)
@@ -198,21 +204,24 @@ def wait_ready(lab: Lab, podman: Podman, node: Node, timeout: float = READY_TIME
         and podman.succeeds("exec", container, "systemctl", "is-active", "default.target")
     ):
         if time.monotonic() > end:
-            raise LabError(f"{node.name} is not up after {timeout:.0f} s: {_complaints(podman, container)}")
+            raise LabError(f"{node.name} is not ready after {timeout:.0f} s: {_unit_problems(podman, container)}")
         time.sleep(0.2)
 
 
 def _containers(podman: Podman, lab: Lab) -> dict[str, dict[str, Any]]:
     try:
-        return {found["Names"][0]: found for found in podman.containers(headworks_lab=lab.name)}
+        return {container["Names"][0]: container for container in podman.containers(headworks_lab=lab.name)}
     except PodmanError as error:
         raise BrokenStore(f"podman cannot list containers: {error}") from error
 
 
-def _is_current(podman: Podman, found: dict[str, Any], digest: str) -> bool:
-    """Whether a container is as defined and really alive (podman's word for it may be from before a crash)."""
-    name = found["Names"][0]
-    if found["State"] != "running" or (found.get("Labels") or {}).get(LABEL_DIGEST) != digest:
+def _is_current(podman: Podman, container: dict[str, Any], digest: str) -> bool:
+    """Whether a container is as defined and alive.
+
+    The state that podman reports can be that from before a crash, so a command in the container must succeed as well.
+    """
+    name = container["Names"][0]
+    if container["State"] != "running" or (container.get("Labels") or {}).get(LABEL_DIGEST) != digest:
         return False
     return podman.succeeds("exec", name, "true")
 
@@ -227,13 +236,13 @@ def _remove_containers(podman: Podman, names: Sequence[str]) -> None:
 
 
 def _ensure_networks(lab: Lab, podman: Podman) -> None:
-    present = {found["name"] for found in podman.json("network", "ls", "--format=json")}
+    present = {network["name"] for network in podman.json("network", "ls", "--format=json")}
     for network in lab.networks:
         if lab.podman_network(network.name) not in present:
-            # podman refuses a subnet that an interface has, and one left by a dead lab would be this lab's own.
+            # podman refuses a subnet that an interface of the machine has, such as the bridge that a dead lab left.
             if not host.delete_bridge(lab.bridge(network.name)):
                 raise LabError(
-                    f"device {lab.bridge(network.name)} is in use: a lab {lab.name} of another store runs here"
+                    f"device {lab.bridge(network.name)} is in use: another store has a running lab {lab.name} as well"
                 )
             _create_network(lab, podman, network)
 
@@ -246,7 +255,7 @@ def _create_network(lab: Lab, podman: Podman, network: Network) -> None:
     options += [] if network.nat else ["--internal"]
     options += [f"--subnet={network.subnet}"] if network.subnet else ["--ipam-driver=none"]
     podman.run("network", "create", *options, name)
-    # podman 4.3 has no option for the bridge's name, and numbers bridges without regard to other podman stores.
+    # podman 4.3 has no option for the bridge's name, and its numbers for bridges collide with other podman stores.
     path = podman.network_directory / f"{name}.json"
     document = json.loads(path.read_text())
     document["network_interface"] = lab.bridge(network.name)
@@ -257,7 +266,7 @@ def _create_network(lab: Lab, podman: Podman, network: Network) -> None:
 
 def _networks(lab: Lab, podman: Podman) -> list[str]:
     listing = podman.json("network", "ls", "--format=json", f"--filter=label={LABEL_LAB}={lab.name}")
-    return [found["name"] for found in listing]
+    return [network["name"] for network in listing]
 
 
 def _remove_networks(lab: Lab, podman: Podman) -> None:
@@ -289,7 +298,7 @@ def _options(lab: Lab, node: Node, digest: str) -> list[str]:
         "--pids-limit=-1",
     ]
     options += [f"--label={LABEL_LAB}={lab.name}", f"--label={LABEL_DIGEST}={digest}"]
-    # Hard limits above the machine's own cannot be had everywhere.
+    # Some machines refuse hard limits above their own.
     options += [f"--ulimit=nofile=1024:{_limit(resource.RLIMIT_NOFILE, 524288)}"]
     options += [f"--ulimit=nproc=4096:{_limit(resource.RLIMIT_NPROC, 4096)}"]
     if Path("/lib/modules", os.uname().release).is_dir():
@@ -320,7 +329,7 @@ def _seed(lab: Lab, node: Node, access: Access) -> bytes:
 
 
 def _new_key(comment: str) -> tuple[str, str]:
-    """A new ed25519 key, (private, public)."""
+    """A new ed25519 key pair: (private, public)."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "key")
         host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
@@ -329,17 +338,18 @@ def _new_key(comment: str) -> tuple[str, str]:
 
 def _check_subnets(lab: Lab) -> None:
     subnets = [network.subnet for network in lab.networks if network.subnet]
-    found = host.clashes(subnets, [lab.bridge(network.name) for network in lab.networks])
-    if found:
+    messages = host.clashes(subnets, [lab.bridge(network.name) for network in lab.networks])
+    if messages:
         raise LabError(
-            f"lab {lab.name}: {'; '.join(found)}: give the lab other subnets (see inventory/lab/group_vars/all/lab.yml)"
+            f"lab {lab.name}: {'; '.join(messages)}: "
+            "use other subnets for the lab (see inventory/lab/group_vars/all/lab.yml)"
         )
 
 
 def _check_images(podman: Podman, nodes: Iterable[Node]) -> None:
     for image in sorted({node.image for node in nodes}):
         if not podman.succeeds("image", "exists", image):
-            raise LabError(f"image {image}: not in the lab's store; scripts/node-image makes it")
+            raise LabError(f"image {image}: not in the lab's store; scripts/node-image builds it")
 
 
 def _ssh_answers(address: str) -> bool:
@@ -351,7 +361,7 @@ def _ssh_answers(address: str) -> bool:
         return False
 
 
-def _complaints(podman: Podman, container: str) -> str:
+def _unit_problems(podman: Podman, container: str) -> str:
     try:
         failed = podman.run(
             "exec", container, "systemctl", "list-units", "--failed", "--plain", "--no-legend", timeout=10
@@ -363,7 +373,7 @@ def _complaints(podman: Podman, container: str) -> str:
 
 
 def _for_each(items: Sequence[Any], action: Callable[[Any], object]) -> None:
-    """Do it for several at once; the first failure is raised after all have ended."""
+    """Call ``action`` for every item, in parallel. The first failure is raised after all calls have ended."""
     if not items:
         return
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -1,6 +1,7 @@
-"""Calling podman through the lab's wrapper (scripts/podman): answers as data, failures as one exception.
+"""Calls podman through the lab's wrapper (scripts/podman): results as data, failures as a single exception.
 
-What to call it for is in ``converge``; where podman keeps its state, and why a wrapper, is told in scripts/podman.
+What does not belong here: what the lab uses podman for (``lifecycle.py``). The location of podman's state and the
+reason for the wrapper are in scripts/podman.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 
 class PodmanError(RuntimeError):
-    """podman failed; the message has the command and what it wrote on stderr."""
+    """podman failed; the message has the command and its standard error."""
 
 
 class Podman:
-    """One podman store, reached through the wrapper at ``command``.
+    """A podman store, used through the wrapper at ``command``.
 
-    :param cache: the directory the wrapper keeps the store in (``HEADWORKS_CACHE``).
+    :param cache: the directory in which the wrapper keeps the store (``HEADWORKS_CACHE``).
     """
 
     def __init__(self, command: Path, cache: Path) -> None:
@@ -29,13 +30,13 @@ class Podman:
 
     @property
     def network_directory(self) -> Path:
-        """Where podman keeps the definitions of this store's networks, one JSON file each."""
+        """The directory in which podman keeps a JSON file for each network of this store."""
         return self.cache / "lab" / "podman" / "networks"
 
     def run(self, *args: str, stdin: bytes | None = None, timeout: float = 120.0) -> str:
         """Run ``podman ARGS`` and return its standard output.
 
-        :raises PodmanError: it failed, or took longer than ``timeout`` seconds.
+        :raises PodmanError: podman failed, or took longer than ``timeout`` seconds.
         """
         try:
             # podman leaves a copy of its standard input in the directory for temporary files.
@@ -56,18 +57,21 @@ class Podman:
         return done.stdout.decode(errors="replace")
 
     def json(self, *args: str) -> Any:
-        """Run ``podman ARGS`` and parse what it prints as JSON (nothing at all counts as an empty list)."""
+        """Run ``podman ARGS`` and return its output parsed as JSON; without output, an empty list."""
         text = self.run(*args)
         return json.loads(text) if text.strip() else []
 
     def containers(self, **labels: str) -> list[dict[str, Any]]:
-        """The containers of this store with these labels, as ``podman ps`` describes them, dead ones included."""
+        """The containers of this store that have ``labels``, as ``podman ps`` describes them, including dead ones.
+
+        An underscore in the name of a label stands for a dot.
+        """
         filters = [f"--filter=label={key.replace('_', '.')}={value}" for key, value in labels.items()]
-        found: list[dict[str, Any]] = self.json("ps", "--all", "--format=json", *filters)
-        return found
+        listing: list[dict[str, Any]] = self.json("ps", "--all", "--format=json", *filters)
+        return listing
 
     def succeeds(self, *args: str, timeout: float = 20.0) -> bool:
-        """Whether ``podman ARGS`` ends well."""
+        """Whether ``podman ARGS`` succeeds."""
         try:
             self.run(*args, timeout=timeout)
         except PodmanError:

@@ -1,6 +1,7 @@
-"""What a lab node finds on its disk at first boot: identity, key, names, and a unit for what podman cannot set up.
+"""The files of a lab node before its first boot: identity, keys, names, and a unit for settings that podman lacks.
 
-It comes as a tar stream laid over the image before the first start, so later changes of the node survive its restarts.
+The files are a tar stream that is unpacked over the image before the first start only, so later changes of the node
+survive its restarts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .definition import Lab, Node
 SETUP_SCRIPT = "/usr/local/lib/headworks-lab/network"
 SETUP_DATA = "/etc/headworks-lab/network.json"
 SETUP_UNIT = """\
-# Made by the lab. Each boot gives this machine new network devices; this does what their maker does not.
+# Written by the lab. Each boot gives this machine new network devices; this unit makes the settings that podman lacks.
 [Unit]
 Description=The lab's network settings
 DefaultDependencies=no
@@ -30,9 +31,9 @@ ExecStart=/usr/bin/python3 /usr/local/lib/headworks-lab/network
 [Install]
 WantedBy=multi-user.target
 """
-# A bare node has no ethtool program, so its one setting is made by hand: ETHTOOL_STXCSUM through SIOCETHTOOL.
+# A bare node has no program ethtool, so the script calls ETHTOOL_STXCSUM through SIOCETHTOOL itself.
 SETUP_PROGRAM = '''\
-"""Made by the lab: addresses on wires without a subnet, and transmit checksums of NICs that must not postpone them."""
+"""Written by the lab: sets addresses on networks without a subnet, and switches transmit checksum offload off."""
 import array, fcntl, json, socket, struct, subprocess
 
 with open("/etc/headworks-lab/network.json") as file:
@@ -50,12 +51,12 @@ for device in wanted["no_tx_checksum"]:
 def seed(
     lab: Lab, node: Node, *, authorized_key: str, host_key: tuple[str, str], resolv_conf: str, hosts: str
 ) -> bytes:
-    """The tar stream for one node.
+    """The tar stream for a node.
 
-    :param authorized_key: public key that may log in as root.
+    :param authorized_key: the public key that may log in as root.
     :param host_key: the node's own ed25519 key, (private, public).
-    :param resolv_conf: text for /etc/resolv.conf.
-    :param hosts: more lines for /etc/hosts.
+    :param resolv_conf: the text of /etc/resolv.conf.
+    :param hosts: further lines for /etc/hosts.
     """
     private, public = host_key
     archive = _Archive()
@@ -65,7 +66,7 @@ def seed(
     archive.file("/etc/ssh/ssh_host_ed25519_key", private, 0o600)
     archive.file("/etc/ssh/ssh_host_ed25519_key.pub", public)
     archive.file("/root/.ssh/authorized_keys", authorized_key.strip() + "\n", 0o600)
-    # Name lookups of the client are no business of a lab, and cost a time-out where there is no reverse zone.
+    # sshd must not look up the client's name: without a reverse zone, each lookup takes a time-out.
     archive.file("/etc/ssh/sshd_config.d/headworks-lab.conf", "UseDNS no\nPasswordAuthentication no\n")
     archive.file(SETUP_DATA, json.dumps(network_settings(node), indent=1) + "\n")
     archive.file(SETUP_SCRIPT, SETUP_PROGRAM)
@@ -78,7 +79,7 @@ def seed(
 
 
 def network_settings(node: Node) -> dict[str, list[list[str]] | list[str]]:
-    """What the node's boot unit sets: ``addresses`` as [device, address/prefix], ``no_tx_checksum`` as devices."""
+    """The settings that the boot unit makes: ``addresses`` ([device, address/prefix]), ``no_tx_checksum`` (devices)."""
     addresses = [["lo", address] for address in node.addresses]
     addresses += [[i.device, i.address] for i in node.interfaces if i.address and "/" in i.address]
     return {"addresses": addresses, "no_tx_checksum": [i.device for i in node.interfaces if not i.tx_checksum]}
@@ -91,7 +92,7 @@ def _hosts(lab: Lab) -> str:
 
 
 class _Archive:
-    """A tar stream in memory, everything owned by root."""
+    """A tar stream in memory. Every member is owned by root."""
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
@@ -112,7 +113,10 @@ class _Archive:
         self._tar.addfile(info)
 
     def _parents(self, path: str) -> None:
-        """Directories the image may lack; those it has keep their mode, being the usual ones."""
+        """Add the parent directories of ``path``, which the image may lack.
+
+        Their modes are the usual ones, so directories of the image keep their modes.
+        """
         parent = path.lstrip("/").rpartition("/")[0]
         if parent and parent not in self._directories:
             self._parents("/" + parent)

@@ -1,4 +1,4 @@
-"""The lab's definition: what is refused, what is fixed, and what makes a container outdated."""
+"""The lab's definition: refusals, stable names and MACs, and the digest that shows an outdated container."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ def test_macs_differ_between_nodes_and_devices_but_not_between_runs() -> None:
         ([node(addresses=["203.0.113.10"])], "lab", "nodes.addresses of n1: '203.0.113.10': needs a prefix length"),
     ],
 )
-def test_bad_definitions_are_refused_by_key_and_value(nodes: list[dict[str, Any]], name: str, message: str) -> None:
+def test_the_refusal_of_a_definition_names_key_and_value(nodes: list[dict[str, Any]], name: str, message: str) -> None:
     with pytest.raises(DefinitionError, match=message.replace(".", r"\.")):
         lab(*nodes, name=name)
 
 
-def test_an_unknown_network_is_named() -> None:
-    bad = node()
-    bad["interfaces"].append({"device": "eth1", "network": "tun", "address": "10.92.0.10"})
+def test_the_refusal_of_an_unknown_network_names_the_network() -> None:
+    invalid = node()
+    invalid["interfaces"].append({"device": "eth1", "network": "tun", "address": "10.92.0.10"})
     with pytest.raises(DefinitionError, match="network 'tun' of interface eth1 of n1"):
-        lab(bad)
+        lab(invalid)
 
 
-def test_an_address_on_a_wire_needs_a_prefix_length() -> None:
-    bad = node()
-    bad["interfaces"].append({"device": "eth2", "network": "ext", "address": "172.16.0.1"})
+def test_an_address_on_a_network_without_a_subnet_needs_a_prefix_length() -> None:
+    invalid = node()
+    invalid["interfaces"].append({"device": "eth2", "network": "ext", "address": "172.16.0.1"})
     with pytest.raises(DefinitionError, match=r"'172\.16\.0\.1': needs a prefix length"):
-        lab(bad)
+        lab(invalid)
 
 
-def test_a_node_is_outdated_when_anything_that_made_it_changes() -> None:
+def test_a_node_is_outdated_if_anything_it_is_created_from_changes() -> None:
     before = lab(node(), node("n2", "10.91.0.11"))
     digest = before.digest(before.nodes[0], ["key"])
     again = lab(node(), node("n2", "10.91.0.11"))

@@ -1,4 +1,4 @@
-"""What the demo proves from what it was told."""
+"""The report of the demo: proofs from answers, leases and states, and the tables."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ SUMMARY: dict[str, Any] = {
         ("", False),
     ],
 )
-def test_a_lease_counts_only_for_its_mac_and_address(line: str, ok: bool) -> None:
-    assert [one.ok for one in lease_proofs(SUMMARY, line)] == [ok]
+def test_a_lease_proves_only_its_own_mac_and_address(line: str, ok: bool) -> None:
+    assert [proof.ok for proof in lease_proofs(SUMMARY, line)] == [ok]
 
 
 @pytest.mark.parametrize(("states", "ok"), [({"vm1": "running"}, True), ({"vm1": "stopped"}, False), ({}, False)])
-def test_a_guest_must_be_in_the_state_that_is_declared(states: dict[str, str], ok: bool) -> None:
-    assert [one.ok for one in state_proofs(SUMMARY, states)] == [ok]
+def test_the_proof_of_a_state_holds_only_for_the_declared_state(states: dict[str, str], ok: bool) -> None:
+    assert [proof.ok for proof in state_proofs(SUMMARY, states)] == [ok]
 
 
-def test_what_a_guest_answered_becomes_a_proof_with_what_was_seen() -> None:
+def test_an_answer_becomes_a_proof_with_the_expected_line_or_the_failure() -> None:
     answers = [
         {"name": "a", "ok": True, "shown": "0% packet loss", "rc": 0, "stdout": "…", "stderr": ""},
         {"name": "b", "ok": False, "shown": "", "rc": 1, "stdout": "x\ny\n", "stderr": "no route\n"},
@@ -50,14 +50,14 @@ def test_what_a_guest_answered_becomes_a_proof_with_what_was_seen() -> None:
     assert proofs_of(answers) == [Proof("a", True, "0% packet loss"), Proof("b", False, "exit 1: x / y /  / no route")]
 
 
-def test_failures_stand_out() -> None:
+def test_the_line_of_a_failed_proof_begins_with_fail() -> None:
     assert proof_lines([Proof("a", True, "x"), Proof("longer", False)]) == [
         (True, "ok    a       x"),
         (False, "FAIL  longer"),
     ]
 
 
-def test_the_cloud_fits_a_table() -> None:
+def test_the_table_of_the_cloud_has_a_line_for_each_object() -> None:
     assert cloud_lines(SUMMARY, {"vm1": "running"}) == [
         "node         c1           compute  192.0.2.1              tunnels at 198.51.100.1",
         "network      net          gre 7    10.0.0.0/24            mtu 1458",

@@ -1,4 +1,4 @@
-"""The lab's traces on the machine: what counts as in use, as a clash, as worth passing on."""
+"""The lab's traces on the machine: rules in use, clashes of subnets, and the settings to restore."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ IDLE = {
         ("nat", "-A NETAVARK-HOSTPORT-DNAT -p tcp --dport 80 -j NETAVARK-DN-1D87", True),
     ],
 )
-def test_rules_of_any_container_network_mean_in_use(
+def test_netavark_is_in_use_if_any_container_network_has_rules(
     monkeypatch: pytest.MonkeyPatch, table: str, rule: str, busy: bool
 ) -> None:
     monkeypatch.setattr(host, "_rules", lambda name: IDLE[name] + ([rule] if rule and name == table else []))
     assert host.netavark_in_use() is busy
 
 
-def test_a_subnet_that_the_machine_reaches_elsewhere_is_a_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subnet_that_overlaps_a_route_or_a_name_server_is_a_clash(monkeypatch: pytest.MonkeyPatch) -> None:
     routes = [
         {"dst": "default", "dev": "eth0"},
         {"dst": "10.91.0.0/16", "dev": "tun0"},
@@ -39,14 +39,14 @@ def test_a_subnet_that_the_machine_reaches_elsewhere_is_a_clash(monkeypatch: pyt
     ]
     monkeypatch.setattr(host, "run", lambda *args, **_: json.dumps(routes))
     monkeypatch.setattr(host, "nameservers", lambda: ["10.93.0.53"])
-    found = host.clashes(["10.91.0.0/24", "10.92.0.0/24", "10.93.0.0/24", "10.94.0.0/24"], ["hw-lab-tun"])
-    assert found == [
+    messages = host.clashes(["10.91.0.0/24", "10.92.0.0/24", "10.93.0.0/24", "10.94.0.0/24"], ["hw-lab-tun"])
+    assert messages == [
         "subnet 10.91.0.0/24 overlaps 10.91.0.0/16, a route of this machine by tun0",
         "subnet 10.93.0.0/24 overlaps 10.93.0.53, a name server of this machine",
     ]
 
 
-def test_the_settings_before_the_lab_are_those_of_the_first_call(
+def test_remember_keeps_the_settings_of_the_first_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     forwarding = tmp_path / "ip_forward"
@@ -59,7 +59,7 @@ def test_the_settings_before_the_lab_are_those_of_the_first_call(
     assert json.loads((tmp_path / "before").read_text())["ip_forward"] == "0"
 
 
-def test_nothing_is_put_back_while_a_container_network_is_in_use(
+def test_restore_changes_nothing_while_a_container_network_is_in_use(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = tmp_path / "before"

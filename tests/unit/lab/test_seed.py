@@ -1,4 +1,4 @@
-"""What a lab node finds on its disk at first boot."""
+"""The files of a lab node before its first boot."""
 
 from __future__ import annotations
 
@@ -52,23 +52,23 @@ def text(index: int, path: str) -> str:
     return member.read().decode()
 
 
-def test_only_wires_and_loopback_are_left_to_the_node() -> None:
+def test_the_boot_unit_sets_only_addresses_on_loopback_and_on_networks_without_a_subnet() -> None:
     wanted = json.loads(text(0, "/etc/headworks-lab/network.json"))
     assert wanted["addresses"] == [["lo", "203.0.113.10/32"], ["eth2", "172.16.0.1/16"]]
     assert wanted["no_tx_checksum"] == ["eth2"]
 
 
-def test_a_nic_without_an_address_gets_none() -> None:
+def test_a_nic_without_a_declared_address_gets_no_address() -> None:
     assert json.loads(text(1, "/etc/headworks-lab/network.json"))["addresses"] == []
 
 
-def test_nodes_know_each_other_and_what_the_machine_knows() -> None:
+def test_the_hosts_file_of_a_node_names_the_other_nodes_and_has_the_machines_lines() -> None:
     lines = text(0, "/etc/hosts").splitlines()
     assert "10.91.0.11 network1" in lines
     assert "192.0.2.9 mirror.example" in lines
 
 
-def test_keys_are_readable_by_root_alone() -> None:
+def test_only_root_can_read_the_keys() -> None:
     members = {member.name: member for member in archive(0).getmembers()}
     for path in ("etc/ssh/ssh_host_ed25519_key", "root/.ssh/authorized_keys"):
         assert members[path].mode == 0o600
@@ -76,7 +76,7 @@ def test_keys_are_readable_by_root_alone() -> None:
     assert {member.uid for member in members.values()} == {0}
 
 
-def test_identity_is_per_node() -> None:
+def test_every_node_has_its_own_machine_id() -> None:
     assert text(0, "/etc/machine-id") != text(1, "/etc/machine-id")
 
 
