@@ -1,4 +1,4 @@
-"""A stand-in for a server somewhere in the world: whoever asks is told the address that was seen of him."""
+"""A web server outside of the cloud that answers each request with the client's address. playbooks/demo.yml runs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Whoami(BaseHTTPRequestHandler):
     """Answers every GET with the client's address."""
 
     def do_GET(self) -> None:
-        """One line: the address."""
+        """Send the client's address as a line."""
         body = f"{self.client_address[0]}\n".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

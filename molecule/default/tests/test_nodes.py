@@ -1,6 +1,6 @@
-"""What site.yml leaves on the lab's nodes, seen by testinfra: services, namespaces, guests, and nothing beside them.
+"""The lab's nodes after site.yml, examined with testinfra: services, namespaces and guests, and no leftovers.
 
-How the cloud behaves (who reaches whom, what a change does) is tested in tests/cloud.
+What does not belong here: the behaviour of the cloud (reachability, effects of changes), which tests/cloud tests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def test_systemd_has_no_failed_unit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["network1", "compute1", "compute2"])
-def test_the_switch_runs_now_and_after_a_reboot(name: str) -> None:
+def test_openvswitch_is_running_and_enabled(name: str) -> None:
     service = node(name).service("openvswitch-switch")
     assert service.is_running
     assert service.is_enabled
@@ -37,7 +37,7 @@ def test_the_network_node_has_a_router_and_a_dhcp_server_per_network() -> None:
 
 
 @pytest.mark.parametrize(("name", "guests"), [("compute1", {"vm1"}), ("compute2", {"vm2"})])
-def test_pinned_guests_run_where_they_are_pinned(name: str, guests: set[str]) -> None:
+def test_pinned_guests_run_on_the_nodes_that_they_are_pinned_to(name: str, guests: set[str]) -> None:
     host = node(name)
     domains = host.check_output("virsh --quiet list --state-running --name").split()
     titles = {host.check_output("virsh desc --title %s", domain).strip() for domain in domains}
@@ -45,11 +45,11 @@ def test_pinned_guests_run_where_they_are_pinned(name: str, guests: set[str]) ->
 
 
 @pytest.mark.parametrize("name", ["compute1", "compute2"])
-def test_libvirts_own_network_is_gone(name: str) -> None:
+def test_libvirt_has_no_network(name: str) -> None:
     assert node(name).check_output("virsh --quiet net-list --all --name").split() == []
 
 
-def test_stock_web_servers_take_no_port() -> None:
+def test_no_web_server_listens_on_port_80() -> None:
     for name in ("controller1", "network1"):
         assert not node(name).socket("tcp://0.0.0.0:80").is_listening
 
