@@ -1,6 +1,6 @@
-"""Runs of ansible-playbook as a person makes them, and what the tests ask about such a run afterwards.
+"""Runs of ansible-playbook as a person makes them, and their results.
 
-What does not belong here: which inventories there are and what a node looks like (``cloud_lab.py``, ``snapshots.py``).
+What does not belong here: the inventories (``cloud_lab.py``) and the state of the nodes (``snapshots.py``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ChangeLine = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. ``results`` has one dictionary for each task on each host (see ``callback/record.py``)."""
+    """A finished run. ``results`` has a dictionary for each task on each host (see ``callback/record.py``)."""
 
     rc: int
     output: str = field(repr=False)
@@ -35,31 +35,32 @@ class Run:
     recap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def changes(self) -> list[ChangeLine]:
-        """What the engine changed, or in check mode would have changed: sorted."""
+        """The changes that the engine made, or would have made in check mode, sorted."""
         return sorted(
-            (one["host"], change["kind"], change["name"], change["verb"])
-            for one in self.results
-            for change in one.get("changes") or ()
+            (result["host"], change["kind"], change["name"], change["verb"])
+            for result in self.results
+            for change in result.get("changes") or ()
         )
 
     def changed_tasks(self) -> list[tuple[str, str]]:
-        """(node, task) of every task that reported a change: sorted."""
-        return sorted((one["host"], one["task"]) for one in self.results if one.get("changed"))
+        """(node, task) of every task that reported a change, sorted."""
+        return sorted((result["host"], result["task"]) for result in self.results if result.get("changed"))
 
     def changed_counts(self) -> dict[str, int]:
-        """``changed=`` of the recap by node."""
+        """The numbers of changed tasks in the recap, by node."""
         return {host: counts["changed"] for host, counts in self.recap.items()}
 
     def plan(self) -> list[str]:
         """The lines of the plan."""
-        return [line for one in self.results for line in one.get("plan") or ()]
+        return [line for result in self.results for line in result.get("plan") or ()]
 
     def failures(self) -> dict[str, str]:
-        """What failed or could not be reached: outcome by node."""
-        return {one["host"]: one["outcome"] for one in self.results if one["outcome"] in ("failed", "unreachable")}
+        """Node → ``failed`` or ``unreachable``, for the nodes that were."""
+        bad = ("failed", "unreachable")
+        return {result["host"]: result["outcome"] for result in self.results if result["outcome"] in bad}
 
-    def must_be_well(self) -> Run:
-        """This run, or an assertion with the end of what it said."""
+    def must_succeed(self) -> Run:
+        """Return this run; if it failed, fail with the end of its output."""
         assert self.rc == 0, f"exit code {self.rc}:\n{self.output[-6000:]}"
         return self
 
@@ -89,14 +90,14 @@ def start_playbook(playbook: str, inventories: Sequence[Path], *options: str) ->
 
 @dataclass(frozen=True)
 class Running:
-    """A run that has not ended yet."""
+    """A run in the background."""
 
     process: subprocess.Popen[str]
     record: Path
     started: float
 
     def wait(self) -> Run:
-        """Wait for its end."""
+        """Wait until the run has ended, and return its results."""
         try:
             output, _ = self.process.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""The lab of the cloud tests: its inventories, its nodes and its guests, reached by ssh as a person would (testinfra).
+"""The lab of the cloud tests: its inventories, nodes and guests, reached by ssh as a person would (testinfra).
 
-What does not belong here: what the tests expect of them.
+What does not belong here: the expectations of the tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from testinfra.host import Host
 
 HERE = Path(__file__).parent
 INVENTORIES = HERE / "inventories"
-LAB_INVENTORY = TOP / "inventory/lab/hosts.yml"  # without the demo's guests: the tests add theirs one by one
+LAB_INVENTORY = TOP / "inventory/lab/hosts.yml"  # without the demo's guests: the tests add their own guests
 CACHE = Path(os.environ.get("HEADWORKS_CACHE") or "~/.cache/headworks").expanduser()
 NAME = "cloud"  # as in inventories/base
 STATE = CACHE / "lab" / f"{NAME}-state"
@@ -40,12 +40,12 @@ SSH_OPTIONS = (
 
 
 def address_of(node: str) -> str:
-    """The address that a node is reached at."""
+    """The management address of a node."""
     return f"{MANAGEMENT}.{OCTETS[node]}"
 
 
 def eventually(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.5) -> Any:
-    """The first true value of ``condition``; an assertion that names ``what`` when there is none in time."""
+    """Wait for a true value of ``condition`` and return it; after ``timeout_s``, fail with a message naming ``what``."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout_s:.0f} s: {what}"
@@ -55,17 +55,17 @@ def eventually(condition: Callable[[], Any], what: str, timeout_s: float = 60.0,
 
 @dataclass
 class CloudLab:
-    """The running lab. ``layers`` are the inventories that say what the cloud is now, laid over the lab's own."""
+    """The running lab. ``layers`` are the inventories of the present cloud, added to the lab's own inventory."""
 
     layers: tuple[str, ...] = ("base",)
     summary: dict[str, Any] = field(default_factory=dict)
 
     def inventories(self, *more: Path) -> list[Path]:
-        """Paths of the inventories, in order."""
+        """The paths of all inventories, in order."""
         return [LAB_INVENTORY, *(INVENTORIES / name for name in self.layers), *more]
 
     def site(self, *options: str) -> Run:
-        """Run site.yml on the cloud as it is now declared."""
+        """Run site.yml with the present inventories."""
         return run_playbook("site.yml", self.inventories(), *options)
 
     def start_site(self, *options: str) -> Running:
@@ -76,13 +76,13 @@ class CloudLab:
         """Run another playbook."""
         return run_playbook(path, self.inventories(), *options)
 
-    def learn(self) -> None:
-        """Ask the plan for addresses, ids and places; they are in ``summary`` then (see control/summary.py)."""
-        run = self.playbook("tests/cloud/playbooks/summary.yml").must_be_well()
-        self.summary = next(one["summary"] for one in run.results if "summary" in one)
+    def read_summary(self) -> None:
+        """Store the plan's addresses, ids and places in ``summary`` (see control/summary.py)."""
+        run = self.playbook("tests/cloud/playbooks/summary.yml").must_succeed()
+        self.summary = next(result["summary"] for result in run.results if "summary" in result)
 
     def node(self, name: str) -> Host:
-        """A node, by ssh."""
+        """A node, reached by ssh."""
         return testinfra.get_host(
             f"ssh://root@{address_of(name)}",
             ssh_identity_file=str(STATE / "id_ed25519"),
@@ -90,11 +90,11 @@ class CloudLab:
         )
 
     def run_script(self, node: str, script: Path, *arguments: str, timeout_s: float = 120.0) -> str:
-        """Output of a Python script that runs on a node and is never a file there."""
+        """Run a Python script on a node without copying it there, and return its output."""
         return self.start_script(node, script, *arguments).result(timeout_s)
 
     def start_script(self, node: str, script: Path, *arguments: str) -> Script:
-        """The same in the background."""
+        """Run a Python script on a node in the background."""
         command = shlex.join(["python3", "-", *arguments])
         with script.open() as text:
             process = subprocess.Popen(
@@ -103,25 +103,25 @@ class CloudLab:
         return Script(process, f"{script.name} on {node}")
 
     def ssh(self, node: str) -> list[str]:
-        """The beginning of a command line that goes to a node."""
+        """The beginning of a command line that runs a command on a node."""
         identity = ["-i", str(STATE / "id_ed25519")]
         return ["ssh", *SSH_OPTIONS.split(), "-o", "ControlPath=none", *identity, f"root@{address_of(node)}"]
 
     def snapshot(self, node: str) -> dict[str, Any]:
-        """Everything on a node that a cloud makes or could leave behind."""
-        found: dict[str, Any] = json.loads(self.run_script(node, HERE / "on_node/snapshot.py"))
-        return found
+        """The state of everything on a node that a cloud creates or could leave behind."""
+        snapshot: dict[str, Any] = json.loads(self.run_script(node, HERE / "on_node/snapshot.py"))
+        return snapshot
 
     def guest(self, name: str) -> Host:
-        """A guest, by ssh from the namespace of its network's DHCP on the network node."""
-        reach = self.summary["guests"][name]
-        via = f"ip netns exec {reach['netns']} python3 {RELAY} {reach['address']} 22"
-        return self._guest_behind(reach["node"], via, reach["address"])
+        """A guest, reached by ssh from its network's DHCP namespace on the network node."""
+        login = self.summary["guests"][name]
+        via = f"ip netns exec {login['netns']} python3 {RELAY} {login['address']} 22"
+        return self._guest_behind(login["node"], via, login["address"])
 
-    def loses_nothing(self, guest: str, target: str) -> bool:
-        """Whether of three pings from ``guest`` to guest ``target`` none is lost.
+    def pings_without_loss(self, guest: str, target: str) -> bool:
+        """Whether three pings from ``guest`` to guest ``target`` are all answered.
 
-        One goes before them: the userspace datapath drops the first packet through a tunnel that nobody used lately,
+        A further ping before them is not counted: the userspace datapath drops the first packet through an idle tunnel
         while it asks for the other node's MAC.
         """
         address = self.address(target)
@@ -129,7 +129,7 @@ class CloudLab:
         return " 0% packet loss" in answer.stdout
 
     def guest_from_outside(self, address: str) -> Host:
-        """Whoever answers ssh at an address that outside1 can reach."""
+        """The guest that answers ssh at ``address``, reached from outside1."""
         return self._guest_behind("outside1", f"python3 {RELAY} {address} 22", address)
 
     def _guest_behind(self, node: str, command: str, address: str) -> Host:
@@ -141,18 +141,18 @@ class CloudLab:
         )
 
     def wait_for_guests(self, *names: str) -> None:
-        """Wait until guests have booted (their ssh answers and their start is over)."""
+        """Wait until guests have booted: ssh answers and the user data has run."""
         for name in names:
             eventually(partial(self._is_up, name), f"guest {name} has booted", GUEST_BOOT_S, pause_s=1.0)
 
     def _is_up(self, name: str) -> bool:
         try:
             return bool(self.guest(name).run("test -e /var/user-data-ran").rc == 0)
-        except RuntimeError:  # testinfra's word for "ssh could not connect"
+        except RuntimeError:  # testinfra raises it if ssh cannot connect
             return False
 
     def namespace(self, kind: str, name: str) -> str:
-        """``qdhcp-…`` of a network or ``qrouter-…`` of a router."""
+        """The namespace ``qdhcp-…`` of a network or ``qrouter-…`` of a router."""
         table = {"qdhcp": "networks", "qrouter": "routers"}[kind]
         return f"{kind}-{self.summary[table][name]['id']}"
 
@@ -161,7 +161,7 @@ class CloudLab:
         return str(self.summary["instances"][instance]["nics"][0]["addresses"][0])
 
     def install_relay(self, *nodes: str) -> None:
-        """Put the small program on nodes through which guests are reached."""
+        """Copy the relay program to nodes; ssh to guests runs through it."""
         for node in nodes:
             text = (HERE / "on_node/relay.py").read_text()
             done = subprocess.run([*self.ssh(node), f"cat > {RELAY}"], input=text, text=True, check=False, timeout=60)
@@ -176,7 +176,7 @@ class Script:
     name: str
 
     def result(self, timeout_s: float = 120.0) -> str:
-        """Wait for its end; its output."""
+        """Wait until the script has ended, and return its output."""
         try:
             output, errors = self.process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""Fixtures of the cloud tests: a lab of their own, started anew, and a story that stops at the first thing that fails.
+"""Fixtures of the cloud tests: a new lab for the session, and tests that are skipped after the first failure.
 
-``CLOUD_KEEP_LAB=1`` leaves the lab as the tests left it, for a look around (inventories: see ``cloud_lab.py``).
+``CLOUD_KEEP_LAB=1`` keeps the lab for examination after the tests (inventories: see ``cloud_lab.py``).
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ _failed: list[str] = []
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Remember what failed: each test begins where the one before it ended."""
+    """Record a failed test: each test begins with the state that the test before it left."""
     outcome: Any = yield
     if outcome.get_result().failed:
         _failed.append(item.name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The rest of the story makes no sense after a failure."""
+    """Skip the tests after a failure: they would not find the state that they need."""
     if _failed and item.path.parent.name == "cloud":
-        pytest.skip(f"the story ended at {_failed[0]}")
+        pytest.skip(f"an earlier test failed: {_failed[0]}")
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[CloudLab]:
-    """The lab, just started: no role has been there yet."""
+    """A new lab, on whose nodes no role has run yet."""
     lab = CloudLab()
-    lab.playbook("playbooks/lab-down.yml").must_be_well()
+    lab.playbook("playbooks/lab-down.yml").must_succeed()
     try:
-        lab.playbook("playbooks/lab-up.yml").must_be_well()
+        lab.playbook("playbooks/lab-up.yml").must_succeed()
         shutil.copyfile(CACHE / "nano.qcow2", STATE / "nano.qcow2")
         lab.install_relay("network1", "outside1")
         yield lab
     finally:
         if not os.environ.get("CLOUD_KEEP_LAB"):
             lab.layers = ("base",)
-            lab.playbook("playbooks/lab-down.yml").must_be_well()
+            lab.playbook("playbooks/lab-down.yml").must_succeed()
 
 
 @pytest.fixture(scope="session")
-def remembered() -> dict[str, Any]:
-    """What earlier chapters saw."""
+def recorded() -> dict[str, Any]:
+    """Observations of earlier tests, for later tests."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def ping(lab: CloudLab) -> GuestPing:
-    """vm1 pings vm2, all the time from the moment that both are up."""
+    """A ping from vm1 to vm2; the test of booting guests starts it, and it runs through the following tests."""
     return GuestPing(lab, "vm1", "10.18.0.4")

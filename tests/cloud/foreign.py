@@ -1,4 +1,4 @@
-"""Things on the nodes that somebody made by hand (``on_node/foreign.py``): they have to survive everything."""
+"""Foreign objects on the nodes (``on_node/foreign.py``), which headworks must never change."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ SCRIPT = HERE / "on_node/foreign.py"
 
 
 def place(lab: CloudLab) -> None:
-    """Make them, on nodes that no role has seen yet."""
+    """Create foreign objects on nodes on which no role has run yet."""
     for node in NODES:
         lab.run_script(node, SCRIPT, "place")
 
 
 def intrude(lab: CloudLab) -> None:
-    """Put a port and a flow into the cloud's own bridge."""
+    """Add a foreign port and a foreign flow to br-int."""
     for node in NODES:
         lab.run_script(node, SCRIPT, "intrude")
 
 
-def seen(lab: CloudLab, *, lasting: bool = False) -> dict[str, Any]:
-    """How they are, by node.
+def state(lab: CloudLab, *, lasting: bool = False) -> dict[str, Any]:
+    """The state of the foreign objects, by node.
 
-    :param lasting: only what a reboot leaves.
+    :param lasting: only the objects that survive a reboot.
     """
     return {node: json.loads(lab.run_script(node, SCRIPT, "show-lasting" if lasting else "show")) for node in NODES}

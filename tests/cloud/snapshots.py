@@ -1,4 +1,4 @@
-"""Snapshots of nodes (``on_node/snapshot.py``) compared: the differences as lines that a person can read."""
+"""Comparison of snapshots of nodes (``on_node/snapshot.py``), with readable lines for the differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 40
 
 
 def take(lab: CloudLab, nodes: Iterable[str]) -> Snapshots:
-    """Snapshots by node."""
+    """Take snapshots, by node."""
     return {node: lab.snapshot(node) for node in nodes}
 
 
@@ -24,23 +24,23 @@ def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
         for key in sorted({*before, *after}):
             yield from differences(before.get(key), after.get(key), f"{where}/{key}")
     elif isinstance(before, list) and isinstance(after, list):
-        old, new = ([str(one) for one in items] for items in (before, after))
-        yield from (f"- {where}: {one}" for one in old if one not in new)
-        yield from (f"+ {where}: {one}" for one in new if one not in old)
+        lines_before, lines_after = ([str(item) for item in items] for items in (before, after))
+        yield from (f"- {where}: {line}" for line in lines_before if line not in lines_after)
+        yield from (f"+ {where}: {line}" for line in lines_after if line not in lines_before)
     elif before != after:
         yield f"~ {where}: {before} -> {after}"
 
 
-def must_be_the_same(lab: CloudLab, before: Snapshots, allowed: Callable[[str], bool] = lambda line: False) -> None:
-    """Every node is as it was. Daemons that are being stopped and the like have a moment for it.
+def must_be_unchanged(lab: CloudLab, before: Snapshots, allowed: Callable[[str], bool] = lambda line: False) -> None:
+    """Fail if a node differs from its snapshot after ``SETTLE_S``, the time for daemons to stop.
 
-    :param allowed: differences that are right, each ``<sign> /<node>/<path>: …``.
+    :param allowed: accepts a difference, given as ``<sign> /<node>/<path>: …``.
     """
     end = time.monotonic() + SETTLE_S
     while True:
-        found = [line for line in differences(before, take(lab, before)) if not allowed(line)]
-        if not found or time.monotonic() > end:
+        lines = [line for line in differences(before, take(lab, before)) if not allowed(line)]
+        if not lines or time.monotonic() > end:
             break
         time.sleep(1.0)
-    listing = "\n".join(line[:500] for line in found[:SHOWN])
-    assert not found, f"{len(found)} differences:\n{listing}"
+    listing = "\n".join(line[:500] for line in lines[:SHOWN])
+    assert not lines, f"{len(lines)} differences:\n{listing}"

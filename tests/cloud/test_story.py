@@ -1,7 +1,7 @@
-"""The life of a cloud on a lab of its own, told in order: each test begins where the one before it ended.
+"""The life of a cloud in its own lab. The order counts: each test begins with the state that the test before it left.
 
-site.yml is run as a person runs it, on inventories that grow and shrink; what is asserted is the state of the nodes,
-seen with the nodes' own tools. Nodes that fail are in ``test_story_faults.py``, which goes on where this file ends.
+The tests run site.yml as a person does, with inventories that grow and shrink, and examine the nodes with the nodes'
+own tools. What does not belong here: failing nodes (``test_story_faults.py``, which continues where this file ends).
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ import snapshots
 from cloud_lab import FLOATING_IP, HERE, INVENTORIES, NODES, STATE, WORLD, CloudLab, eventually
 from guest_ping import GuestPing
 
-SECOND_RUN_S = 20.0  # on a machine of 2 cores that has nothing else to do
+SECOND_RUN_S = 20.0  # on an idle machine with 2 cores
 REFUSED = sorted((INVENTORIES / "refused").glob("*.yml"))
 
-Remembered = dict[str, Any]
+Recorded = dict[str, Any]
 
 
 # --- the first run ---------------------------------------------------------------------------------------------------
 
 
-def test_a_check_of_nodes_that_have_nothing_yet_works_and_changes_nothing(
-    lab: CloudLab, remembered: Remembered
+def test_check_mode_on_bare_nodes_succeeds_and_changes_nothing(
+    lab: CloudLab, recorded: Recorded
 ) -> None:
     foreign.place(lab)
     untouched = snapshots.take(lab, NODES)
-    check = lab.site("--check", "--diff").must_be_well()
+    check = lab.site("--check", "--diff").must_succeed()
     assert {node for node, *_ in check.changes()} == set(NODES)
-    snapshots.must_be_the_same(lab, untouched)
-    remembered["checked"] = check.changes()
+    snapshots.must_be_unchanged(lab, untouched)
+    recorded["checked"] = check.changes()
 
 
-def test_the_first_run_makes_what_the_check_foretold(lab: CloudLab, remembered: Remembered) -> None:
-    run = lab.site().must_be_well()
-    assert run.changes() == remembered["checked"]
+def test_the_first_run_makes_exactly_the_changes_of_check_mode(lab: CloudLab, recorded: Recorded) -> None:
+    run = lab.site().must_succeed()
+    assert run.changes() == recorded["checked"]
     foreign.intrude(lab)
-    remembered["foreign"] = foreign.seen(lab)
+    recorded["foreign"] = foreign.state(lab)
 
 
 def test_a_second_run_changes_nothing_and_is_quick(
     lab: CloudLab, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = lab.site().must_be_well()
-    waiting = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # processes that want each processor
+    run = lab.site().must_succeed()
+    waiting = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # runnable processes for each processor
     with capsys.disabled():
         print(f"\nsecond run: {run.seconds:.1f} s, with {waiting:.1f} processes for each processor")
     record_property("second run, seconds", run.seconds)
@@ -60,40 +60,40 @@ def test_a_second_run_changes_nothing_and_is_quick(
     assert run.seconds < SECOND_RUN_S * waiting
 
 
-def test_guests_boot(lab: CloudLab, remembered: Remembered, ping: GuestPing) -> None:
-    lab.learn()
+def test_guests_boot(lab: CloudLab, recorded: Recorded, ping: GuestPing) -> None:
+    lab.read_summary()
     lab.wait_for_guests("vm1", "vm2")
     assert lab.address("vm2") == ping.address
     ping.start()
-    remembered["two guests"] = snapshots.take(lab, NODES)
-    assert remembered["two guests"]["compute1"]["domains"]["instance-00000001"]["state"] == "running"
+    recorded["two guests"] = snapshots.take(lab, NODES)
+    assert recorded["two guests"]["compute1"]["domains"]["instance-00000001"]["state"] == "running"
 
 
 @pytest.mark.parametrize("inventory", REFUSED, ids=lambda path: path.stem)
-def test_bad_inventories_are_refused_with_key_value_and_rule(lab: CloudLab, inventory: Path) -> None:
+def test_invalid_inventories_are_refused_with_key_value_and_rule(lab: CloudLab, inventory: Path) -> None:
     header = b"QFI\xfb" + struct.pack(">IQIIQ", 3, 0, 0, 16, 2 << 30) + bytes(512)
     (STATE / "huge.qcow2").write_bytes(header)
     run = lab.site("-i", str(inventory))
     assert run.rc != 0
     expected = re.findall(r"^# refused: (.+)$", inventory.read_text(), re.MULTILINE)
     assert expected
-    said = "\n".join(str(one.get("msg")) for one in run.results)
-    assert [line for line in expected if line not in said] == [], said
+    messages = "\n".join(str(result.get("msg")) for result in run.results)
+    assert [line for line in expected if line not in messages] == [], messages
     assert run.changed_tasks() == []
     assert "no node was touched" in run.output
 
 
-def test_what_was_refused_touched_no_node(lab: CloudLab, remembered: Remembered) -> None:
-    snapshots.must_be_the_same(lab, remembered["two guests"])
+def test_the_refused_inventories_changed_no_node(lab: CloudLab, recorded: Recorded) -> None:
+    snapshots.must_be_unchanged(lab, recorded["two guests"])
 
 
-# --- a network and a guest more --------------------------------------------------------------------------------------
+# --- a network and a guest are added ---------------------------------------------------------------------------------
 
 
 def test_check_and_diff_list_exactly_what_the_run_then_changes(lab: CloudLab) -> None:
     lab.layers = ("base", "internal2")
-    check = lab.site("--check", "--diff").must_be_well()
-    run = lab.site("--diff").must_be_well()
+    check = lab.site("--check", "--diff").must_succeed()
+    run = lab.site("--diff").must_succeed()
     assert len(run.changes()) > 30
     assert check.changes() == run.changes()
     assert check.changed_tasks() == run.changed_tasks()
@@ -108,21 +108,21 @@ def test_check_and_diff_list_exactly_what_the_run_then_changes(lab: CloudLab) ->
     )
     for result in [*check.results, *run.results]:
         if result.get("changes"):
-            headers = [one["after_header"] for one in result["diff"]]
-            assert headers == [f"{one['kind']} {one['name']}" for one in result["changes"]]
-    lab.learn()
+            headers = [difference["after_header"] for difference in result["diff"]]
+            assert headers == [f"{change['kind']} {change['name']}" for change in result["changes"]]
+    lab.read_summary()
 
 
-def test_nothing_was_lost_meanwhile(ping: GuestPing) -> None:
-    assert ping.must_have_lost_nothing() > 20
+def test_the_running_ping_has_lost_no_packet(ping: GuestPing) -> None:
+    assert ping.must_have_lost_no_packet() > 20
 
 
-# --- what guests can do, and cannot ----------------------------------------------------------------------------------
+# --- what guests can and cannot do -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
 def world(lab: CloudLab) -> str:
-    """URL of a server behind the external network that tells everyone the address it sees."""
+    """The URL of a server behind the external network that answers with the client's address."""
     program = (HERE.parents[1] / "playbooks/files/whoami.py").read_text()
     outside = lab.node("outside1")
     unit = "systemd-run --unit=cloud-test-world --collect --property=RuntimeMaxSec=1800 python3 -c %s %s %s"
@@ -133,7 +133,7 @@ def world(lab: CloudLab) -> str:
 def test_guests_get_name_key_and_user_data_from_the_metadata_service(lab: CloudLab) -> None:
     lab.wait_for_guests("vm3")
     for name in ("vm1", "vm2", "vm3"):
-        guest = lab.guest(name)  # which the keypair's key has let in
+        guest = lab.guest(name)  # logs in with the keypair's key
         assert guest.check_output("hostname") == name
         assert guest.check_output("cat /var/user-data-ran") == f"user data of {name}"
         assert (
@@ -144,7 +144,7 @@ def test_guests_get_name_key_and_user_data_from_the_metadata_service(lab: CloudL
         assert "ssh keys: 1" in console.content_string
 
 
-def test_every_guest_has_its_address_by_a_lease_of_dnsmasq(lab: CloudLab) -> None:
+def test_dnsmasq_has_leased_every_guest_its_address(lab: CloudLab) -> None:
     for name, network in (("vm1", "internal"), ("vm2", "internal"), ("vm3", "internal2")):
         nic = lab.summary["instances"][name]["nics"][0]
         leases = lab.node("network1").file(lab.summary["networks"][network]["leases"]).content_string
@@ -156,30 +156,30 @@ def test_every_guest_has_its_address_by_a_lease_of_dnsmasq(lab: CloudLab) -> Non
     ("guest", "target"),
     [("vm1", "vm2"), ("vm2", "vm1"), ("vm1", "vm3"), ("vm3", "vm1")],
     ids=[
-        "vm1 by the tunnel to vm2",
-        "vm2 by the tunnel to vm1",
-        "vm1 by the router to vm3",
-        "vm3 by the router to vm1",
+        "vm1 to vm2 through the tunnel",
+        "vm2 to vm1 through the tunnel",
+        "vm1 to vm3 through the router",
+        "vm3 to vm1 through the router",
     ],
 )
 def test_guests_ping_each_other(lab: CloudLab, guest: str, target: str) -> None:
-    assert lab.loses_nothing(guest, target)
+    assert lab.pings_without_loss(guest, target)
 
 
-def test_the_outside_sees_the_floating_ip_or_the_router(lab: CloudLab, world: str) -> None:
+def test_the_outside_sees_a_guest_as_its_floating_ip_or_as_the_router(lab: CloudLab, world: str) -> None:
     fetch = f"timeout 20 wget -q -O - {world}"
     assert lab.guest("vm1").check_output(fetch) == FLOATING_IP
     for guest in ("vm2", "vm3"):
         assert lab.guest(guest).check_output(fetch) == lab.summary["routers"]["r1"]["external_ips"][0]
 
 
-def test_ssh_from_outside_to_the_floating_ip_is_vm1(lab: CloudLab) -> None:
+def test_ssh_from_outside_to_the_floating_ip_reaches_vm1(lab: CloudLab) -> None:
     assert lab.guest_from_outside(FLOATING_IP).check_output("hostname") == "vm1"
 
 
 def test_a_guest_cannot_read_the_metadata_of_another(lab: CloudLab) -> None:
     vm1 = lab.summary["instances"]["vm1"]
-    lies = " ".join(
+    forged = " ".join(
         f"--header '{name}: {value}'"
         for name, value in (
             ("X-Forwarded-For", vm1["nics"][0]["addresses"][0]),
@@ -190,17 +190,17 @@ def test_a_guest_cannot_read_the_metadata_of_another(lab: CloudLab) -> None:
     )
     url = "http://169.254.169.254"
     vm2 = lab.guest("vm2")
-    assert vm2.check_output(f"timeout 20 wget -q -O - {lies} {url}/latest/meta-data/local-hostname") == "vm2"
+    assert vm2.check_output(f"timeout 20 wget -q -O - {forged} {url}/latest/meta-data/local-hostname") == "vm2"
     assert "user data of vm2" in vm2.check_output(
-        f"cat /var/user-data-ran; timeout 20 wget -q -O - {lies} {url}/latest/user-data"
+        f"cat /var/user-data-ran; timeout 20 wget -q -O - {forged} {url}/latest/user-data"
     )
 
 
-# --- a node more -----------------------------------------------------------------------------------------------------
+# --- a node is added -------------------------------------------------------------------------------------------------
 
 
-def expected_on_the_others(lab: CloudLab) -> dict[str, list[tuple[str, str, str]]]:
-    """What compute3 with vm4 means for the other nodes: a tunnel to it, the way to vm4, vm4's lease and metadata."""
+def expected_changes_of_other_nodes(lab: CloudLab) -> dict[str, list[tuple[str, str, str]]]:
+    """The changes that compute3 and vm4 cause on the other nodes: a tunnel, flows to vm4, vm4's lease and metadata."""
     nic = lab.summary["instances"]["vm4"]["nics"][0]
     address = nic["addresses"][0]
     network = lab.summary["networks"]["internal"]["id"]
@@ -221,21 +221,21 @@ def expected_on_the_others(lab: CloudLab) -> dict[str, list[tuple[str, str, str]
     }
 
 
-def test_a_bare_node_joins_and_the_others_change_only_for_it(
-    lab: CloudLab, ping: GuestPing, remembered: Remembered
+def test_a_bare_node_joins_and_the_others_get_only_the_changes_for_it(
+    lab: CloudLab, ping: GuestPing, recorded: Recorded
 ) -> None:
     lab.layers = ("base", "internal2", "spare", "vm4")
-    check = lab.site("--check", "--diff").must_be_well()
-    run = lab.site().must_be_well()
+    check = lab.site("--check", "--diff").must_succeed()
+    run = lab.site().must_succeed()
     assert check.changes() == run.changes()
-    lab.learn()
+    lab.read_summary()
     assert lab.summary["instances"]["vm4"]["node"] == "compute3"
     changed: dict[str, list[tuple[str, str, str]]] = {node: [] for node in NODES}
     for node, kind, name, verb in run.changes():
         if node != "compute3":
             changed[node].append((kind, re.sub(r"dl_vlan=\d+", "dl_vlan=N", name), verb))
-    assert changed == expected_on_the_others(lab)
-    ping.must_have_lost_nothing()
+    assert changed == expected_changes_of_other_nodes(lab)
+    ping.must_have_lost_no_packet()
 
 
 def test_the_new_node_has_only_the_tunnels_it_needs(lab: CloudLab) -> None:
@@ -243,41 +243,41 @@ def test_the_new_node_has_only_the_tunnels_it_needs(lab: CloudLab) -> None:
     assert sorted(ports) == ["gre-0a62000b", "gre-0a620015", "gre-0a620016", "patch-int"]
 
 
-def test_the_new_nodes_guest_talks(lab: CloudLab) -> None:
+def test_the_guest_of_the_new_node_reaches_the_other_guests(lab: CloudLab) -> None:
     lab.wait_for_guests("vm4")
-    assert lab.loses_nothing("vm4", "vm2")
-    assert lab.loses_nothing("vm4", "vm3")
+    assert lab.pings_without_loss("vm4", "vm2")
+    assert lab.pings_without_loss("vm4", "vm3")
 
 
-# --- less again ------------------------------------------------------------------------------------------------------
+# --- network, guests and node are removed ----------------------------------------------------------------------------
 
 
-def test_a_network_and_guests_that_are_taken_out_leave_no_trace(
-    lab: CloudLab, ping: GuestPing, remembered: Remembered
+def test_a_removed_network_and_removed_guests_leave_no_trace(
+    lab: CloudLab, ping: GuestPing, recorded: Recorded
 ) -> None:
     lab.layers = ("base", "spare")
-    check = lab.site("--check").must_be_well()
-    run = lab.site().must_be_well()
+    check = lab.site("--check").must_succeed()
+    run = lab.site().must_succeed()
     assert check.changes() == run.changes()
     assert "- network internal2" in "\n".join(run.plan())
-    ping.must_have_lost_nothing()
-    snapshots.must_be_the_same(lab, remembered["two guests"])
+    ping.must_have_lost_no_packet()
+    snapshots.must_be_unchanged(lab, recorded["two guests"])
     left = lab.snapshot("compute3")
     assert left["domains"] == {}
     assert [path for path in left["files"] if "/instances/" in path] == []
     assert left["ovs"]["ports"] == {"br-int": ["patch-tun"], "br-phy": ["eth1"], "br-tun": ["patch-int"]}
 
 
-def test_foreign_things_are_as_they_were(lab: CloudLab, remembered: Remembered) -> None:
-    assert foreign.seen(lab) == remembered["foreign"]
+def test_foreign_objects_are_unchanged(lab: CloudLab, recorded: Recorded) -> None:
+    assert foreign.state(lab) == recorded["foreign"]
 
 
 def test_a_node_that_leaves_the_inventory_changes_nothing_on_the_others(
-    lab: CloudLab, ping: GuestPing, remembered: Remembered
+    lab: CloudLab, ping: GuestPing, recorded: Recorded
 ) -> None:
     lab.layers = ("base",)
-    run = lab.site().must_be_well()
+    run = lab.site().must_succeed()
     assert run.changes() == []
-    ping.must_have_lost_nothing()
+    ping.must_have_lost_no_packet()
     ping.stop()
     eventually(lambda: lab.guest("vm1").run("pidof ping").rc != 0, "the ping has ended")

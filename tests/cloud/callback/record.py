@@ -1,6 +1,6 @@
-"""Callback plugin of the cloud tests: writes what became of every task, one JSON line each, to the file $CLOUD_RECORD.
+"""Callback plugin of the cloud tests: writes the result of every task as a JSON line to the file $CLOUD_RECORD.
 
-Standard output stays as people see it. What the lines mean to the tests is ``ansible_run.py``'s.
+Standard output stays as people see it. What does not belong here: reading the lines (``ansible_run.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = ("changed", "changes", "notes", "msg", "plan", "summary", "diff", "answer
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
-    """``record``."""
+    """The callback ``record``."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -43,17 +43,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._write({"outcome": outcome, "host": result.host.get_name(), "task": task, **kept})
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """A task that ended well."""
+        """Write the result of a task that succeeded."""
         self._result("ok", result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """A task that failed."""
+        """Write the result of a task that failed."""
         self._result("ignored" if ignore_errors else "failed", result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """A host that did not answer."""
+        """Write that a host did not answer."""
         self._result("unreachable", result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """The counts of the recap."""
+        """Write the counts of the recap."""
         self._write({"recap": {host: stats.summarize(host) for host in stats.processed}})

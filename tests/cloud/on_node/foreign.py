@@ -1,5 +1,8 @@
-"""Runs on a node: things that somebody made there by hand. ``place`` makes them, ``intrude`` puts some into the cloud's
-own bridge, ``show`` prints as JSON how they are, ``show-lasting`` only what a reboot leaves."""
+"""Runs on a node: foreign objects, as a person would create them by hand.
+
+``place`` creates them, ``intrude`` adds a port and a flow to br-int, ``show`` prints their state as JSON, and
+``show-lasting`` prints the state of those that survive a reboot.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Runs on a node: kills the engine (SIGKILL) in the middle of an apply, and prints the pid it had.
+"""Runs on a node: kills the engine (SIGKILL) in the middle of an apply, and prints the engine's pid.
 
-The engine is the process that holds the lock of converging. It is killed as soon as a path appears
-(``kill_converge.py made PATH``) or is gone (``kill_converge.py gone PATH``).
+The engine is the process that holds the converge lock. The script kills it as soon as a path exists
+(``kill_converge.py made PATH``) or no longer exists (``kill_converge.py gone PATH``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TIMEOUT_S = 300
 
 
 def holder() -> int | None:
-    """Pid of the process that holds the lock, or None."""
+    """The pid of the process that holds the lock, or None."""
     try:
         inode = os.stat(LOCK).st_ino
     except FileNotFoundError:
@@ -24,7 +24,7 @@ def holder() -> int | None:
     with open("/proc/locks") as locks:
         for line in locks:
             words = line.split()
-            # "1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF"; one that only waits has "->" in second place
+            # "1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF"; the line of a waiting process has "->" as second word
             if words[1] == "FLOCK" and words[5].rsplit(":", 1)[1] == str(inode):
                 return int(words[4])
     return None

@@ -1,4 +1,4 @@
-"""Runs on a node, perhaps in a namespace: joins standard input and output with a TCP port, for ssh's ProxyCommand."""
+"""Runs on a node, also in a namespace: connects standard input and output to a TCP port, for ssh's ProxyCommand."""
 
 from __future__ import annotations
 

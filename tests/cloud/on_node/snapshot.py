@@ -1,7 +1,7 @@
-"""Runs on a node: prints, as JSON, everything there that a cloud makes or could leave behind.
+"""Runs on a node: prints as JSON the state of everything that a cloud creates or could leave behind.
 
-Left out on purpose: counters, ages, interface numbers, learned flows, log contents. Process ids of daemons and
-libvirt's domain numbers are in: what has not changed must not have been restarted either.
+The snapshot leaves out counters, ages, interface numbers, learned flows and log contents. It contains the process ids
+of daemons and libvirt's domain numbers: a daemon or guest that did not change must not have been restarted.
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ def parsed(*args: str) -> Any:
 def network(*netns: str) -> dict[str, Any]:
     """Links, addresses, routes and rules of the node itself or of a namespace."""
     links = {}
-    for one in parsed("ip", *netns, "-json", "-details", "address"):
-        links[one["ifname"]] = {
-            "kind": one.get("linkinfo", {}).get("info_kind", ""),
-            "mac": one.get("address"),
-            "mtu": one["mtu"],
-            "up": "UP" in one["flags"],
-            "master": one.get("master"),
-            "group": one.get("group"),
-            "addresses": sorted(f"{item['local']}/{item['prefixlen']}" for item in one["addr_info"]),
+    for link in parsed("ip", *netns, "-json", "-details", "address"):
+        links[link["ifname"]] = {
+            "kind": link.get("linkinfo", {}).get("info_kind", ""),
+            "mac": link.get("address"),
+            "mtu": link["mtu"],
+            "up": "UP" in link["flags"],
+            "master": link.get("master"),
+            "group": link.get("group"),
+            "addresses": sorted(f"{item['local']}/{item['prefixlen']}" for item in link["addr_info"]),
         }
-    routes = sorted(json.dumps(one, sort_keys=True) for one in parsed("ip", *netns, "-json", "route"))
-    rules = sorted(json.dumps(one, sort_keys=True) for one in parsed("ip", *netns, "-json", "rule"))
+    routes = sorted(json.dumps(route, sort_keys=True) for route in parsed("ip", *netns, "-json", "route"))
+    rules = sorted(json.dumps(rule, sort_keys=True) for rule in parsed("ip", *netns, "-json", "rule"))
     inside = ("ip", "netns", "exec", netns[1]) if netns else ()
     return {"links": links, "routes": routes, "rules": rules, "nft": nft(*inside)}
 
 
 def nft(*inside: str) -> list[Any]:
-    """The ruleset without handles and counters, elements sorted."""
+    """The ruleset without handles and counters, with elements sorted."""
     if shutil.which("nft") is None:
         return []
     text = run(*inside, "nft", "--json", "--stateless", "list", "ruleset")
-    return [tidy(one) for one in json.loads(text or '{"nftables": []}')["nftables"] if "metainfo" not in one]
+    return [tidy(entry) for entry in json.loads(text or '{"nftables": []}')["nftables"] if "metainfo" not in entry]
 
 
 def tidy(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: sorted((tidy(one) for one in item), key=json.dumps) if key == "elem" and isinstance(item, list)
+            key: sorted((tidy(element) for element in item), key=json.dumps) if key == "elem" and isinstance(item, list)
             else tidy(item)
             for key, item in value.items()
             if key != "handle"
         }  # fmt: skip
-    return [tidy(one) for one in value] if isinstance(value, list) else value
+    return [tidy(item) for item in value] if isinstance(value, list) else value
 
 
 def ovs() -> dict[str, Any]:
@@ -88,23 +88,23 @@ def ovs() -> dict[str, Any]:
         "Port": "name,tag,trunks,vlan_mode,external_ids,other_config",
         "Interface": "name,type,options,external_ids,error",
     }
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "ports": {bridge: sorted(run("ovs-vsctl", "list-ports", bridge).split()) for bridge in bridges}
     }
     for table, wanted in columns.items():
         text = run("ovs-vsctl", "--timeout=10", "--format=json", f"--columns={wanted}", "list", table)
         rows = json.loads(text)["data"] if text else []
-        found[table] = {row[0]: row[1:] for row in rows}
-    found["flows"] = {bridge: flows(bridge) for bridge in bridges}
-    found["learned for no network"] = learned_for_no_network(found["Port"])
-    found["groups"] = {
+        result[table] = {row[0]: row[1:] for row in rows}
+    result["flows"] = {bridge: flows(bridge) for bridge in bridges}
+    result["learned for no network"] = learned_for_no_network(result["Port"])
+    result["groups"] = {
         bridge: run("ovs-ofctl", "-OOpenFlow14", "dump-groups", bridge).splitlines()[1:] for bridge in bridges
     }
-    return found
+    return result
 
 
 def flows(bridge: str) -> list[str]:
-    """Flows with ports by name. What a learn action has added comes and goes by itself (it has a hard_timeout)."""
+    """The flows, with ports by name, without learned flows (they have a hard_timeout), which expire by themselves."""
     lines = run("ovs-ofctl", "-OOpenFlow14", "--names", "--no-stats", "dump-flows", bridge).splitlines()
     return sorted(
         line.strip() for line in lines if "priority" in line and not re.match(r"\s*cookie=\S+ .*hard_timeout=", line)
@@ -112,7 +112,7 @@ def flows(bridge: str) -> list[str]:
 
 
 def learned_for_no_network(ports: dict[str, Any]) -> list[str]:
-    """What br-tun has learned about a local VLAN that no port is in any more."""
+    """The learned flows of br-tun for local VLANs that no port is in."""
     dump = run("ovs-ofctl", "-OOpenFlow14", "--no-stats", "dump-flows", "br-tun", "table=20")
     tags = {columns[0] for columns in ports.values() if isinstance(columns[0], int)}
     learned = [line.strip() for line in dump.splitlines() if "hard_timeout=" in line]
@@ -120,24 +120,24 @@ def learned_for_no_network(ports: dict[str, Any]) -> list[str]:
 
 
 def vlan_of(flow: str) -> int:
-    """The VLAN that a learned flow is about: ``vlan_tci=0x0003/0x0fff``."""
-    found = re.search(r"vlan_tci=(0x[0-9a-f]+)/0x0?fff|dl_vlan=(\d+)", flow)
-    return int(found.group(1) or found.group(2), 0) if found else -1
+    """The VLAN that a learned flow matches, as in ``vlan_tci=0x0003/0x0fff``; -1 without a match on a VLAN."""
+    match = re.search(r"vlan_tci=(0x[0-9a-f]+)/0x0?fff|dl_vlan=(\d+)", flow)
+    return int(match.group(1) or match.group(2), 0) if match else -1
 
 
 def units() -> dict[str, dict[str, str]]:
-    """Every unit of ours, its state and main process; the unit files are in ``files``."""
+    """The state and main process of every unit of headworks. The unit files are in ``files``."""
     text = run("systemctl", "show", "--all", "-p", "Id,LoadState,ActiveState,MainPID,UnitFileState", f"{OURS}*")
     blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n") if block)
     return {block.pop("Id"): block for block in blocks}
 
 
 def files() -> dict[str, str]:
-    found = {}
+    result = {}
     for top in TREES:
         for path in sorted(Path(top).rglob("*")):
-            found[str(path)] = describe(path)
-    return found
+            result[str(path)] = describe(path)
+    return result
 
 
 def describe(path: Path) -> str:
@@ -146,7 +146,7 @@ def describe(path: Path) -> str:
     if path.is_symlink():
         return f"{kind} -> {os.readlink(path)}"
     owner = f"{kind} {status.st_uid}:{status.st_gid}"
-    # libvirt gives a disk to QEMU while a guest runs; that of a base image depends on the order of starts.
+    # libvirt changes the owner of a disk while its guest runs, and that of a base image in the order of starts.
     if not path.is_file() or path.name in VOLATILE or path.suffix == ".log":
         return kind if path.name == "disk" or "_base" in path.parts else owner
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
@@ -154,7 +154,7 @@ def describe(path: Path) -> str:
 
 
 def leases() -> dict[str, list[str]]:
-    """MAC, address and name of each lease, by file; not its end."""
+    """MAC, address and name of each lease, by file, without the time of expiry."""
     return {
         str(path): sorted(" ".join(line.split()[1:4]) for line in path.read_text().splitlines())
         for path in Path("/run/headworks/dhcp").glob("*/leases")
@@ -174,17 +174,17 @@ def domains() -> dict[str, dict[str, str]]:
 
 
 def processes() -> list[str]:
-    """Command lines of the daemons, whoever started them, without what a reload of haproxy adds for its new worker."""
-    found = []
+    """The command lines of all daemons, without the options that a reload of haproxy adds for its new worker."""
+    lines = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if (entry / "comm").read_text().strip() in DAEMONS:
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
+                lines.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
         except OSError:
             continue
-    return sorted(re.sub(r" -(sf( \d+)+|x \S+)(?= )", "", line) for line in found)
+    return sorted(re.sub(r" -(sf( \d+)+|x \S+)(?= )", "", line) for line in lines)
 
 
 def main() -> None:
