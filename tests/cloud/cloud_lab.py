@@ -45,7 +45,7 @@ def address_of(node: str) -> str:
 
 
 def eventually(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.5) -> Any:
-    """Wait for a true value of ``condition`` and return it; after ``timeout_s``, fail with a message naming ``what``."""
+    """Wait for a true value of ``condition`` and return it; after ``timeout_s``, fail with a message about ``what``."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout_s:.0f} s: {what}"
