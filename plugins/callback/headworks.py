@@ -28,7 +28,7 @@ COLORS = {
     "unreachable": C.COLOR_UNREACHABLE,
 }
 
-# A node that one of these was called for is in the verdict, also when nothing changed; so are their notes.
+# Modules whose nodes are in the verdict even without a change, and whose notes the verdict shows.
 MODULES = ("cloud_plan", "node_facts", "cloud_converge", "node_state", "libvirt_network", "image_store")
 
 

@@ -1,7 +1,7 @@
-"""The changes that the result of a task reports, in one form whichever module made them. Pure.
+"""The changes that the result of a task reports, in the same form for every module. Pure.
 
-Our own modules list their changes themselves (``changes``). For Ansible's builtin modules that install packages and
-start services, they follow from the arguments. What does not belong here: how changes are counted and shown
+The modules of headworks list their changes (``changes``). For Ansible's builtin modules that install packages and start
+services, the changes are derived from the arguments. What does not belong here: counting and showing changes
 (``verdict.py``).
 """
 
@@ -16,8 +16,8 @@ Change = dict[str, str]
 def task_changes(action: str, result: Mapping[str, Any]) -> list[Change]:
     """``{"kind", "name", "verb"}`` of each change that a task made, or in check mode would make.
 
-    :param action: the task's action, as its playbook has it: ``ansible.builtin.package`` or ``package``.
-    :param result: the task's result, of a loop too.
+    :param action: the task's action as written in the playbook: ``ansible.builtin.package`` or ``package``.
+    :param result: the task's result; the result of a loop has a list ``results``.
     """
     if not result.get("changed"):
         return []
