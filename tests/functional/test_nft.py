@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.node.links.namespaces import NetnsSubsystem
 from headworks.node.marks import MARKER_DIR
+from headworks.node.nft.language import transaction
 from headworks.node.nft.tables import NftSubsystem
 from headworks.state.namespaces import Namespace
 from headworks.state.nft import NftChain, NftMap, NftTable
@@ -173,6 +175,69 @@ def test_drift_is_found_and_put_right(unique: str, netns: str, drift: str) -> No
     assert listing(netns) == good
 
 
+def rule(netns: str, chain: str, words: str) -> tuple[str, str]:
+    """The text, comment included, and the handle of the rule with ``words`` in it."""
+    listed = sh("nft", "-s", "-a", "list", "chain", "ip", "headworks", chain, netns=netns).splitlines()
+    (line,) = [one.strip() for one in listed if words in one and "# handle" in one]
+    text, _, handle = line.partition(" # handle ")
+    return text, handle
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "insert {chain} accept",
+        "add {chain} accept",
+        'insert {chain} accept comment "mine"',
+        'insert {chain} accept comment "headworks 0123456789ab"',
+        "add {chain} {first}",
+        "delete {chain} handle {handle}",
+        "delete {chain} handle {handle}; add {chain} {first}",
+        "replace {chain} handle {handle} {bare}",
+        'replace {chain} handle {handle} {bare} comment "headworks 0123456789ab"',
+    ],
+    ids=["added first", "added last", "added with a comment", "added with a digest", "doubled", "removed", "moved",
+         "without its digest", "with another digest"],
+)  # fmt: skip
+def test_a_rule_that_is_not_as_it_was_written_is_found_and_put_right(unique: str, netns: str, drift: str) -> None:
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    run(unique, wanted)
+    good = listing(netns)
+    first, handle = rule(netns, "postrouting", "floating_snat")
+    bare = first.partition(" comment ")[0]
+    chain = "ip headworks postrouting"
+    commands = [one.split() for one in drift.split("; ")]
+    for verb, *rest in commands:
+        text = f"{verb} rule {' '.join(rest)}".format(chain=chain, first=first, bare=bare, handle=handle)
+        sh("nft", "-f", "-", stdin=text, netns=netns)
+    assert listing(netns) != good
+    assert [one["verb"] for one in run(unique, wanted, check=True).changes] == ["change"]
+    run(unique, wanted)
+    assert listing(netns) == good
+    assert not run(unique, wanted).changed
+
+
+def test_a_rule_changed_by_hand_under_its_own_comment_is_the_one_change_that_is_not_noticed(
+    unique: str, netns: str
+) -> None:
+    wanted = table(netns, {})
+    run(unique, wanted)
+    text, handle = rule(netns, "postrouting", "masquerade")
+    changed = text.replace("masquerade fully-random", "masquerade random")
+    sh("nft", "-f", "-", stdin=f"replace rule ip headworks postrouting handle {handle} {changed}", netns=netns)
+    assert "masquerade random" in listing(netns)
+    assert not run(unique, wanted).changed
+
+
+def test_rules_may_be_spelled_in_any_way_that_nft_understands(unique: str, netns: str) -> None:
+    rules = ("ip protocol tcp  tcp dport {443,80} ct state established,new counter accept", "meta mark 0x2 drop")
+    wanted = NftTable(netns, "ip", chains=(NftChain("x", "type filter hook input priority 0;", rules),))
+    run(unique, wanted)
+    listed = sh("nft", "list", "chain", "ip", "headworks", "x", netns=netns)
+    assert not any(one in listed for one in rules)
+    assert not run(unique, wanted).changed
+
+
 def test_foreign_tables_survive_everything(unique: str, netns: str) -> None:
     sh("nft", "add table ip mine; add chain ip mine c; add rule ip mine c counter accept", netns=netns)
     foreign = sh("nft", "list", "table", "ip", "mine", netns=netns)
@@ -255,6 +320,34 @@ def test_a_repointed_floating_ip_reaches_the_new_guest_at_once(unique: str, netn
     run(unique, table(netns, {"172.16.0.5": "10.0.0.6"}))
     assert pings(outside, "172.16.0.5")
     assert [line for line in tracked(netns) if "src=10.0.0.5" in line] == []
+
+
+def in_old_form(wanted: NftTable) -> str:
+    """What was loaded before rules carried digests."""
+    return re.sub(r' comment "headworks \w+"', "", transaction(None, wanted))
+
+
+def test_a_table_without_digests_gets_them_once_and_nothing_that_flows_is_cut(
+    unique: str, netns: str, world: tuple[str, str]
+) -> None:
+    guest, outside = world
+    wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
+    sh("nft", "-f", "-", stdin=in_old_form(wanted), netns=netns)
+    assert "comment" not in listing(netns)
+    assert pings(guest, "172.16.0.1", source="10.0.0.5")
+    connections = connection_ids(netns)
+    assert connections
+    with steady_ping(outside, "172.16.0.5") as counts:
+        assert [one["verb"] for one in run(unique, wanted).changes] == ["change"]
+    assert counts[0] == counts[1] > 20
+    assert connections <= connection_ids(netns)
+    assert listing(netns).count('comment "headworks ') == 3
+    assert not run(unique, wanted).changed
+    assert pings(outside, "172.16.0.5")
+
+
+def connection_ids(netns: str) -> set[str]:
+    return {line.rpartition(" id=")[2] for line in sh("conntrack", "-L", "-o", "id", netns=netns).splitlines()}
 
 
 def test_nothing_is_lost_while_others_are_added_and_removed(unique: str, netns: str, world: tuple[str, str]) -> None:

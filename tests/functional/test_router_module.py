@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +160,32 @@ def test_floating_ips_come_move_and_go_in_one_call(world: World) -> None:
     assert counts[0] == counts[1]
     assert not pings(world.host("w"), "172.16.0.149")
     assert "172.16.0.149" not in sh("ip", "address", netns=world.netns)
+
+
+def nft_listing(world: World, *options: str) -> str:
+    return sh("nft", *options, "list", "table", "ip", "headworks", netns=world.netns)
+
+
+def rules_with_handles(world: World) -> list[str]:
+    return [one for one in nft_listing(world, "-a").splitlines() if re.search(r"^\t\t.*# handle", one)]
+
+
+@pytest.mark.parametrize("digests", [True, False], ids=["rules with digests", "rules of an earlier version"])
+def test_a_floating_ip_leaves_the_rules_alone(world: World, digests: bool) -> None:
+    run("router", **world.options())
+    if not digests:
+        old = re.sub(r' comment "headworks \w+"', "", nft_listing(world))
+        sh("nft", "-f", "-", stdin=f"delete table ip headworks\n{old}", netns=world.netns)
+    before = rules_with_handles(world)
+    assert len(before) > 5
+    wanted = floating(("172.16.0.5", "10.0.0.5"))
+    assert run("floating_ip", router=world.name, floating_ips=wanted)["changed"]
+    assert pings(world.host("w"), "172.16.0.5")
+    assert rules_with_handles(world) == before
+    assert not run("floating_ip", router=world.name, floating_ips=wanted)["changed"]
+    assert run("router", **world.options())["changed"] is not digests
+    assert nft_listing(world).count('comment "headworks ') == len(before)
+    assert not run("router", **world.options())["changed"]
 
 
 def lan(address: str, name: str = "lan", **more: str) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from headworks.node.nft.conntrack import _translates
-from headworks.node.nft.language import parse_table, same_hook, transaction
+from headworks.node.nft.language import digest_of, parse_table, same_hook, transaction
 from headworks.node.nft.tables import NftSubsystem, _gone
 from headworks.state.nft import NftChain, NftMap, NftTable
 from headworks.system import nfnetlink as nfnl
@@ -38,6 +39,7 @@ LISTING = """table ip headworks {
 \t\ttype nat hook prerouting priority -100; policy accept;
 \t\tdnat to ip daddr map @floating_dnat
 \t\tip daddr { 10.0.0.1, 10.0.0.2 } counter accept comment "a } b"
+\t\taccept comment "headworks 0123456789ab"
 \t}
 
 \tchain other {
@@ -58,7 +60,8 @@ def test_a_listing_is_read() -> None:
     assert maps[1].elements == {"172.16.0.1 . 80": "10.0.0.1 . 8080"}
     assert maps[2].elements == {'"qr-1"': "", '"qr,2"': ""}
     assert chains[0].hook == "type nat hook prerouting priority -100; policy accept;"
-    assert chains[0].rules[1] == 'ip daddr { 10.0.0.1, 10.0.0.2 } counter accept comment "a } b"'
+    assert chains[0].rules[1:] == ('ip daddr { 10.0.0.1, 10.0.0.2 } counter accept comment "a } b"', "accept")
+    assert chains[0].digests == ("", "", "0123456789ab")
     assert (chains[1].hook, chains[1].rules) == ("", ())
 
 
@@ -111,7 +114,10 @@ def test_a_changed_rule_refills_only_its_chain() -> None:
     before, after = table({}, "accept"), table({}, "drop")
     extra = NftChain("more", "", ("accept",))
     text = transaction(replace(before, chains=(*before.chains, extra)), replace(after, chains=(*after.chains, extra)))
-    assert text.splitlines() == ["flush chain ip headworks prerouting", "add rule ip headworks prerouting drop"]
+    assert text.splitlines() == [
+        "flush chain ip headworks prerouting",
+        f'add rule ip headworks prerouting drop comment "headworks {digest_of("drop")}"',
+    ]
 
 
 def test_a_new_table_is_written_whole_and_a_changed_structure_swapped() -> None:
@@ -123,11 +129,87 @@ def test_a_new_table_is_written_whole_and_a_changed_structure_swapped() -> None:
     assert transaction(more, None) == "delete table ip headworks\n"
 
 
-def test_what_was_written_whole_reads_back_equal() -> None:
-    wanted = table({"1.1.1.1": "10.0.0.1"}, "dnat to ip daddr map @floating_dnat")
-    maps, chains = parse_table(transaction(None, wanted).replace("    ", "\t\t").replace("  ", "\t"))
-    assert (maps[0].name, maps[0].elements) == ("floating_dnat", {"1.1.1.1": "10.0.0.1"})
-    assert chains[0].rules == wanted.chains[0].rules
+def read_back(wanted: NftTable, change: Callable[[str], str] = lambda text: text) -> NftTable:
+    """The table as it would be read from the node that it was written to, with the listing changed by ``change``."""
+    maps, chains = parse_table(change(transaction(None, wanted).replace("    ", "\t\t").replace("  ", "\t")))
+    return replace(wanted, maps=tuple(maps), chains=tuple(chains))
+
+
+RULES = ("dnat to ip daddr map @floating_dnat", "ct state invalid drop", "accept")
+
+
+def test_what_was_written_whole_reads_back_as_the_same() -> None:
+    wanted = table({"1.1.1.1": "10.0.0.1"}, *RULES)
+    found = read_back(wanted)
+    assert (found.maps[0].name, found.maps[0].elements) == ("floating_dnat", {"1.1.1.1": "10.0.0.1"})
+    assert found.chains[0].rules == wanted.chains[0].rules
+    assert NftSubsystem().same(wanted, found)
+
+
+def test_the_spelling_of_nft_does_not_matter() -> None:
+    wanted = table({}, "ip protocol tcp ct state new,established accept")
+    assert NftSubsystem().same(
+        wanted, read_back(wanted, lambda text: text.replace("ip protocol tcp ct state new,est", "ct state est,new"))
+    )
+
+
+def without(rule: str) -> Callable[[str], str]:
+    return lambda text: "".join(line for line in text.splitlines(True) if rule not in line)
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        without("invalid"),
+        lambda text: text.replace("\t\taccept", "\t\tdrop\n\t\taccept"),
+        lambda text: text.replace("\t\taccept", '\t\tdrop comment "mine"\n\t\taccept'),
+        lambda text: text.replace(f' comment "headworks {digest_of("accept")}"', ""),
+        lambda text: text.replace(digest_of("accept"), digest_of("drop")),
+        lambda text: text.replace(digest_of("accept"), "?").replace(digest_of(RULES[1]), digest_of("accept")),
+        lambda text: without("invalid")(text).replace("\t}\n}", f"\t\t{marked(RULES[1])}\n\t}}\n}}"),
+        lambda text: text.replace("\t\taccept", f"\t\t{marked('accept')}\n\t\taccept"),
+    ],
+    ids=["removed", "added", "added with a comment", "no digest", "another digest", "moved digest", "moved", "doubled"],
+)
+def test_rules_that_are_not_the_desired_ones_in_their_order_are_a_difference(drift: Callable[[str], str]) -> None:
+    wanted = table({}, *RULES)
+    found = read_back(wanted, drift)
+    assert found != read_back(wanted), "the listing is changed at all"
+    assert not NftSubsystem().same(wanted, found)
+    again = transaction(found, wanted).splitlines()
+    assert again == [
+        "flush chain ip headworks prerouting",
+        *(f"add rule ip headworks prerouting {marked(rule)}" for rule in RULES),
+    ]
+
+
+def marked(rule: str) -> str:
+    return f'{rule} comment "headworks {digest_of(rule)}"'
+
+
+@pytest.mark.parametrize("comment", [True, False], ids=["as we write it", "as it was written before digests"])
+def test_a_table_made_from_the_one_that_was_read_changes_only_its_maps(comment: bool) -> None:
+    found = read_back(table({"1.1.1.1": "10.0.0.1"}, *RULES))
+    if not comment:
+        found = replace(found, chains=(replace(found.chains[0], digests=("",) * len(RULES)),))
+    wanted = replace(found, maps=table({"1.1.1.2": "10.0.0.1"}).maps)
+    assert transaction(found, wanted).splitlines() == [
+        "delete element ip headworks floating_dnat { 1.1.1.1 }",
+        "add element ip headworks floating_dnat { 1.1.1.2 : 10.0.0.1 }",
+    ]
+
+
+def test_a_table_that_was_read_can_be_written_again_with_its_own_comments() -> None:
+    found = read_back(table({}, *RULES))
+    assert transaction(None, found) == transaction(None, table({}, *RULES))
+
+
+def test_a_difference_is_told_without_digests_and_with_a_remark_at_a_rule_that_has_none() -> None:
+    subsystem, wanted = NftSubsystem(), table({}, *RULES)
+    assert subsystem.describe(read_back(wanted)) == subsystem.describe(wanted)
+    found = read_back(wanted, lambda text: text.replace("\t\taccept", "\t\tdrop\n\t\taccept"))
+    (chain,) = subsystem.describe(found)["chains"]
+    assert chain["rules"] == [*RULES[:2], "drop  # carries no digest of headworks", "accept"]
 
 
 def test_elements_that_ended_or_changed_are_the_connections_to_forget() -> None:

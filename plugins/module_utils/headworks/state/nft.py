@@ -26,12 +26,16 @@ class NftMap:
 @dataclass(frozen=True)
 class NftChain:
     """A chain. ``hook`` is the chain's hook in nft syntax (``type nat hook prerouting priority dstnat; policy
-    accept;``), or "" for a chain that other chains jump to. ``rules`` are written exactly as ``nft -s list`` prints
-    them."""
+    accept;``), or "" for a chain that other chains jump to. ``rules`` are in nft syntax, spelled in any way that nft
+    accepts. They have no comment, because on the node the comment of a rule holds the digest of its text.
+
+    ``digests`` is set only in a chain that was read from a node: the digest in each rule's comment, or "" for a rule
+    without one."""
 
     name: str
     hook: str = ""
     rules: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

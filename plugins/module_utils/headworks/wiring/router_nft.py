@@ -1,7 +1,8 @@
 """A router's nftables table: floating IPs as map elements, source NAT, hairpin, and who may talk to what.
 
-Rules are written exactly as ``nft list`` prints them, since the node compares texts; a functional test holds them
-against the real nft. What does not belong here: addresses and routes (``router.py``).
+Rules are written as ``nft list`` prints them, so that people find here what they see on a node; a functional test holds
+them against the real nft. Nothing else depends on it: the node compares digests of these texts. What does not belong
+here: addresses and routes (``router.py``).
 """
 
 from __future__ import annotations

@@ -1,43 +1,28 @@
 """nft's own language: a listing parsed into maps and chains, and the transaction that leads from one table to another.
 
-Pure text; running nft and knowing namespaces is ``nft.py``'s part.
+Every rule is written with a short digest of its text as its comment (``comment "headworks 9f86d081884c"``). Rules are
+compared by these digests, in order, so it does not matter how nft itself spells a rule. What does not belong here:
+running nft, and namespaces (``tables.py``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from hashlib import sha256
 
-if TYPE_CHECKING:
-    from ...state.nft import NftChain, NftMap, NftTable
+from ...state.nft import TABLE, NftChain, NftMap, NftTable
 
-_NAME = "headworks"
+_COMMENT = ' comment "headworks '  # what stands between a rule and its digest
+_DIGITS = 12
 _BLOCK = re.compile(r"\t(map|set|chain) (\S+) \{")
 _ELEMENT = re.compile(r'(?:[^,"]|"[^"]*")+')
 _HOOK = re.compile(r"priority ([a-z]+)?\s*([+-]?)\s*(\d+)?;")
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 
 
-class ListedMap(NamedTuple):
-    """A map (or set) of a listing."""
-
-    name: str
-    type: str
-    elements: dict[str, str]
-    flags: str
-
-
-class ListedChain(NamedTuple):
-    """A chain of a listing."""
-
-    name: str
-    hook: str
-    rules: tuple[str, ...]
-
-
-def parse_table(listing: str) -> tuple[list[ListedMap], list[ListedChain]]:
-    """Maps and chains of what ``nft -n -s list table`` prints."""
+def parse_table(listing: str) -> tuple[list[NftMap], list[NftChain]]:
+    """Maps and chains of what ``nft -s list table`` prints; the digests of rules are taken out of their texts."""
     maps, chains = [], []
     lines = iter(listing.splitlines())
     for line in lines:
@@ -47,7 +32,9 @@ def parse_table(listing: str) -> tuple[list[ListedMap], list[ListedChain]]:
         body = list(_body(lines))
         if block[1] == "chain":
             hook = body.pop(0) if body and body[0].startswith("type ") else ""
-            chains.append(ListedChain(block[2], hook, tuple(body)))
+            rules = [_parse_rule(line) for line in body]
+            texts, digests = tuple(text for text, _ in rules), tuple(digest for _, digest in rules)
+            chains.append(NftChain(block[2], hook, texts, digests))
         else:
             maps.append(_map(block[2], body))
     return maps, chains
@@ -60,7 +47,13 @@ def _body(lines: Iterator[str]) -> Iterator[str]:
         yield line.strip()
 
 
-def _map(name: str, body: list[str]) -> ListedMap:
+def _parse_rule(line: str) -> tuple[str, str]:
+    """A rule's text without its digest, and the digest: "" for a rule that does not carry one."""
+    text, comment, rest = line.rpartition(_COMMENT)
+    return (text, rest[:-1]) if comment and rest.endswith('"') else (line, "")
+
+
+def _map(name: str, body: list[str]) -> NftMap:
     kind = flags = ""
     elements: dict[str, str] = {}
     for place, line in enumerate(body):
@@ -72,12 +65,41 @@ def _map(name: str, body: list[str]) -> ListedMap:
             text = " ".join(body[place:]).removeprefix("elements = {")
             elements = dict(_element(one) for one in _ELEMENT.findall(text[: text.rindex("}")]) if one.strip())
             break
-    return ListedMap(name, kind, elements, flags)
+    return NftMap(name, kind, elements, flags)
 
 
 def _element(text: str) -> tuple[str, str]:
     key, _, value = text.strip().partition(" : ")
     return key, value
+
+
+def digest_of(rule: str) -> str:
+    """The short digest of a desired rule's text."""
+    return sha256(rule.encode()).hexdigest()[:_DIGITS]
+
+
+def same_rules(one: NftChain, other: NftChain) -> bool:
+    """Whether two chains have the same rules in the same order, by their digests.
+
+    A rule on the node without a digest never equals a desired rule, whatever its text. It equals only itself, in a
+    desired chain that was made from the actual one (``NftChain.digests`` is set).
+    """
+    return _identities(one) == _identities(other)
+
+
+def _identities(chain: NftChain) -> list[str]:
+    return [digest or f"no digest: {rule}" for rule, digest in _rules(chain)]
+
+
+def _rules(chain: NftChain) -> Iterator[tuple[str, str]]:
+    """Each rule with its digest: of a chain read from the node the one in the comment, of a desired chain the one of
+    the rule's text."""
+    return zip(chain.rules, chain.digests or map(digest_of, chain.rules), strict=True)
+
+
+def _written(chain: NftChain) -> list[str]:
+    """The rules as they are sent to nft, each with its digest as comment."""
+    return [f'{rule}{_COMMENT}{digest}"' if digest else rule for rule, digest in _rules(chain)]
 
 
 def same_hook(one: str, other: str) -> bool:
@@ -103,11 +125,11 @@ def transaction(before: NftTable | None, after: NftTable | None) -> str:
     """
     if after is None:
         assert before is not None
-        return f"delete table {before.family} {_NAME}\n"
+        return f"delete table {before.family} {TABLE}\n"
     if before is None:
         return _whole(after)
     if _structure_differs(before, after):
-        return f"delete table {after.family} {_NAME}\n{_whole(after)}"
+        return f"delete table {after.family} {TABLE}\n{_whole(after)}"
     return "\n".join([*_map_changes(before, after), *_chain_changes(before, after)]) + "\n"
 
 
@@ -121,7 +143,7 @@ def _structure_differs(before: NftTable, after: NftTable) -> bool:
 
 def _whole(table: NftTable) -> str:
     blocks = [_map_block(one) for one in table.maps] + [_chain_block(one) for one in table.chains]
-    return f"table {table.family} {_NAME} {{\n{''.join(blocks)}}}\n"
+    return f"table {table.family} {TABLE} {{\n{''.join(blocks)}}}\n"
 
 
 def _map_block(one: NftMap) -> str:
@@ -131,7 +153,7 @@ def _map_block(one: NftMap) -> str:
 
 
 def _chain_block(one: NftChain) -> str:
-    lines = ([one.hook] if one.hook else []) + list(one.rules)
+    lines = ([one.hook] if one.hook else []) + _written(one)
     return f"  chain {one.name} {{\n{''.join(f'    {line}{chr(10)}' for line in lines)}  }}\n"
 
 
@@ -145,7 +167,7 @@ def _elements(elements: Mapping[str, str]) -> str:
 
 def _map_changes(before: NftTable, after: NftTable) -> Iterable[str]:
     there = {one.name: one for one in before.maps}
-    prefix = f"{after.family} {_NAME}"
+    prefix = f"{after.family} {TABLE}"
     for one in after.maps:
         if one.name not in there:
             yield f"table {prefix} {{\n{_map_block(one)}}}"
@@ -161,15 +183,15 @@ def _map_changes(before: NftTable, after: NftTable) -> Iterable[str]:
 
 def _chain_changes(before: NftTable, after: NftTable) -> Iterable[str]:
     there = {one.name: one for one in before.chains}
-    prefix = f"{after.family} {_NAME}"
+    prefix = f"{after.family} {TABLE}"
     for one in after.chains:
         if one.name not in there:  # all before any rule, since rules may jump to them
             yield f"table {prefix} {{\n  chain {one.name} {{\n    {one.hook}\n  }}\n}}"
     for one in after.chains:
         old = there.get(one.name)
-        if old is not None and old.rules == one.rules:
+        if old is not None and same_rules(old, one):
             continue
         if old is not None:
             yield f"flush chain {prefix} {one.name}"
-        for rule in one.rules:
+        for rule in _written(one):
             yield f"add rule {prefix} {one.name} {rule}"

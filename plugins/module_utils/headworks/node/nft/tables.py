@@ -1,14 +1,17 @@
 """The nftables table ``headworks`` of a namespace: NAT, floating IPs as map elements, filters; one transaction each.
 
-Which rules a router has is the plan's business; this file loads, compares and swaps them. nft's own language is read
-and written in ``nft_text.py``; connections that outlive a floating IP are ended in ``conntrack.py``.
+This file loads, compares and swaps tables. What does not belong here: which rules a router has (``wiring``), nft's own
+language (``language.py``), and ending the connections that outlive a floating IP (``conntrack.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from ...state.nft import FAMILIES, TABLE, NftChain, NftMap, NftTable
+from ...state.codec import encode
+from ...state.nft import FAMILIES, TABLE, NftTable
 from ...system import nfnetlink
 from ...system.netlink import NETLINK_NETFILTER, Netlink, attribute_text
 from ...system.netns import in_netns, is_namespace
@@ -16,7 +19,7 @@ from ...system.nftables import available, nft
 from ..marks import owned_namespaces
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .conntrack import delete_translations
-from .language import parse_table, same_hook, transaction
+from .language import parse_table, same_hook, same_rules, transaction
 
 
 class NftSubsystem(Subsystem[NftTable]):
@@ -48,13 +51,27 @@ class NftSubsystem(Subsystem[NftTable]):
         return Reading(objects, frozenset(owned))
 
     def same(self, desired: NftTable, actual: NftTable) -> bool:
-        """Maps and chains are compared by name; priorities by number."""
+        """Maps and chains are compared by name, maps by their elements, hooks by meaning, rules by the digests in their
+        comments. A rule that somebody removed, added, moved or wrote anew is a difference.
+
+        One change is not noticed: somebody replaces the text of a rule and keeps its comment with our digest.
+        """
         if {one.name: one for one in desired.maps} != {one.name: one for one in actual.maps}:
             return False
         there = {one.name: one for one in actual.chains}
         return set(there) == {one.name for one in desired.chains} and all(
-            one.rules == there[one.name].rules and same_hook(one.hook, there[one.name].hook) for one in desired.chains
+            same_rules(one, there[one.name]) and same_hook(one.hook, there[one.name].hook) for one in desired.chains
         )
+
+    def describe(self, item: NftTable | None) -> Any:
+        """The table as plain data: rules without their digests, and a remark behind a rule that has none."""
+        if item is None:
+            return None
+        chains = [
+            replace(chain, rules=tuple(map(_remarked, chain.rules, chain.digests or chain.rules)), digests=())
+            for chain in item.chains
+        ]
+        return encode(replace(item, chains=tuple(chains)))
 
     def apply(self, changes: Sequence[Change[NftTable]]) -> Applied:
         """One transaction a namespace, then connections that were translated by what is gone are forgotten."""
@@ -74,12 +91,11 @@ def read_table(netns: str, family: str) -> NftTable:
     with in_netns(netns):
         listing = nft(f"list table {family} {TABLE}\n")
     maps, chains = parse_table(listing)
-    return NftTable(
-        netns,
-        family,
-        tuple(NftMap(one.name, one.type, one.elements, one.flags) for one in maps),
-        tuple(NftChain(one.name, one.hook, one.rules) for one in chains),
-    )
+    return NftTable(netns, family, tuple(maps), tuple(chains))
+
+
+def _remarked(rule: str, digest: str) -> str:
+    return rule if digest else f"{rule}  # carries no digest of headworks"
 
 
 def families(netns: str) -> list[str]:
