@@ -25,6 +25,7 @@ from headworks.plan.cloud import (
     Router,
     Subnet,
 )
+from headworks.state.document import VERSION
 from headworks.wiring.documents import wire
 
 NETWORKS = 20
@@ -43,7 +44,7 @@ def state(guests: int) -> dict[str, Any]:
 
 def nothing() -> dict[str, Any]:
     """The state in which nothing of it is left."""
-    return {"version": 1, "cloud": CLOUD, "node": "here", "sections": {name: [] for name in SECTIONS}}
+    return {"version": VERSION, "cloud": CLOUD, "node": "here", "sections": {name: [] for name in SECTIONS}}
 
 
 def cloud(guests: int) -> Cloud:

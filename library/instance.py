@@ -107,14 +107,15 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.headworks.modules.items import finish
-from ansible.module_utils.headworks.node.compute.disks import INSTANCES_DIR, DiskSubsystem
+from ansible.module_utils.headworks.node.compute.disks import DiskSubsystem
 from ansible.module_utils.headworks.node.compute.domains import DomainSubsystem
 from ansible.module_utils.headworks.node.links.links import LinkSubsystem
 from ansible.module_utils.headworks.node.ovs.ports import OvsPortSubsystem
 from ansible.module_utils.headworks.state.disks import Disk
-from ansible.module_utils.headworks.state.domains import Domain, Nic
+from ansible.module_utils.headworks.state.domains import ROOT_TARGET, Domain, DomainDisk, Nic
 from ansible.module_utils.headworks.state.links import Link
 from ansible.module_utils.headworks.state.ovs import OvsPort
+from ansible.module_utils.headworks.state.places import console_log, root_disk
 
 NIC_OPTIONS = {
     "tap": {"type": "str"},
@@ -189,10 +190,11 @@ def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk
         item["name"],
         item.get("vcpus", 1),
         item.get("memory_mb", 512),
-        str(INSTANCES_DIR / identity / "disk"),
+        (DomainDisk(root_disk(identity), ROOT_TARGET),),
         state=item["state"],
         virt_type=item.get("virt_type", "qemu"),
         nics=tuple(Nic(nic["tap"], nic["mac"], nic["mtu"], nic["offload"]) for nic in nics),
+        console_log=console_log(identity),
     )
     wants_disk = item["state"] == "absent" or disk.base
     return links, ports, [disk] if wants_disk else [], [domain]

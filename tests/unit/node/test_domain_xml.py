@@ -7,19 +7,46 @@ from dataclasses import replace
 
 import pytest
 from headworks.node.compute import domain_xml
-from headworks.state.domains import Domain, Nic
+from headworks.node.compute.domains import DomainSubsystem
+from headworks.state.domains import Domain, DomainDisk, Nic
 
 NIC = Nic(tap="tap0d1c2b3a-44", mac="fa:16:3e:00:00:01", mtu=1458, offload=False)
+HOME = "/var/lib/headworks/instances/6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001"
+ROOT = DomainDisk(f"{HOME}/disk", "vda")
+DATA = DomainDisk("/srv/data.raw", "vdb", "scsi", "raw")
 DOMAIN = Domain(
     name="6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001",
     domain="instance-00000001",
     title="vm1",
     vcpus=1,
     memory_mb=64,
-    disk="/var/lib/headworks/instances/6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001/disk",
+    disks=(ROOT,),
     nics=(NIC,),
     cloud="lab",
+    console_log=f"{HOME}/console.log",
 )
+# As versions before the list of disks built it, for DOMAIN: guests that such a version defined are on nodes.
+BUILT_EARLIER = (
+    '<domain xmlns:headworks="https://headworks.invalid/xmlns/instance/1" type="qemu"><name>instance-00000001</name>'
+    "<uuid>6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001</uuid><title>vm1</title>"
+    '<metadata><headworks:instance cloud="lab" /></metadata><memory unit="MiB">64</memory><vcpu>1</vcpu>'
+    '<os><type arch="x86_64">hvm</type><boot dev="hd" /></os><features><acpi /><apic /></features>'
+    '<clock offset="utc" /><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>'
+    '<on_crash>destroy</on_crash><devices><disk type="file" device="disk">'
+    f'<driver name="qemu" type="qcow2" discard="unmap" /><source file="{HOME}/disk" />'
+    '<target dev="vda" bus="virtio" /></disk><interface type="ethernet"><mac address="fa:16:3e:00:00:01" />'
+    '<target dev="tap0d1c2b3a-44" managed="no" /><model type="virtio" /><mtu size="1458" /><driver name="qemu">'
+    '<host csum="off" gso="off" tso4="off" tso6="off" ecn="off" ufo="off" />'
+    '<guest csum="off" tso4="off" tso6="off" ecn="off" ufo="off" /></driver></interface>'
+    f'<serial type="pty"><log file="{HOME}/console.log" append="off" /><target port="0" /></serial>'
+    '<rng model="virtio"><backend model="random">/dev/urandom</backend></rng>'
+    '<video><model type="none" /></video></devices></domain>'
+)
+
+
+def same(desired: Domain, actual: Domain) -> bool:
+    """Whether the engine leaves a guest as it is."""
+    return DomainSubsystem("lab").same(desired, actual)
 
 
 def test_a_built_domain_reads_back_as_the_same_record() -> None:
@@ -40,9 +67,82 @@ def test_the_tap_is_not_managed_by_libvirt() -> None:
     assert domain_xml.build_nic(NIC).find("target").attrib == {"dev": "tap0d1c2b3a-44", "managed": "no"}
 
 
-def test_console_log_lies_beside_the_disk() -> None:
+def test_the_console_goes_to_the_file_that_the_domain_names() -> None:
     log = ET.fromstring(domain_xml.build(DOMAIN)).find("devices/serial/log")
-    assert log.get("file") == DOMAIN.disk.replace("/disk", "/console.log")
+    assert log.get("file") == f"{HOME}/console.log"
+    assert ET.fromstring(domain_xml.build(replace(DOMAIN, console_log=""))).find("devices/serial/log") is None
+
+
+def test_a_guest_of_one_disk_is_defined_as_earlier_versions_defined_it() -> None:
+    assert domain_xml.build(DOMAIN) == BUILT_EARLIER
+
+
+def test_a_guest_that_an_earlier_version_defined_is_left_as_it_is() -> None:
+    found = domain_xml.parse(BUILT_EARLIER, "running")
+    assert found == DOMAIN
+    assert same(DOMAIN, found)
+
+
+def test_a_second_disk_is_only_data() -> None:
+    domain = replace(DOMAIN, disks=(ROOT, DATA))
+    text = domain_xml.build(domain)
+    assert domain_xml.parse(text, "running") == domain
+    first, second = ET.fromstring(text).findall("devices/disk")
+    assert first.find("target").attrib == {"dev": "vda", "bus": "virtio"}
+    assert second.find("target").attrib == {"dev": "vdb", "bus": "scsi"}
+    assert second.find("driver").get("type") == "raw"
+
+
+def test_a_disk_is_added_to_an_existing_definition_and_removed_from_it() -> None:
+    both = replace(DOMAIN, disks=(ROOT, DATA))
+    more = domain_xml.with_scalars(BUILT_EARLIER, both)
+    assert domain_xml.parse(more, "running") == both
+    assert domain_xml.parse(domain_xml.with_scalars(more, DOMAIN), "running") == DOMAIN
+    assert "/srv/data.raw" not in domain_xml.with_scalars(more, DOMAIN)
+
+
+def test_another_file_is_put_in_the_place_of_the_old_one() -> None:
+    address = '<address type="pci" slot="0x07" />'
+    text = BUILT_EARLIER.replace("</disk>", f"{address}</disk>")
+    moved = replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),))
+    changed = domain_xml.with_scalars(text, moved)
+    assert domain_xml.parse(changed, "running") == moved
+    assert address in changed
+
+
+def test_a_disk_that_an_operator_attached_is_no_difference_and_stays() -> None:
+    theirs = '<disk type="file" device="disk"><source file="/srv/theirs" /><target dev="vdz" bus="virtio" /></disk>'
+    text = BUILT_EARLIER.replace("</disk>", f"</disk>{theirs}")
+    assert same(DOMAIN, domain_xml.parse(text, "running"))
+    for wanted in (DOMAIN, replace(DOMAIN, disks=(ROOT, DATA)), replace(DOMAIN, title="web1")):
+        assert "/srv/theirs" in domain_xml.with_scalars(text, wanted)
+
+
+def test_disks_differ_by_device_and_file_alone() -> None:
+    found = domain_xml.parse(BUILT_EARLIER, "running")
+    assert same(replace(DOMAIN, disks=(replace(ROOT, bus="sata", format="raw"),)), found)
+    assert not same(replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),)), found)
+    assert not same(replace(DOMAIN, disks=(ROOT, DATA)), found)
+    both = replace(DOMAIN, disks=(ROOT, DATA))
+    assert same(both, replace(both, disks=(DATA, ROOT)))
+    assert not same(DOMAIN, both)
+
+
+def test_the_consoles_log_of_an_existing_guest_is_no_difference() -> None:
+    assert same(DOMAIN, replace(DOMAIN, console_log=""))
+
+
+def test_a_guest_without_a_mark_gets_the_clouds() -> None:
+    for text in (BUILT_EARLIER.replace("headworks:instance", "headworks:other"), BUILT_EARLIER.replace('"lab"', '""')):
+        assert domain_xml.parse(text, "running").cloud == ""
+        assert domain_xml.parse(domain_xml.with_scalars(text, DOMAIN), "running").cloud == "lab"
+
+
+def test_whose_a_guest_is_stays_when_a_module_changes_it() -> None:
+    lone = replace(DOMAIN, cloud="", title="web1")
+    assert domain_xml.parse(domain_xml.with_scalars(BUILT_EARLIER, lone), "running").cloud == "lab"
+    by_hand = BUILT_EARLIER.replace('<headworks:instance cloud="lab" />', "")
+    assert "headworks:instance" not in domain_xml.with_scalars(by_hand, lone)
 
 
 def test_changing_memory_keeps_what_else_is_in_the_definition() -> None:

@@ -11,6 +11,7 @@ from headworks.plan.cloud import OWNER_INSTANCE, Cloud
 from headworks.state.codec import decode, encode
 from headworks.state.dhcp import DhcpNetwork
 from headworks.state.disks import Disk
+from headworks.state.document import SECTIONS, VERSION
 from headworks.state.domains import Domain
 from headworks.state.images import BaseImage
 from headworks.state.l3 import NamespaceConfig
@@ -48,8 +49,8 @@ def test_every_node_has_a_document_with_every_section() -> None:
     documents = wire(s1_cloud())
     assert list(documents) == ["compute1", "compute2", "controller1", "network1"]
     for name, document in documents.items():
-        assert (document["version"], document["cloud"], document["node"]) == (1, "lab", name)
-        assert set(document["sections"]) == set(RECORDS)
+        assert (document["version"], document["cloud"], document["node"]) == (VERSION, "lab", name)
+        assert tuple(document["sections"]) == SECTIONS
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

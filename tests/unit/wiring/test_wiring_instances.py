@@ -10,6 +10,7 @@ from states import Sections, sections
 
 def test_guest_is_defined_with_its_names_its_disk_and_its_taps(s1: Callable[[str], Sections]) -> None:
     port = identity("port internal 10.18.0.3")
+    home = f"/var/lib/headworks/instances/{identity('instance vm1')}"
     assert s1("compute1")["domains"] == [
         {
             "name": identity("instance vm1"),
@@ -17,9 +18,10 @@ def test_guest_is_defined_with_its_names_its_disk_and_its_taps(s1: Callable[[str
             "title": "vm1",
             "vcpus": 1,
             "memory_mb": 64,
-            "disk": f"/var/lib/headworks/instances/{identity('instance vm1')}/disk",
+            "disks": [{"path": f"{home}/disk", "target": "vda"}],
             "nics": [{"tap": f"tap{port[:11]}", "mac": "fa:16:3e:12:00:03", "mtu": 1458, "offload": False}],
             "cloud": "lab",
+            "console_log": f"{home}/console.log",
         }
     ]
 

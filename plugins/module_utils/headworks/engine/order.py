@@ -24,6 +24,7 @@ from ..node.services.metadata.proxy import MetadataProxySubsystem
 from ..node.services.metadata.served import MetadataSubsystem
 from ..node.subsystem import Subsystem
 from ..node.underlay.nics import UnderlaySubsystem
+from ..state.document import upgrade
 from .boot import BootSubsystem
 
 ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
@@ -47,12 +48,11 @@ ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
 
 def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, Any]]]:
     """The (subsystem, desired objects) pairs of a node state, for ``converge``. A section that is missing leaves its
-    subsystem alone; an empty one removes all that is ours.
+    subsystem alone; an empty one removes all that is ours. The document of an older version is upgraded first.
 
     :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
     """
-    if state.get("version") != 1:
-        raise ValueError(f"state.version: {state.get('version')!r}: this engine understands version 1")
+    state = upgrade(state)
     sections = state.get("sections", {})
     unknown = set(sections) - {name for name, _ in ORDER}
     if unknown:

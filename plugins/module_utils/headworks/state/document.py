@@ -8,7 +8,10 @@ not belong here: the records of a section (the other files of this package), and
 
 from __future__ import annotations
 
-VERSION = 1
+from collections.abc import Callable, Mapping
+from typing import Any
+
+VERSION = 2
 
 SECTIONS = (
     "netns",
@@ -26,3 +29,48 @@ SECTIONS = (
     "disks",
     "domains",
 )
+
+Step = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def upgrade(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document in the form of ``VERSION``. A damaged record is passed on: the loader of its section refuses it, and
+    names the place.
+
+    :raises ValueError: the document has no version, or one that this code does not know.
+    """
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
+        known = ", ".join(str(one) for one in range(1, VERSION + 1))
+        raise ValueError(f"state.version: {version!r}: must be one of {known}, which this engine understands")
+    upgraded = dict(document)
+    for older in range(version, VERSION):
+        for step in _STEPS[older]:
+            upgraded = step(upgraded)
+    return {**upgraded, "version": VERSION}
+
+
+def _disks_of_domains(document: dict[str, Any]) -> dict[str, Any]:
+    """A domain has a list of disks, and names the file of its console's log. It had the path of its root disk, and its
+    console was logged beside it."""
+    sections = document.get("sections", {})
+    if "domains" not in sections:
+        return document
+    domains = [_with_disks(domain) if "disk" in domain else domain for domain in sections["domains"]]
+    return {**document, "sections": {**sections, "domains": domains}}
+
+
+def _with_disks(domain: Mapping[str, Any]) -> dict[str, Any]:
+    path = str(domain["disk"])
+    return {
+        **{name: value for name, value in domain.items() if name != "disk"},
+        "disks": [{"path": path, "target": "vda"}],
+        "console_log": f"{path.rpartition('/')[0]}/console.log",
+    }
+
+
+# Version → the steps that turn a document of that version into one of the next, in order. A step returns a new document
+# and changes nothing in what it is given.
+_STEPS: Mapping[int, tuple[Step, ...]] = {
+    1: (_disks_of_domains,),
+}

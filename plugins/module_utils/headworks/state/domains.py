@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+ROOT_TARGET = "vda"  # the device of a guest's root disk
+
 
 @dataclass(frozen=True)
 class Nic:
@@ -19,11 +21,22 @@ class Nic:
 
 
 @dataclass(frozen=True)
+class DomainDisk:
+    """A disk of a guest: the file ``path`` in format ``format``. The guest has it as device ``target`` on ``bus``."""
+
+    path: str
+    target: str
+    bus: str = "virtio"
+    format: str = "qcow2"
+
+
+@dataclass(frozen=True)
 class Domain:
     """A guest. ``name`` is its uuid, ``domain`` its libvirt name (``instance-0000001e``), ``title`` its inventory name.
 
-    ``state`` is running, stopped, paused or suspended. ``virt_type`` is kvm or qemu. ``disk`` is the path of the root
-    disk; libvirt writes the console to ``console.log`` beside it. ``machine`` "": libvirt's default machine type.
+    ``state`` is running, stopped, paused or suspended. ``virt_type`` is kvm or qemu. ``disks`` begins with the root
+    disk. ``machine`` "": libvirt's default machine type. ``console_log`` is the file that libvirt writes the console to
+    ("": none); it is used when a guest is defined, and an existing guest keeps the file that it has.
     """
 
     name: str
@@ -31,10 +44,11 @@ class Domain:
     title: str
     vcpus: int
     memory_mb: int
-    disk: str
+    disks: tuple[DomainDisk, ...]
     state: str = "running"
     virt_type: str = "qemu"
     machine: str = ""
     nics: tuple[Nic, ...] = ()
     cloud: str = ""
-    nested: ClassVar[Mapping[str, type]] = {"nics": Nic}
+    console_log: str = ""
+    nested: ClassVar[Mapping[str, type]] = {"disks": DomainDisk, "nics": Nic}

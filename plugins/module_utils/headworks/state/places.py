@@ -5,6 +5,16 @@ What does not belong here: a path that only one subsystem uses. It is in the sub
 
 from __future__ import annotations
 
-INSTANCES_DIR = "/var/lib/headworks/instances"  # <uuid>/disk, <uuid>/console.log
+INSTANCES_DIR = "/var/lib/headworks/instances"  # <uuid>/
 DHCP_DIR = "/run/headworks/dhcp"  # <network id>/
 DHCP_LEASES = "leases"  # dnsmasq's lease file in the network's directory
+
+
+def root_disk(instance: str) -> str:
+    """The root disk of the guest with uuid ``instance``."""
+    return f"{INSTANCES_DIR}/{instance}/disk"
+
+
+def console_log(instance: str) -> str:
+    """What the guest with uuid ``instance`` has written to its console."""
+    return f"{INSTANCES_DIR}/{instance}/console.log"

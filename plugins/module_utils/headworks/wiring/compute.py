@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..plan.cloud import Instance, Port
 from ..state.disks import Disk
-from ..state.domains import Domain, Nic
+from ..state.domains import ROOT_TARGET, Domain, DomainDisk, Nic
 from ..state.images import BaseImage
-from ..state.places import INSTANCES_DIR
+from ..state.places import console_log, root_disk
 from .devices import guest_device
 from .node_view import NodeView
 
@@ -47,11 +47,12 @@ def _domain(view: NodeView, instance: Instance) -> Domain:
         title=instance.name,
         vcpus=instance.vcpus,
         memory_mb=instance.ram_mb,
-        disk=f"{INSTANCES_DIR}/{instance.id}/disk",
+        disks=(DomainDisk(path=root_disk(instance.id), target=ROOT_TARGET),),
         state=instance.state,
         virt_type=view.node.virt_type,
         nics=tuple(_nic(view, port) for port in instance.ports),
         cloud=view.cloud.name,
+        console_log=console_log(instance.id),
     )
 
 

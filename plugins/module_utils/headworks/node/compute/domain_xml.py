@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import replace
 
-from ...state.domains import Domain, Nic
+from ...state.domains import ROOT_TARGET, Domain, DomainDisk, Nic
 
 METADATA_URI = "https://headworks.invalid/xmlns/instance/1"
+_MARK = f"{{{METADATA_URI}}}instance"
 ET.register_namespace("headworks", METADATA_URI)
 
 _HOST_OFFLOADS = ("csum", "gso", "tso4", "tso6", "ecn", "ufo")
@@ -20,7 +21,7 @@ def build(domain: Domain) -> str:
     root = ET.Element("domain", type=domain.virt_type)
     _texts(root, (("name", domain.domain), ("uuid", domain.name), ("title", domain.title)))
     metadata = ET.SubElement(root, "metadata")
-    metadata.append(ET.fromstring(build_mark(domain)))
+    metadata.append(build_mark(domain))
     ET.SubElement(root, "memory", unit="MiB").text = str(domain.memory_mb)
     ET.SubElement(root, "vcpu").text = str(domain.vcpus)
     system = ET.SubElement(root, "os")
@@ -47,14 +48,11 @@ def _texts(parent: ET.Element, pairs: Iterable[tuple[str, str]]) -> None:
 
 def _devices(domain: Domain) -> ET.Element:
     devices = ET.Element("devices")
-    disk = ET.SubElement(devices, "disk", type="file", device="disk")
-    ET.SubElement(disk, "driver", name="qemu", type="qcow2", discard="unmap")
-    ET.SubElement(disk, "source", file=domain.disk)
-    ET.SubElement(disk, "target", dev="vda", bus="virtio")
-    for nic in domain.nics:
-        devices.append(build_nic(nic))
+    devices.extend(build_disk(disk) for disk in domain.disks)
+    devices.extend(build_nic(nic) for nic in domain.nics)
     serial = ET.SubElement(devices, "serial", type="pty")
-    ET.SubElement(serial, "log", file=str(console_log(domain)), append="off")
+    if domain.console_log:
+        ET.SubElement(serial, "log", file=domain.console_log, append="off")
     ET.SubElement(serial, "target", port="0")
     rng = ET.SubElement(devices, "rng", model="virtio")
     ET.SubElement(rng, "backend", model="random").text = "/dev/urandom"
@@ -63,14 +61,23 @@ def _devices(domain: Domain) -> ET.Element:
     return devices
 
 
-def console_log(domain: Domain) -> Path:
-    """Where the guest's console goes: beside its disk."""
-    return Path(domain.disk).parent / "console.log"
+def build_mark(domain: Domain) -> ET.Element:
+    """The metadata element by which a domain is known as ours. It names the disks that are ours, unless that is the
+    root disk alone; a disk that somebody else attached is left out of the record, and is never touched."""
+    mark = ET.Element(_MARK, cloud=domain.cloud)
+    targets = [disk.target for disk in domain.disks]
+    if targets != [ROOT_TARGET]:
+        mark.set("disks", " ".join(targets))
+    return mark
 
 
-def build_mark(domain: Domain) -> str:
-    """The metadata element by which a domain is known as ours."""
-    return ET.tostring(ET.Element(f"{{{METADATA_URI}}}instance", cloud=domain.cloud), encoding="unicode")
+def build_disk(disk: DomainDisk) -> ET.Element:
+    """A disk in a file."""
+    element = ET.Element("disk", type="file", device="disk")
+    ET.SubElement(element, "driver", name="qemu", type=disk.format, discard="unmap")
+    ET.SubElement(element, "source", file=disk.path)
+    ET.SubElement(element, "target", dev=disk.target, bus=disk.bus)
+    return element
 
 
 def build_nic(nic: Nic) -> ET.Element:
@@ -90,20 +97,31 @@ def build_nic(nic: Nic) -> ET.Element:
 def parse(text: str, state: str) -> Domain:
     """What a domain's XML (as libvirt prints it) means, in our record; ``state`` is added from elsewhere."""
     root = ET.fromstring(text)
-    mark = root.find(f"metadata/{{{METADATA_URI}}}instance")
-    source = root.find("devices/disk[@device='disk']/source")
+    mark, log = root.find(f"metadata/{_MARK}"), root.find("devices/serial/log")
     return Domain(
         name=root.findtext("uuid", ""),
         domain=root.findtext("name", ""),
         title=root.findtext("title", ""),
         vcpus=int(root.findtext("vcpu", "0")),
         memory_mb=_mebibytes(root.find("memory")),
-        disk="" if source is None else source.get("file", ""),
+        disks=tuple(parse_disk(element) for element in _our_disks(root).values()),
         state=state,
         virt_type=root.get("type", ""),
         machine=_machine(root),
         nics=tuple(parse_nic(one) for one in root.findall("devices/interface")),
         cloud="" if mark is None else mark.get("cloud", ""),
+        console_log="" if log is None else log.get("file", ""),
+    )
+
+
+def parse_disk(element: ET.Element) -> DomainDisk:
+    """One ``<disk>``."""
+    source, target, driver = element.find("source"), element.find("target"), element.find("driver")
+    return DomainDisk(
+        path="" if source is None else source.get("file", ""),
+        target=_target(element),
+        bus="" if target is None else target.get("bus", ""),
+        format="" if driver is None else driver.get("type", ""),
     )
 
 
@@ -130,9 +148,20 @@ def find_nic(text: str, tap: str) -> str:
     raise KeyError(tap)
 
 
+def disk_paths(text: str) -> dict[str, str]:
+    """The file of every disk in a domain's XML, whoever attached it, by the guest's device."""
+    return {target: parse_disk(element).path for target, element in _disks(ET.fromstring(text)).items()}
+
+
+def find_disk(text: str, target: str) -> str | None:
+    """The ``<disk>`` of device ``target`` in a domain's XML, as XML; None when the domain has no such disk."""
+    element = _disks(ET.fromstring(text)).get(target)
+    return None if element is None else ET.tostring(element, encoding="unicode")
+
+
 def with_scalars(text: str, domain: Domain) -> str:
-    """The domain's own XML with name-independent scalars (title, mark, vcpus, memory, disk, type) as in ``domain``;
-    device addresses and everything else an operator may have added stay."""
+    """The domain's own XML with title, mark, vcpus, memory, type and disks as in ``domain``; device addresses and
+    everything else an operator may have added stay."""
     root = ET.fromstring(text)
     root.set("type", domain.virt_type)
     for tag, value in (("title", domain.title), ("vcpu", str(domain.vcpus))):
@@ -146,10 +175,50 @@ def with_scalars(text: str, domain: Domain) -> str:
         element = root.find(tag)
         if element is not None:
             element.text, element.attrib = str(domain.memory_mb), {"unit": "MiB"}
-    source = root.find("devices/disk[@device='disk']/source")
-    if source is not None:
-        source.set("file", domain.disk)
+    _set_disks(root, domain)
+    _set_mark(root, domain)
     return ET.tostring(root, encoding="unicode")
+
+
+def _set_disks(root: ET.Element, domain: Domain) -> None:
+    """Our disks as in ``domain``: a file is exchanged in its place, so that the device keeps its address."""
+    devices, there, ours = root.find("devices"), _disks(root), _our_disks(root)
+    assert devices is not None  # every domain has some
+    for disk in domain.disks:
+        element = there.get(disk.target)
+        if element is None:
+            devices.append(build_disk(disk))
+        elif (source := element.find("source")) is not None:
+            source.set("file", disk.path)
+    for target in set(ours) - {disk.target for disk in domain.disks}:
+        devices.remove(ours[target])
+
+
+def _set_mark(root: ET.Element, domain: Domain) -> None:
+    """The mark as in ``domain``; whose the domain is stays when ``domain`` does not say it."""
+    there = root.find(f"metadata/{_MARK}")
+    mark = build_mark(replace(domain, cloud=domain.cloud or ("" if there is None else there.get("cloud", ""))))
+    if there is not None:
+        there.attrib = mark.attrib
+    elif any(mark.attrib.values()):  # a domain made by hand, which a module changes, stays without a mark
+        metadata = root.find("metadata")
+        (ET.SubElement(root, "metadata") if metadata is None else metadata).append(mark)
+
+
+def _disks(root: ET.Element) -> dict[str, ET.Element]:
+    """The disks (not CD-ROMs and the like) by the guest's device, in order."""
+    return {_target(element): element for element in root.findall("devices/disk[@device='disk']")}
+
+
+def _our_disks(root: ET.Element) -> dict[str, ET.Element]:
+    mark = root.find(f"metadata/{_MARK}")
+    targets = (ROOT_TARGET if mark is None else mark.get("disks", ROOT_TARGET)).split()
+    return {target: element for target, element in _disks(root).items() if target in targets}
+
+
+def _target(disk: ET.Element) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")
 
 
 def _mebibytes(element: ET.Element | None) -> int:

@@ -1,6 +1,7 @@
 """libvirt domains: defined, compared by meaning, changed live where libvirt can; never destroyed to be changed.
 
-The XML is ``domain_xml.py``; the taps are ``links.py`` and ``ovs.py``, the disks ``disks.py``.
+The XML is ``domain_xml.py``. What does not belong here: the taps (``node/links/``, ``node/ovs/``), and the files of the
+disks (``disks.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ...state.domains import Domain
+from ...state.domains import Domain, DomainDisk
 from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
 from . import domain_xml
 
@@ -56,9 +57,15 @@ class DomainSubsystem(Subsystem[Domain]):
         return Reading(objects, frozenset(owned), notes=tuple(notes))
 
     def same(self, desired: Domain, actual: Domain) -> bool:
-        """By meaning: libvirt expands an unset machine type, and NICs are known by their tap, not by their place."""
-        machine = desired.machine or actual.machine
-        return _by_tap(replace(desired, machine=machine, cloud=desired.cloud or actual.cloud)) == _by_tap(actual)
+        """By meaning: libvirt expands an unset machine type, and NICs and disks are known by their device, not by their
+        place. A disk's bus and format, and the console's log, are used when they are made and not compared later."""
+        kept = replace(
+            desired,
+            machine=desired.machine or actual.machine,
+            cloud=desired.cloud or actual.cloud,
+            console_log=actual.console_log,
+        )
+        return _by_device(kept) == _by_device(actual)
 
     def apply(self, changes: Sequence[Change[Domain]]) -> Applied:
         """Remove, then define and change, then bring to the wanted states a few at a time.
@@ -98,7 +105,9 @@ class DomainSubsystem(Subsystem[Domain]):
             return
         handle = connection.lookupByUUIDString(wanted.name)
         self._change_nics(handle, change.before, wanted)
-        if _scalars(change.before) != _scalars(wanted):
+        if handle.isActive():
+            _change_live_disks(handle, change.before, wanted)
+        if _scalars(change.before) != _scalars(replace(wanted, cloud=wanted.cloud or change.before.cloud)):
             connection.defineXML(domain_xml.with_scalars(_inactive(handle), wanted))
 
     def _change_nics(self, handle: Any, before: Domain, after: Domain) -> None:
@@ -117,8 +126,10 @@ class DomainSubsystem(Subsystem[Domain]):
         """A note if a running guest has another definition than it runs with: it is not restarted for that."""
         if not handle.isActive():
             return []
-        live = domain_xml.parse(handle.XMLDesc(), inactive.state)
-        if (live.vcpus, live.memory_mb, live.disk) != (inactive.vcpus, inactive.memory_mb, inactive.disk):
+        text = handle.XMLDesc()
+        live, paths = domain_xml.parse(text, inactive.state), domain_xml.disk_paths(text)
+        same_size = (live.vcpus, live.memory_mb) == (inactive.vcpus, inactive.memory_mb)
+        if not same_size or any(paths.get(disk.target) != disk.path for disk in inactive.disks):
             text = (
                 f"instance {inactive.title}: {inactive.vcpus} vCPU and {inactive.memory_mb} MB take effect at its next "
                 f"start (it runs with {live.vcpus} vCPU and {live.memory_mb} MB)"
@@ -167,12 +178,32 @@ def _told(failures: dict[str, str], change: Change[Domain]) -> Iterator[None]:
         failures[change.name] = f"instance {one.title if one else change.name}: {error}"
 
 
-def _by_tap(domain: Domain) -> Domain:
-    return replace(domain, nics=tuple(sorted(domain.nics, key=lambda nic: nic.tap)))
+def _by_device(domain: Domain) -> Domain:
+    disks = tuple(DomainDisk(disk.path, disk.target) for disk in sorted(domain.disks, key=lambda disk: disk.target))
+    return replace(domain, nics=tuple(sorted(domain.nics, key=lambda nic: nic.tap)), disks=disks)
 
 
 def _scalars(domain: Domain) -> tuple[object, ...]:
-    return (domain.title, domain.vcpus, domain.memory_mb, domain.disk, domain.virt_type)
+    """What is changed by defining the domain anew."""
+    disks = _by_device(domain).disks
+    return (domain.title, domain.vcpus, domain.memory_mb, disks, domain.virt_type, domain.cloud)
+
+
+def _change_live_disks(handle: Any, before: Domain, after: Domain) -> None:
+    """Attach disks to a running guest and detach disks from it; the definition follows. Another file for a disk that
+    stays is taken up at the next start. What a run that was killed has done already is not done again."""
+    import libvirt
+
+    live = str(handle.XMLDesc())
+    wanted = {disk.target: disk for disk in after.disks}
+    for target in sorted({disk.target for disk in before.disks} - set(wanted)):
+        there = domain_xml.find_disk(live, target)
+        if there is not None:
+            handle.detachDeviceFlags(there, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    for target in sorted(set(wanted) - {disk.target for disk in before.disks}):
+        if domain_xml.find_disk(live, target) is None:
+            element = domain_xml.build_disk(wanted[target])
+            handle.attachDeviceFlags(ElementTree.tostring(element, encoding="unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def _inactive(handle: Any) -> str:

@@ -1,0 +1,84 @@
+"""The node state document: an older one is brought to the present form, and no other is understood."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from headworks.engine.order import ORDER, pipeline
+from headworks.state import document
+from headworks.state.document import SECTIONS, VERSION, upgrade
+from headworks.state.domains import Domain, DomainDisk
+
+UUID = "6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001"
+HOME = f"/var/lib/headworks/instances/{UUID}"
+SIZE = {"vcpus": 1, "memory_mb": 64}
+
+
+def version1(**sections: Any) -> dict[str, Any]:
+    """A document as version 1 was."""
+    return {"version": 1, "cloud": "lab", "node": "compute1", "sections": sections}
+
+
+def test_a_domain_of_version_1_gets_a_list_of_disks_and_its_consoles_log() -> None:
+    domain = {"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE, "disk": f"{HOME}/disk", "state": "paused"}
+    old = version1(domains=[domain])
+    given = copy.deepcopy(old)
+    found = upgrade(old)
+    assert old == given, "what is upgraded stays as it is"
+    assert found == {
+        "version": VERSION,
+        "cloud": "lab",
+        "node": "compute1",
+        "sections": {
+            "domains": [
+                {
+                    "name": UUID,
+                    "domain": "instance-1",
+                    "title": "vm1",
+                    **SIZE,
+                    "disks": [{"path": f"{HOME}/disk", "target": "vda"}],
+                    "state": "paused",
+                    "console_log": f"{HOME}/console.log",
+                }
+            ]
+        },
+    }
+
+
+def test_the_engine_reads_what_an_older_one_kept() -> None:
+    domain = {"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE, "disk": f"{HOME}/disk", "cloud": "lab"}
+    ((_, desired),) = pipeline(version1(domains=[domain]))
+    disks = (DomainDisk(f"{HOME}/disk", "vda"),)
+    log = f"{HOME}/console.log"
+    assert desired == {UUID: Domain(UUID, "instance-1", "vm1", 1, 64, disks, cloud="lab", console_log=log)}
+
+
+@pytest.mark.parametrize("sections", [{}, {"links": [{"name": "tap1", "kind": "tap"}]}, {"domains": []}])
+def test_what_has_no_domain_changes_its_version_alone(sections: dict[str, Any]) -> None:
+    assert upgrade(version1(**sections)) == {**version1(**sections), "version": VERSION}
+
+
+def test_a_present_document_stays_as_it_is() -> None:
+    present = {**version1(domains=[{"name": UUID, "disks": []}]), "version": VERSION}
+    assert upgrade(present) == present
+
+
+@pytest.mark.parametrize("version", [None, 0, VERSION + 1, "1", True])
+def test_another_version_is_refused_with_the_versions_that_are_known(version: Any) -> None:
+    with pytest.raises(ValueError, match=rf"state.version: {version!r}: must be one of 1, 2, which this engine"):
+        pipeline({**version1(), "version": version})
+
+
+def test_a_damaged_domain_of_version_1_is_refused_with_its_section() -> None:
+    with pytest.raises(ValueError, match=r"state\.sections\.domains: Domain: .*'disks'"):
+        pipeline(version1(domains=[{"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE}]))
+
+
+def test_there_are_steps_from_every_older_version() -> None:
+    assert sorted(document._STEPS) == list(range(1, VERSION))
+
+
+def test_every_section_has_its_subsystem() -> None:
+    assert {name for name, _ in ORDER} - {"boot"} == set(SECTIONS), "the engine adds section boot itself"
