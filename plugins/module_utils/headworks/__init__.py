@@ -1,5 +1,6 @@
-"""headworks: a private cloud compiled from an Ansible inventory and converged node by node.
+"""headworks: compiles a private cloud from an Ansible inventory and converges it node by node.
 
-``model`` and ``plan`` run on the control side only (they use pydantic); ``node`` runs on the nodes with the standard
-library and Debian's ``python3-libvirt`` alone; ``view`` turns state into text and pictures.
+``model``, ``plan``, ``wiring``, ``control`` and ``view`` run on the control side; ``model``, ``plan`` and ``control``
+use pydantic. ``engine``, ``node``, ``system``, ``modules`` and ``controller`` run on nodes, with only the standard
+library and the distribution's ``python3-libvirt``. ``state`` holds the records that both sides share.
 """

@@ -76,24 +76,24 @@ def test_damaged_data_is_refused_with_a_message_that_names_the_place(damage: dic
     assert error.value.messages[0].startswith(where)
 
 
-def test_an_older_file_goes_through_every_step_to_the_present_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made-up versions: 1 called instances ``guests``, 2 had no last number."""
+def test_an_older_file_is_migrated_through_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The versions are invented: version 1 called instances ``guests``, and version 2 had no last number."""
 
     def rename(data: Mapping[str, Any]) -> dict[str, Any]:
-        return {**{key: one for key, one in data.items() if key != "guests"}, "instances": data["guests"]}
+        return {**{key: value for key, value in data.items() if key != "guests"}, "instances": data["guests"]}
 
     def count(data: Mapping[str, Any]) -> dict[str, Any]:
-        return {**data, "last_number": max(one["number"] for one in data["instances"].values())}
+        return {**data, "last_number": max(instance["number"] for instance in data["instances"].values())}
 
     monkeypatch.setattr(migrations, "VERSION", 3)
     monkeypatch.setattr(migrations, "MIGRATIONS", {1: rename, 2: count})
     guest = {"vm1": {"number": 7, "node": "compute1"}}
-    for old in ({"version": 1, "guests": guest}, {"version": 2, "instances": guest}):
-        given = copy.deepcopy(old)
-        found = load(old)
-        assert (found.last_number, found.instances["vm1"].node) == (7, "compute1")
-        assert old == given, "the steps leave what they are given as it is"
-    assert load({"version": 3, "instances": guest}).last_number == 0, "a present file goes through no step"
+    for older in ({"version": 1, "guests": guest}, {"version": 2, "instances": guest}):
+        before = copy.deepcopy(older)
+        allocations = load(older)
+        assert (allocations.last_number, allocations.instances["vm1"].node) == (7, "compute1")
+        assert older == before, "a step must not change its argument"
+    assert load({"version": 3, "instances": guest}).last_number == 0, "a file of the current version needs no step"
 
 
 def test_an_older_file_that_is_damaged_is_refused_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

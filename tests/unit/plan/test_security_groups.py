@@ -1,4 +1,4 @@
-"""The resolved cloud says which mechanism and which firewall driver are in use, and what the firewall lets through."""
+"""The resolved cloud carries the mechanism, the firewall driver, and the resolved security groups."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def resolved(groups: dict[str, Any] | None = None, **cloud: Any) -> Cloud:
 
 
 def only_rule(**rule: Any) -> SecurityRule:
-    """The one rule of a group, resolved."""
-    (found,) = resolved({"peers": {}, "web": {"rules": [rule]}}).security_groups["web"].rules
-    return found
+    """The resolved rule of a group that has only this rule."""
+    (resolved_rule,) = resolved({"peers": {}, "web": {"rules": [rule]}}).security_groups["web"].rules
+    return resolved_rule
 
 
 def groups_of(nic: Any, **variables: Any) -> tuple[str, ...]:
-    """The security groups of the port of an instance with one NIC."""
+    """The security groups of the port of an instance with a single NIC."""
     inventory = s1()
     inventory["cloud"]["cloud_security_groups"] = {"web": {}, "db": {}}
     inventory["instances"]["vm9"] = instance(nic, **variables)
@@ -33,12 +33,12 @@ def groups_of(nic: Any, **variables: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("driver", ["openvswitch", "none"])
-def test_cloud_names_its_mechanism_and_its_firewall_driver(driver: str) -> None:
+def test_the_cloud_names_its_mechanism_and_its_firewall_driver(driver: str) -> None:
     cloud = resolved(cloud_firewall_driver=driver)
     assert (cloud.l2_mechanism, cloud.firewall_driver) == ("openvswitch", driver)
 
 
-def test_default_group_lets_all_out_and_its_own_members_in() -> None:
+def test_the_default_group_allows_all_egress_and_ingress_from_its_members() -> None:
     cloud = resolved()
     assert set(cloud.security_groups) == {"default"}
     assert cloud.security_groups["default"].rules == (
@@ -49,17 +49,17 @@ def test_default_group_lets_all_out_and_its_own_members_in() -> None:
     )
 
 
-def test_declared_default_group_replaces_the_one_that_is_always_there() -> None:
+def test_a_declared_default_group_replaces_the_built_in_default_group() -> None:
     cloud = resolved({"default": {"rules": [{"direction": "egress"}]}})
     assert cloud.security_groups["default"].rules == (SecurityRule("egress", 4),)
 
 
-def test_group_keeps_its_rules_in_order_and_has_an_id_that_follows_from_its_name() -> None:
+def test_a_group_keeps_the_order_of_its_rules_and_its_id_depends_only_on_its_name() -> None:
     rules = [{"protocol": "tcp", "ports": 80}, {"protocol": "tcp", "ports": 22}]
-    one, other = (resolved({"web": group}).security_groups for group in ({"stateful": False, "rules": rules}, {}))
-    assert [rule.ports for rule in one["web"].rules] == [(80, 80), (22, 22)]
-    assert not one["web"].stateful
-    assert one["web"].id == other["web"].id != one["default"].id
+    first, second = (resolved({"web": group}).security_groups for group in ({"stateful": False, "rules": rules}, {}))
+    assert [rule.ports for rule in first["web"].rules] == [(80, 80), (22, 22)]
+    assert not first["web"].stateful
+    assert first["web"].id == second["web"].id != first["default"].id
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_group_keeps_its_rules_in_order_and_has_an_id_that_follows_from_its_name
         ({"protocol": 200}, 4, 200),
     ],
 )
-def test_rule_has_its_ip_version_and_its_protocols_number(
+def test_a_resolved_rule_has_its_ip_version_and_the_number_of_its_protocol(
     rule: dict[str, Any], version: int, protocol: int | None
 ) -> None:
-    found = only_rule(**rule)
-    assert (found.ip_version, found.protocol) == (version, protocol)
+    resolved_rule = only_rule(**rule)
+    assert (resolved_rule.ip_version, resolved_rule.protocol) == (version, protocol)
 
 
-def test_rule_keeps_what_else_it_says() -> None:
+def test_a_resolved_rule_keeps_its_other_fields() -> None:
     assert only_rule(direction="egress", protocol="udp", ports="53-54", remote_cidr="192.0.2.0/24") == SecurityRule(
         "egress", 4, 17, (53, 54), remote_cidr="192.0.2.0/24"
     )
@@ -92,18 +92,18 @@ def test_rule_keeps_what_else_it_says() -> None:
     )
 
 
-def test_nic_has_its_own_groups_or_those_of_its_instance() -> None:
+def test_a_nic_has_its_own_groups_or_those_of_its_instance() -> None:
     assert groups_of("internal") == ("default",)
     assert groups_of("internal", security_groups=["web", "db", "web"]) == ("web", "db")
     assert groups_of({"network": "internal", "security_groups": ["db"]}, security_groups=["web"]) == ("db",)
     assert groups_of({"network": "internal", "security_groups": []}) == ()
 
 
-def test_nic_without_port_security_is_in_no_group() -> None:
+def test_a_nic_without_port_security_is_in_no_group() -> None:
     assert groups_of({"network": "internal", "port_security": False}, security_groups=["web"]) == ()
 
 
-def test_only_guests_ports_are_in_groups() -> None:
+def test_only_ports_of_guests_are_in_groups() -> None:
     cloud = resolved()
     router = cloud.routers["r1"]
     assert router.gateway is not None

@@ -1,7 +1,7 @@
-"""Role common with Ansible itself: what is called on a node that lacks something, in which order, and in check mode.
+"""Role common, run by Ansible: the calls on a node that lacks packages or services, their order, and check mode.
 
-A module of the test stands for the one that installs packages, and a script for systemctl; both write what they are
-called with into one file.
+A test module replaces the module that installs packages, and a script replaces systemctl. Both write their arguments to
+the same file.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LACKING: dict[str, Any] = {
 
 
 class Node:
-    """This machine, seen by role common: calls are written to ``log`` and have no effect."""
+    """This machine as a node of role common: the calls are written to ``log`` and have no other effect."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.log = home, home / "log"
@@ -68,10 +68,10 @@ class Node:
             path.chmod(0o755)
 
     def play(self, *options: str, **variables: Any) -> list[dict[str, Any]]:
-        """Run the role; the results of its tasks, as the cloud tests record them."""
-        said = yaml.safe_load(json.dumps(LACKING).replace("LOG", str(self.log))) | variables
-        said["ansible_python_interpreter"] = sys.executable
-        (self.home / "vars.json").write_text(json.dumps(said))
+        """Run the role, and return the results of its tasks in the form that the cloud tests record."""
+        settings = yaml.safe_load(json.dumps(LACKING).replace("LOG", str(self.log))) | variables
+        settings["ansible_python_interpreter"] = sys.executable
+        (self.home / "vars.json").write_text(json.dumps(settings))
         record = self.home / "record"
         record.unlink(missing_ok=True)
         environment = {
@@ -93,7 +93,7 @@ class Node:
         return [json.loads(line) for line in record.read_text().splitlines()]
 
     def calls(self) -> list[str]:
-        """What was called, in order."""
+        """The calls, in order."""
         return self.log.read_text().splitlines()
 
 
@@ -103,7 +103,11 @@ def node(tmp_path: Path) -> Node:
 
 
 def changes(results: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    return [(one["kind"], one["name"], one["verb"]) for result in results for one in result.get("changes") or ()]
+    return [
+        (change["kind"], change["name"], change["verb"])
+        for result in results
+        for change in result.get("changes") or ()
+    ]
 
 
 WANTED = [
@@ -125,13 +129,13 @@ def test_units_are_masked_then_packages_installed_then_services_started(node: No
     assert (node.home / "log.lists").exists()
 
 
-def test_check_mode_foretells_the_same_and_changes_nothing(node: Node) -> None:
+def test_check_mode_lists_the_same_changes_and_makes_none(node: Node) -> None:
     assert changes(node.play("--check")) == WANTED
     assert node.calls() == []
     assert not (node.home / "log.lists").exists()
 
 
-def test_a_unit_that_somebody_has_already_and_those_of_installed_packages_are_left_alone(node: Node) -> None:
+def test_existing_units_and_units_of_installed_packages_are_not_masked(node: Node) -> None:
     node.play(common_missing_packages=["there"], common_unknown_units=["web.service"])
     assert [call for call in node.calls() if " mask " in call] == []
 
@@ -144,7 +148,7 @@ def test_a_node_that_lacks_only_a_service_installs_nothing(node: Node) -> None:
     assert not (node.home / "log.lists").exists()
 
 
-def test_a_failure_is_one_when_it_is_not_a_check(node: Node) -> None:
+def test_a_failed_installation_outside_of_check_mode_fails_the_role(node: Node) -> None:
     (node.home / "library/some_packages.py").write_text(PACKAGES.replace("if module.check_mode:", "if True:"))
     with pytest.raises(AssertionError, match="there are no package lists"):
         node.play()

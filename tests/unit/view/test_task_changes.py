@@ -1,4 +1,4 @@
-"""The changes that the results of tasks report."""
+"""The changes that the result of a task reports."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from headworks.view.task_changes import task_changes
 
 
 def called(changed: bool = True, **arguments: Any) -> dict[str, Any]:
-    """The result of a builtin module that was called with these arguments."""
+    """The result of a builtin module that was called with ``arguments``."""
     return {"changed": changed, "invocation": {"module_args": arguments}}
 
 
-def test_a_module_of_ours_lists_its_changes_itself() -> None:
+def test_the_changes_of_a_module_of_headworks_are_those_that_it_lists() -> None:
     change = {"kind": "link", "name": "tap0", "verb": "add"}
     assert task_changes("node_state", {"changed": True, "changes": [change]}) == [change]
 
 
 @pytest.mark.parametrize("action", ["package", "ansible.builtin.package"])
-def test_every_package_that_is_installed_is_a_change(action: str) -> None:
+def test_every_installed_package_is_a_change(action: str) -> None:
     assert task_changes(action, called(name=["haproxy", "nginx"])) == [
         {"kind": "package", "name": "haproxy", "verb": "add"},
         {"kind": "package", "name": "nginx", "verb": "add"},
     ]
 
 
-def test_each_item_of_a_loop_is_looked_at() -> None:
+def test_the_changes_of_a_loop_are_those_of_its_items() -> None:
     items = [
         called(name="a.service", masked=None),
         called(False, name="b.service", masked=None),
@@ -38,11 +38,11 @@ def test_each_item_of_a_loop_is_looked_at() -> None:
     ]
 
 
-def test_a_task_that_does_not_count_as_changed_has_no_changes() -> None:
+def test_a_task_that_is_not_changed_has_no_changes() -> None:
     change = {"kind": "libvirt_network", "name": "default", "verb": "remove"}
     assert task_changes("libvirt_network", {"changed": False, "changes": [change]}) == []
 
 
-def test_other_modules_report_none() -> None:
+def test_other_modules_report_no_changes() -> None:
     assert task_changes("ansible.builtin.copy", called(name="x", masked=True)) == []
     assert task_changes("ansible.builtin.command", {"changed": True}) == []

@@ -85,14 +85,14 @@ def announce(before: Allocations, after: Allocations, cloud: Cloud, moved: Mappi
     """
     changes = []
     for kind in KINDS:
-        declared, declares = before.declared.get(kind, {}), after.declared.get(kind, {})
-        for name in sorted({*declared, *declares}, key=natural):
-            if name not in declared:
+        lines_before, lines_after = before.declared.get(kind, {}), after.declared.get(kind, {})
+        for name in sorted({*lines_before, *lines_after}, key=natural):
+            if name not in lines_before:
                 changes.append(PlanChange("+", kind, name, _about(kind, name, cloud)))
-            elif name not in declares:
+            elif name not in lines_after:
                 changes.append(PlanChange("-", kind, name))
             else:
-                detail = _difference(declared[name], declares[name])
+                detail = _difference(lines_before[name], lines_after[name])
                 if kind == "instance" and name in moved:
                     detail = f"{detail} ({moved[name]})"
                 if detail:

@@ -1,4 +1,7 @@
-"""The resolved cloud, put together from the inventory's models and the allocations. Decides nothing."""
+"""Builds the resolved cloud from the inventory's models and the allocations.
+
+What does not belong here: decisions, which are in ``allocation/`` and ``placement/``.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ STORE_CA = "/etc/headworks/ca.pem"
 
 
 class Builder:
-    """Makes a ``Cloud``. ``checksums`` is image → ``sha256:…`` for images whose inventory entry has none."""
+    """Builds a ``Cloud``. ``checksums`` is image → ``sha256:…``, for images that the inventory declares without one."""
 
     def __init__(
         self, inventory: Inventory, allocations: Allocations, facts: Mapping[str, NodeFacts], spaces: Spaces,
@@ -39,9 +42,9 @@ class Builder:
         self.floating = self._floating_ips()
 
     def build(self) -> resolved.Cloud:
-        """The cloud."""
+        """The resolved cloud."""
         images = {name: self._image(name) for name in self.model.images}
-        routed = {one.network for router in self.model.routers.values() for one in router.interfaces}
+        routed = {interface.network for router in self.model.routers.values() for interface in router.interfaces}
         return resolved.Cloud(
             name=self.model.name,
             nodes={name: self._node(name) for name in sorted(self.inventory.nodes, key=natural)},
@@ -53,10 +56,10 @@ class Builder:
             dhcp_ports={
                 name: tuple(
                     self._port(f"dhcp/{name}/{node}", name, node, resolved.OWNER_DHCP, name, port)
-                    for node, port in sorted(one.dhcp.items(), key=lambda item: natural(item[0]))
+                    for node, port in sorted(network.dhcp.items(), key=lambda item: natural(item[0]))
                 )
-                for name, one in self.allocations.networks.items()
-                if one.dhcp
+                for name, network in self.allocations.networks.items()
+                if network.dhcp
             },
             l2_mechanism=self.model.l2_mechanism,
             firewall_driver=self.model.firewall_driver,
@@ -81,8 +84,8 @@ class Builder:
             datapath_type=entry.model.datapath_type,
             virt_type=virt,
             mappings=tuple(
-                resolved.BridgeMapping(physical, one.bridge, one.interface or "")
-                for physical, one in sorted(entry.model.bridge_mappings.items())
+                resolved.BridgeMapping(physical, mapping.bridge, mapping.interface or "")
+                for physical, mapping in sorted(entry.model.bridge_mappings.items())
             ),
             local_vlans=self.allocations.vlans.get(name, {}),
         )
@@ -95,16 +98,16 @@ class Builder:
             type=model.type,
             subnets=tuple(
                 resolved.Subnet(
-                    name=subnet,
-                    id=self._id("subnet", f"{name}/{subnet}"),
-                    cidr=one.cidr,
-                    gateway_ip=one.gateway,
-                    enable_dhcp=one.enable_dhcp,
-                    dns_nameservers=tuple(one.dns_nameservers),
-                    host_routes=tuple((route.destination, route.nexthop) for route in one.host_routes),
-                    ip_version=one.version,
+                    name=label,
+                    id=self._id("subnet", f"{name}/{label}"),
+                    cidr=subnet.cidr,
+                    gateway_ip=subnet.gateway,
+                    enable_dhcp=subnet.enable_dhcp,
+                    dns_nameservers=tuple(subnet.dns_nameservers),
+                    host_routes=tuple((route.destination, route.nexthop) for route in subnet.host_routes),
+                    ip_version=subnet.version,
                 )
-                for subnet, one in model.subnets.items()
+                for label, subnet in model.subnets.items()
             ),
             physical_network=model.physical_network or "",
             segmentation_id=self.allocations.networks[name].segmentation_id,
@@ -129,9 +132,9 @@ class Builder:
             nodes=(node,),
             owner=owner,
             device=device,
-            fixed_ips=tuple(resolved.FixedIp(self._subnet(network, one), one) for one in port.addresses),
+            fixed_ips=tuple(resolved.FixedIp(self._subnet(network, address), address) for address in port.addresses),
             port_security=secure if nic else True,
-            allowed_pairs=tuple((one.mac_address or "", one.ip_address) for one in pairs),
+            allowed_pairs=tuple((pair.mac_address or "", pair.ip_address) for pair in pairs),
             security_groups=groups if secure else (),
         )
 
@@ -140,49 +143,49 @@ class Builder:
             return self.spaces[network][0].name
         value = number(address)
         version = 6 if ":" in address else 4
-        return next(one.name for one in self.spaces[network] if one.version == version and value in one)
+        return next(space.name for space in self.spaces[network] if space.version == version and value in space)
 
     def _router(self, name: str) -> resolved.Router:
-        model, have = self.model.routers[name], self.allocations.routers[name]
+        model, allocation = self.model.routers[name], self.allocations.routers[name]
         gateway = None
-        if model.external_network and have.gateway:
+        if model.external_network and allocation.gateway:
             gateway = self._port(
-                f"router/{name}/gateway", model.external_network, have.node, resolved.OWNER_ROUTER_GATEWAY, name,
-                have.gateway,
+                f"router/{name}/gateway", model.external_network, allocation.node, resolved.OWNER_ROUTER_GATEWAY, name,
+                allocation.gateway,
             )
         return resolved.Router(
             name=name,
             id=self._id("router", name),
-            nodes=(have.node,),
+            nodes=(allocation.node,),
             gateway=gateway,
             enable_snat=model.enable_snat,
             interfaces=tuple(
                 self._port(
-                    f"router/{name}/{label}", model.interfaces[index].network, have.node,
-                    resolved.OWNER_ROUTER_INTERFACE, name, have.ports[label],
+                    f"router/{name}/{label}", model.interfaces[index].network, allocation.node,
+                    resolved.OWNER_ROUTER_INTERFACE, name, allocation.ports[label],
                 )
                 for label, index in numbered(model.interfaces)
             ),
-            routes=tuple((one.destination, one.nexthop) for one in model.routes),
+            routes=tuple((route.destination, route.nexthop) for route in model.routes),
             floating_ips=self.floating.get(name, ()),
         )
 
     def _floating_ips(self) -> Mapping[str, tuple[resolved.FloatingIp, ...]]:
-        """router → its floating IPs, by address."""
-        found: dict[str, list[resolved.FloatingIp]] = defaultdict(list)
-        for address in sorted(self.model.floating_ips, key=lambda one: int(ip_address(one))):
+        """Router → its floating IPs, sorted by address."""
+        served: dict[str, list[resolved.FloatingIp]] = defaultdict(list)
+        for address in sorted(self.model.floating_ips, key=lambda address: int(ip_address(address))):
             model = self.model.floating_ips[address]
             for target in targets(self.inventory, model):
                 port = self.allocations.instances[target.instance].ports[target.label]
-                fixed = next((one for one in port.addresses if ":" not in one), "")
+                fixed = next((candidate for candidate in port.addresses if ":" not in candidate), "")
                 if model.fixed_address in (None, fixed):
-                    found[target.router].append(
+                    served[target.router].append(
                         resolved.FloatingIp(
                             address, model.network, fixed, target.instance, self._id("floating_ip", address)
                         )
                     )
                     break
-        return {router: tuple(one) for router, one in found.items()}
+        return {router: tuple(floating_ips) for router, floating_ips in served.items()}
 
     def _image(self, name: str) -> resolved.Image:
         model = self.model.images[name]
@@ -198,18 +201,19 @@ class Builder:
         )
 
     def _store(self) -> str:
+        """The management address of the controller that has the image store."""
         controllers = (name for name, entry in self.inventory.nodes.items() if "controller" in entry.roles)
         return self.inventory.nodes[min(controllers, key=natural)].management
 
     def _instance(self, name: str, images: Mapping[str, resolved.Image]) -> resolved.Instance:
-        model, have = self.inventory.instances[name], self.allocations.instances[name]
+        model, allocation = self.inventory.instances[name], self.allocations.instances[name]
         flavor = self.model.flavors[model.flavor]
         keypair = model.keypair
         return resolved.Instance(
             name=name,
             id=self._id("instance", name),
-            number=have.number,
-            node=have.node,
+            number=allocation.number,
+            node=allocation.node,
             vcpus=flavor.vcpus,
             ram_mb=flavor.ram_mb,
             disk_gb=flavor.disk_gb,
@@ -217,8 +221,8 @@ class Builder:
             image=images[model.image],
             ports=tuple(
                 self._port(
-                    f"instance/{name}/{label}", model.networks[index].network, have.node, resolved.OWNER_INSTANCE,
-                    name, have.ports[label], model.networks[index], groups_of_nic(model, model.networks[index]),
+                    f"instance/{name}/{label}", model.networks[index].network, allocation.node, resolved.OWNER_INSTANCE,
+                    name, allocation.ports[label], model.networks[index], groups_of_nic(model, model.networks[index]),
                 )
                 for label, index in numbered(model.networks)
             ),
@@ -226,7 +230,7 @@ class Builder:
             keys=((keypair, self.model.keypairs[keypair]),) if keypair else (),
             user_data=model.user_data,
             metadata=dict(sorted(model.metadata.items())),
-            availability_zone=self.inventory.nodes[have.node].model.availability_zone,
+            availability_zone=self.inventory.nodes[allocation.node].model.availability_zone,
             project=model.project or "",
             security_groups=tuple(model.security_groups),
         )

@@ -1,7 +1,7 @@
-"""The resolved cloud: every name looked up, every id, address, MAC, tunnel id and VLAN decided, every port on a node.
+"""The records of the resolved cloud: names are looked up, and ids, addresses, MACs, VLANs and nodes are decided.
 
-``resolve`` (validate → allocate → schedule) makes it from the inventory; ``wire`` makes node states from it. What does
-not belong here: what an operator may write (``model/``), or what a node is told (the records in ``state/``).
+``resolve.py`` makes the resolved cloud from the inventory; ``wiring/`` makes node states from it. What does not belong
+here: what an operator may declare (``model/``), and the node state (``state/``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ TUNNEL_TYPES = ("vxlan", "gre", "geneve")
 
 @dataclass(frozen=True)
 class BridgeMapping:
-    """A provider bridge of a node: ``physical_network`` is reached by ``bridge``, whose NIC is ``interface`` ("" = the
-    operator plugs it)."""
+    """A provider bridge of a node: ``bridge`` leads to ``physical_network`` through the NIC ``interface``.
+
+    ``interface`` is "" if the operator adds the NIC to the bridge.
+    """
 
     physical_network: str
     bridge: str
@@ -30,8 +32,10 @@ class BridgeMapping:
 
 @dataclass(frozen=True)
 class Node:
-    """A machine. ``roles`` are of controller, network, compute. ``tunnel_interface`` is the NIC that has ``tunnel_ip``
-    (known from facts, "" = unknown); ``virt_type`` is resolved to kvm or qemu."""
+    """A node. ``roles`` is a subset of controller, network and compute; ``virt_type`` is kvm or qemu, never auto.
+
+    ``tunnel_interface`` is the NIC that has ``tunnel_ip``, according to the node's facts ("" = unknown).
+    """
 
     name: str
     roles: frozenset[str]
@@ -41,12 +45,12 @@ class Node:
     datapath_type: str = "system"
     virt_type: str = "qemu"
     mappings: tuple[BridgeMapping, ...] = ()
-    local_vlans: Mapping[str, int] = field(default_factory=dict)  # network name → br-int VLAN, for its networks
+    local_vlans: Mapping[str, int] = field(default_factory=dict)  # network with a port on the node → VLAN on br-int
 
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet. ``gateway_ip`` "" = none. ``host_routes`` are (destination, nexthop)."""
+    """A subnet. ``gateway_ip`` is "" without a gateway. ``host_routes`` are (destination, nexthop)."""
 
     name: str
     id: str
@@ -60,8 +64,10 @@ class Subnet:
 
 @dataclass(frozen=True)
 class Network:
-    """A network. ``segmentation_id``: tunnel id, VLAN, or None (flat, local). ``mtu`` is computed. ``isolated``: no
-    router serves it, so its DHCP namespace serves metadata."""
+    """A network. ``segmentation_id`` is its tunnel id or VLAN, or None (flat, local).
+
+    ``isolated`` says that no router has an interface on the network, so its DHCP namespace serves metadata.
+    """
 
     name: str
     id: str
@@ -77,11 +83,11 @@ class Network:
 
 @dataclass(frozen=True)
 class SecurityRule:
-    """What a rule of a security group lets through. ``direction`` is the guest's: ingress is what it receives.
+    """A rule of a security group: the traffic that it allows. ``direction`` ingress means packets to the guest.
 
-    ``protocol`` is the IP protocol's number (None: any), ``ports`` the first and the last destination port (None: any).
-    ``remote_cidr`` and ``remote_group`` say who is at the other end ("" = not restricted by it); a rule has at most one
-    of the two, and a group stands for the addresses of all ports in it.
+    ``protocol`` is the IP protocol's number (None: any). ``ports`` are the first and the last destination port (None:
+    any). ``remote_cidr`` and ``remote_group`` restrict the other end of the traffic ("": no restriction). A rule has at
+    most one of the two. A group stands for the addresses of all ports in it.
     """
 
     direction: str
@@ -96,7 +102,7 @@ class SecurityRule:
 
 @dataclass(frozen=True)
 class SecurityGroup:
-    """A security group: what none of its rules lets through is dropped. ``stateful``: answers are let through too."""
+    """A security group: traffic that none of its rules allows is dropped. ``stateful`` also allows the answers."""
 
     name: str
     id: str
@@ -106,7 +112,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class FixedIp:
-    """An address of a port, in a subnet (name)."""
+    """An address of a port, and the name of its subnet."""
 
     subnet: str
     address: str
@@ -114,13 +120,13 @@ class FixedIp:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a network. ``device`` is the instance's, router's or network's name, by ``owner``.
+    """A port of a network. ``device`` is the name of its instance, router or network, according to ``owner``.
 
-    ``nodes`` are the nodes that have the port, at least one. Several nodes have it when its owner may be on any of them
-    at a given moment: a router with standbys, an instance that migrates. It is the same port on each: same MAC, same
-    addresses.
-    ``allowed_pairs`` are (mac or "", cidr). ``port_security`` False: no spoof guard and no security group.
-    ``security_groups`` are names, and only a guest's port has any."""
+    ``nodes`` are the nodes that have the port, at least one. Several nodes have a port if its owner can be on any of
+    them: a router with standbys, or an instance that migrates. The port has the same MAC and addresses on each node.
+    ``allowed_pairs`` are (MAC or "", CIDR). Without ``port_security``, the port has no spoof guard and no security
+    group. ``security_groups`` are names; only ports of guests have security groups.
+    """
 
     id: str
     mac: str
@@ -136,7 +142,7 @@ class Port:
 
 @dataclass(frozen=True)
 class FloatingIp:
-    """A floating address of a router: DNAT to, and SNAT from, ``fixed``."""
+    """A floating IP of a router, which translates it to and from the address ``fixed`` of an instance."""
 
     address: str
     network: str
@@ -147,9 +153,11 @@ class FloatingIp:
 
 @dataclass(frozen=True)
 class Router:
-    """A router. The network nodes ``nodes`` have it and its ports. ``gateway`` is its port on the external network
-    (None: no gateway); ``interfaces`` its ports on networks; ``routes`` are (destination, nexthop). ``floating_ips``
-    sorted by address."""
+    """A router on the network nodes ``nodes``.
+
+    ``gateway`` is its port on the external network (None without an external network), and ``interfaces`` are its
+    other ports. ``routes`` are (destination, nexthop). ``floating_ips`` are sorted by address.
+    """
 
     name: str
     id: str
@@ -163,7 +171,7 @@ class Router:
 
 @dataclass(frozen=True)
 class Image:
-    """An image of the store. ``digest`` is the hex part of ``checksum``; ``url`` is the store's."""
+    """An image in the image store. ``digest`` is the hex part of ``checksum``; ``url`` is its URL in the store."""
 
     name: str
     checksum: str
@@ -175,8 +183,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Instance:
-    """A guest on a node. ``number`` gives the libvirt name ``instance-%08x``. ``ports`` in the order of its NICs.
-    ``keys`` are (name, public key); ``state`` running, stopped, paused or suspended."""
+    """A guest on a node. Its libvirt name is ``instance-%08x`` of ``number``; ``ports`` are in the order of its NICs.
+
+    ``keys`` are (name, public key). ``state`` is running, stopped, paused or suspended.
+    """
 
     name: str
     id: str
@@ -199,9 +209,11 @@ class Instance:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Everything that wiring needs. Mappings are keyed by name; ``dhcp_ports`` maps a network's name to its DHCP ports
-    (one per node that serves it). ``l2_mechanism`` and ``firewall_driver`` are the names by which ``wiring/mechanism/``
-    and ``wiring/firewall/`` register them."""
+    """Everything that ``wiring/`` needs. Mappings are keyed by name.
+
+    ``dhcp_ports`` is network → its DHCP ports, a port for each node that runs its DHCP. ``l2_mechanism`` and
+    ``firewall_driver`` are the names under which ``wiring/mechanism/`` and ``wiring/firewall/`` register them.
+    """
 
     name: str
     nodes: Mapping[str, Node]

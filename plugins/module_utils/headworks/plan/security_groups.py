@@ -1,6 +1,6 @@
-"""Security groups of the inventory, resolved: every rule has its IP version and its protocol's number.
+"""Resolves the security groups of the inventory: every rule gets its IP version and the number of its protocol.
 
-What does not belong here: what an operator may write (``model/security.py``), and filtering (``wiring/firewall/``).
+What does not belong here: what an operator may declare (``model/security.py``), and filtering (``wiring/firewall/``).
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ DEFAULT_GROUP = "default"  # exists in every cloud, declared or not
 
 
 def resolved_groups(model: CloudModel) -> dict[str, SecurityGroup]:
-    """All security groups of the cloud by name, ``default`` among them."""
-    found = {name: _group(model.name, name, one) for name, one in model.security_groups.items()}
-    if DEFAULT_GROUP not in found:
+    """All security groups of the cloud by name, including ``default``."""
+    groups = {name: _group(model.name, name, group) for name, group in model.security_groups.items()}
+    if DEFAULT_GROUP not in groups:
         identity = object_id(model.name, "security_group", DEFAULT_GROUP)
-        found[DEFAULT_GROUP] = SecurityGroup(DEFAULT_GROUP, identity, tuple(_default_rules()))
-    return dict(sorted(found.items()))
+        groups[DEFAULT_GROUP] = SecurityGroup(DEFAULT_GROUP, identity, tuple(_default_rules()))
+    return dict(sorted(groups.items()))
 
 
 def groups_of_nic(instance: InstanceModel, nic: NicModel) -> tuple[str, ...]:
-    """The groups that hold for a NIC: its own, or those of its instance when the NIC names none."""
+    """The names of a NIC's security groups: its own, or those of its instance if the NIC does not set any."""
     names = instance.security_groups if nic.security_groups is None else nic.security_groups
     return tuple(dict.fromkeys(names))
 
 
 def _default_rules() -> Iterator[SecurityRule]:
-    """Everything may go out; what members of the group send may come in."""
+    """The rules of ``default`` if it is not declared: allow all egress, and ingress from members of the group."""
     for version in (4, 6):
         yield SecurityRule("egress", version)
         yield SecurityRule("ingress", version, remote_group=DEFAULT_GROUP)
 
 
 def _group(cloud: str, name: str, model: SecurityGroupModel) -> SecurityGroup:
-    rules = tuple(_rule(one) for one in model.rules)
+    rules = tuple(_rule(rule) for rule in model.rules)
     return SecurityGroup(name, object_id(cloud, "security_group", name), rules, model.stateful)
 
 
@@ -59,7 +59,7 @@ def _rule(model: RuleModel) -> SecurityRule:
 
 
 def _ip_version(model: RuleModel) -> int:
-    """As the rule says, or as its remote CIDR or its protocol implies; IPv4 otherwise, which is OpenStack's default."""
+    """The rule's ethertype, or the IP version of its remote CIDR or its protocol, or else 4 (OpenStack's default)."""
     if model.ethertype is not None:
         return int(model.ethertype.removeprefix("IPv"))
     if model.remote_cidr is not None:

@@ -1,7 +1,7 @@
-"""The allocations: everything the plan decided once and must not decide differently later. Data, load and dump; pure.
+"""The allocations: the decisions of earlier plans that later plans must keep. Records, ``load`` and ``dump``; pure.
 
-The file is JSON (which is YAML) with one line for each object, sorted, so that a commit shows what changed. What does
-not belong here: deciding (``allocator.py``, ``placement/``), older forms of the file (``migrations.py``), and the file
+The file is JSON (which is YAML) with a line for each object, sorted, so that a commit shows what changed. What does not
+belong here: deciding (``allocator.py``, ``placement/``), older forms of the file (``migrations.py``), and the file
 itself (``control/allocations_file.py``).
 """
 
@@ -22,7 +22,7 @@ VARIABLE = "cloud_allocations"
 
 @dataclass(frozen=True)
 class PortAllocation:
-    """What a port has: its MAC and its addresses."""
+    """The MAC and the addresses of a port."""
 
     mac: str
     addresses: tuple[str, ...] = ()
@@ -30,22 +30,27 @@ class PortAllocation:
 
 @dataclass(frozen=True)
 class NetworkAllocation:
-    """What a network has. ``segment`` is ``vxlan/2``, ``vlan/physnet1/2000``, or "" (flat, local); ``dhcp`` are its
-    DHCP ports by node."""
+    """The segment and the DHCP ports of a network.
+
+    ``segment`` is ``vxlan/2``, ``vlan/physnet1/2000``, or "" (flat, local). ``dhcp`` is node → DHCP port.
+    """
 
     segment: str = ""
     dhcp: Mapping[str, PortAllocation] = field(default_factory=dict)
 
     @property
     def segmentation_id(self) -> int | None:
-        """The number in ``segment``."""
+        """The number in ``segment``, or None."""
         return int(self.segment.rpartition("/")[2]) if self.segment else None
 
 
 @dataclass(frozen=True)
 class RouterAllocation:
-    """Where a router is and what it has. ``ports`` are keyed by network (``net#2`` for a second port on one), its
-    gateway is ``gateway``."""
+    """The node and the ports of a router.
+
+    ``gateway`` is the port on the external network. ``ports`` are the others, keyed by network (``net#2`` for a second
+    port on a network).
+    """
 
     node: str
     gateway: PortAllocation | None = None
@@ -54,7 +59,7 @@ class RouterAllocation:
 
 @dataclass(frozen=True)
 class InstanceAllocation:
-    """Where an instance is and what it has; ``number`` makes the libvirt name, and is never given twice."""
+    """The node and the ports of an instance. ``number`` is part of the libvirt name and is never allocated twice."""
 
     number: int
     node: str
@@ -63,8 +68,11 @@ class InstanceAllocation:
 
 @dataclass(frozen=True)
 class Allocations:
-    """All of it. ``vlans`` is node → network → VLAN on br-int. ``facts`` is what nodes were last seen to be.
-    ``declared`` is kind → name → one line that says what was declared at the last run (``announce.py``)."""
+    """All allocations of a cloud.
+
+    ``vlans`` is node → network → VLAN on br-int. ``facts`` are the facts that nodes last reported. ``declared`` is kind
+    → name → a line that says what the last run declared (see ``announce.py``).
+    """
 
     cloud: str = ""
     last_number: int = 0
@@ -76,24 +84,25 @@ class Allocations:
     declared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
-        """Plain data, sorted as people count; ``load`` takes it back."""
+        """Plain data in natural order; ``load`` reads it."""
         return {
             "version": VERSION,
             "cloud": self.cloud,
             "last_number": self.last_number,
             "networks": {
-                name: _some(segment=one.segment, dhcp=_ports(one.dhcp)) for name, one in _sorted(self.networks)
+                name: _some(segment=network.segment, dhcp=_ports(network.dhcp))
+                for name, network in _sorted(self.networks)
             },
             "routers": {
-                name: {"node": one.node, **_some(gateway=_port(one.gateway), ports=_ports(one.ports))}
-                for name, one in _sorted(self.routers)
+                name: {"node": router.node, **_some(gateway=_port(router.gateway), ports=_ports(router.ports))}
+                for name, router in _sorted(self.routers)
             },
             "instances": {
-                name: {"number": one.number, "node": one.node, **_some(ports=_ports(one.ports))}
-                for name, one in _sorted(self.instances)
+                name: {"number": instance.number, "node": instance.node, **_some(ports=_ports(instance.ports))}
+                for name, instance in _sorted(self.instances)
             },
             "vlans": {node: dict(_sorted(networks)) for node, networks in _sorted(self.vlans)},
-            "facts": {node: facts.write(one) for node, one in _sorted(self.facts)},
+            "facts": {node: facts.write(node_facts) for node, node_facts in _sorted(self.facts)},
             "declared": {kind: dict(_sorted(names)) for kind, names in sorted(self.declared.items())},
         }
 
@@ -111,11 +120,11 @@ def as_text(data: Mapping[str, Any]) -> str:
 
 
 def load(data: Mapping[str, Any] | None) -> Allocations:
-    """Allocations from plain data: the value of ``cloud_allocations``, or the whole file; None or {} = nothing yet.
+    """Allocations from plain data: the value of ``cloud_allocations``, or the content of the whole file.
 
-    Data of an older version is migrated first.
+    None and {} are empty allocations. Data of an older version is migrated first.
 
-    :raises PlanError: the data does not have the form that ``dump`` gives it, or is of a newer version.
+    :raises PlanError: the data is damaged, or is of a newer version.
     """
     if data and VARIABLE in data:
         data = data[VARIABLE]
@@ -125,16 +134,17 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
     try:
         data = migrate(data, VARIABLE)
         networks, routers, instances = {}, {}, {}
-        for name, one in (data.get("networks") or {}).items():
+        for name, entry in (data.get("networks") or {}).items():
             here = f"{VARIABLE}.networks.{name}"
-            networks[name] = NetworkAllocation(_segment(one.get("segment", "")), _read_ports(one.get("dhcp")))
-        for name, one in (data.get("routers") or {}).items():
+            networks[name] = NetworkAllocation(_segment(entry.get("segment", "")), _read_ports(entry.get("dhcp")))
+        for name, entry in (data.get("routers") or {}).items():
             here = f"{VARIABLE}.routers.{name}"
-            gateway = _read_port(one["gateway"]) if one.get("gateway") else None
-            routers[name] = RouterAllocation(str(one["node"]), gateway, _read_ports(one.get("ports")))
-        for name, one in (data.get("instances") or {}).items():
+            gateway = _read_port(entry["gateway"]) if entry.get("gateway") else None
+            routers[name] = RouterAllocation(str(entry["node"]), gateway, _read_ports(entry.get("ports")))
+        for name, entry in (data.get("instances") or {}).items():
             here = f"{VARIABLE}.instances.{name}"
-            instances[name] = InstanceAllocation(int(one["number"]), str(one["node"]), _read_ports(one.get("ports")))
+            ports = _read_ports(entry.get("ports"))
+            instances[name] = InstanceAllocation(int(entry["number"]), str(entry["node"]), ports)
         here = VARIABLE
         return Allocations(
             cloud=str(data.get("cloud", "")),
@@ -143,9 +153,10 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
             routers=routers,
             instances=instances,
             vlans={
-                node: {net: int(vlan) for net, vlan in one.items()} for node, one in (data.get("vlans") or {}).items()
+                node: {network: int(vlan) for network, vlan in networks_of_node.items()}
+                for node, networks_of_node in (data.get("vlans") or {}).items()
             },
-            facts={node: facts.read(one) for node, one in (data.get("facts") or {}).items()},
+            facts={node: facts.read(entry) for node, entry in (data.get("facts") or {}).items()},
             declared={kind: dict(names) for kind, names in (data.get("declared") or {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -155,6 +166,7 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
 
 
 def _segment(text: str) -> str:
+    """The segment, after a check that it ends in a number."""
     if text:
         int(text.rpartition("/")[2])
     return text
@@ -188,7 +200,7 @@ def _sorted(mapping: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _lines(data: Any, depth: int) -> str:
-    """JSON with a line for each entry down to ``depth`` levels, compact below."""
+    """JSON with a line for each entry of the first ``depth`` levels, and compact below them."""
     if depth == 0 or not isinstance(data, dict) or not data:
         return json.dumps(data, ensure_ascii=False)
     entries = ",\n".join(f"{json.dumps(name)}: {_lines(value, depth - 1)}" for name, value in data.items())

@@ -1,7 +1,7 @@
-"""The version of the allocations file, and the steps that bring an older file to it.
+"""The version of the allocations file, and the steps that migrate an older file to it.
 
-Whoever changes the form of the file raises ``VERSION`` and adds the step from the version before. What does not belong
-here: reading the current form (``allocations.py``) and reading or writing files (``control/allocations_file.py``).
+A change of the file's form raises ``VERSION`` and adds a step from the previous version. What does not belong here:
+reading the current form (``allocations.py``), and reading or writing files (``control/allocations_file.py``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ VERSION = 1
 
 Step = Callable[[Mapping[str, Any]], dict[str, Any]]
 
-# Version → the function that turns a file of that version into one of the next. A step returns new data and changes
-# nothing in what it is given; it need not set ``version``.
+# Version → the function that migrates a file of that version to the next version. A step returns new data and does not
+# change its argument. It need not set ``version``.
 MIGRATIONS: dict[int, Step] = {}
 
 
@@ -30,7 +30,7 @@ def migrate(data: Mapping[str, Any], variable: str) -> Mapping[str, Any]:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise PlanError([f"{variable}.version: {shown(version)}: must be {VERSION}"])
     if version > VERSION:
-        rule = f"must be {VERSION} or lower: a newer headworks has written this file; use that one"
+        rule = f"must be {VERSION} or lower: a newer headworks has written this file; use that version of headworks"
         raise PlanError([f"{variable}.version: {version}: {rule}"])
     for step in range(version, VERSION):
         data = {**MIGRATIONS[step](data), "version": step + 1}
