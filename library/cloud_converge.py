@@ -1,14 +1,17 @@
-# Documentation of plugins/action/cloud_converge.py, which calls the module node_state; nothing else is here.
-"""Ansible module: documentation of action cloud_converge."""
+"""Documentation of the action plugin plugins/action/cloud_converge.py, which calls module node_state."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cloud_converge
-short_description: Converge a node to what cloud_plan made for it
+short_description: Converge a node to the state that cloud_plan made for it
+version_added: "0.1.0"
 description:
   - Calls M(node_state) on the node with the state that M(cloud_plan) made for it earlier in the same run.
-  - Returns what M(node_state) returns, without the arguments, which hold user data.
+  - If a NIC that carries the connection to the node was moved into a bridge, calls M(underlay_confirm) over a new
+    connection.
+  - Returns what M(node_state) returns, without the module's arguments, because they contain user data.
+options: {}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -22,12 +25,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: Every change in the order it is, or in check mode would be, made.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
+  sample: [{kind: link, name: tap0d1c2b3a-44, verb: add}]
 notes:
-  description: What a person should know, for example a guest whose new memory size waits for its next start.
+  description: Messages for the operator, for example that a guest needs a restart to get its new memory size.
   returned: always
   type: list
   elements: str

@@ -1,24 +1,25 @@
-# Documentation of plugins/action/cloud_plan.py, which runs on the control side only; nothing else is here.
-"""Ansible module: documentation of action cloud_plan."""
+"""Documentation of the action plugin plugins/action/cloud_plan.py, which runs on the control side."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cloud_plan
 short_description: Compile the inventory into one node state per node
+version_added: "0.1.0"
 description:
-  - Validates the variables C(cloud_*), C(node_*) and C(instance_*) of the whole inventory, gives out addresses, ids and
-    places (kept in C(cloud_allocations_file)), shows what is declared differently from the last run, and makes the node
-    states that M(cloud_converge) then applies.
-  - Runs on the control side and connects to no node. Use it with C(run_once), in a play on the nodes, so that
-    C(--limit) does not take it away. It always sees the whole inventory, whatever the limit.
-  - Refuses bad input with one line for each reason, naming the inventory key, the value and the rule.
-  - The node states go to M(cloud_converge) by way of files only their owner may read, for they hold user data.
-  - C(cloud_networks__something) is merged over C(cloud_networks), entry by entry, and so for every dictionary, so that
-    an inventory can add to what another declares.
+  - Validates the variables C(cloud_*), C(node_*) and C(instance_*) of the whole inventory. Bad input is refused with
+    one line for each error, which names the inventory key, the value and the rule.
+  - Allocates addresses, ids and places, and keeps them in C(cloud_allocations_file).
+  - Prints what is declared differently from the last run.
+  - Makes the node states, which M(cloud_converge) then applies. They contain user data, so they are handed over in
+    files that only their owner can read.
+  - Runs on the control side and connects to no node. Use it with C(run_once) in a play on the nodes. It always reads
+    the whole inventory, also with C(--limit).
+  - A dictionary C(cloud_networks__NAME) is merged over C(cloud_networks), key by key, so that an inventory can add to
+    the networks of another one. The same holds for every dictionary C(cloud_*).
 options:
   validate_only:
-    description: Only check the inventory (and answer); allocate, show and hand over nothing.
+    description: Only validate the inventory. Nothing is written, printed or handed over.
     type: bool
     default: false
   summary:
@@ -26,21 +27,21 @@ options:
     type: bool
     default: false
   facts_variable:
-    description: Variable in which each node has the registered result of M(node_facts).
+    description: Name of the variable in which each node has the registered result of M(node_facts).
     type: str
     default: prechecks_facts
 attributes:
-  check_mode: {support: full, description: Plans and shows everything, and writes no allocations.}
+  check_mode: {support: full, description: Plans and prints everything, and writes no allocations.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: Plan
+- name: Make the plan
   cloud_plan:
   run_once: true
   register: plan
 
-- name: Look at the cloud
+- name: Read the declared cloud without changing anything
   cloud_plan:
     validate_only: true
     summary: true
@@ -50,34 +51,34 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What is declared differently from the last run, one line each.
+  description: What is declared differently from the last run, one line for each difference.
   returned: success
   type: list
   elements: str
   sample: ["+ network internal (gre 1, 10.18.0.0/24)"]
 allocations_file:
-  description: The allocations file in use.
+  description: Path of the allocations file.
   returned: success
   type: str
 images:
-  description: The images that the store has to have, each with C(name), C(checksum) and C(url).
+  description: The images that the image store must have, each with C(name), C(checksum) and C(url).
   returned: success
   type: list
   elements: dict
 image_files:
-  description: Digest and path of the images that are files on the control side.
+  description: Paths of the images that are files on the control side, by digest.
   returned: success
   type: dict
 store:
-  description: The controller whose store the nodes fetch images from.
+  description: Name of the controller from whose image store the nodes fetch images.
   returned: success
   type: str
 summary:
-  description: The cloud as it is declared, with addresses, ids and places. No secrets.
-  returned: when O(summary)
+  description: The declared cloud with its addresses, ids and places. It contains no secrets.
+  returned: when O(summary) is true
   type: dict
 refused:
-  description: The inventory is refused; RV(msg) has one line for each reason.
+  description: Whether the inventory was refused. The message then has one line for each error.
   returned: failure
   type: bool
 """

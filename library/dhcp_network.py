@@ -1,25 +1,109 @@
 #!/usr/bin/python
-"""Ansible module: DHCP and DNS of networks, one dnsmasq each."""
+"""Ansible module: DHCP and DNS of networks. The work is done in headworks/node/services/dhcp/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dhcp_network
-short_description: DHCP and DNS of networks, one dnsmasq each
+short_description: DHCP and DNS of networks, with one dnsmasq each
+version_added: "0.1.0"
 description:
-  - Runs a dnsmasq per network as an instance of a systemd template unit, in a network namespace or in the root one.
-    It knows its hosts and nobody else, a stranger gets no answer at all.
-  - A changed host or option is written and reloaded. Only another interface, subnet range, MTU or domain is a restart,
-    which takes milliseconds and forgets no lease. The lease of a host that left is ended, so that its address is free.
-  - One network or a whole list in one call. All that must start are started by one call to systemd.
+  - Runs one dnsmasq per network as an instance of a systemd template unit, in a network namespace or in the root
+    namespace. It serves only the hosts that are listed and does not answer others.
+  - If only hosts, routes, DNS servers or gateways change, dnsmasq is reloaded. If the interface, a subnet's range, the
+    MTU, the lease time or the domain changes, dnsmasq is restarted; leases are kept. The lease of a host that was
+    removed is released, so that its address is free.
+  - All units that must start are started by one call to systemd.
 options:
   name:
     description:
-      - Name or id of the network. It becomes part of a unit's name, C(headworks-dhcp@NAME.service), and of a directory,
-        C(/run/headworks/dhcp/NAME). Give this or O(networks).
+      - Name or id of the network. It becomes part of the name of a unit, C(headworks-dhcp@NAME.service), and of a
+        directory, C(/run/headworks/dhcp/NAME). Required, unless O(networks) is given.
     type: str
+  netns: &netns
+    description: The network namespace in which dnsmasq runs. If omitted, the root namespace.
+    type: str
+  interface: &interface
+    description: The interface in that namespace. Required, unless O(state=absent).
+    type: str
+  mtu: &mtu
+    description: The MTU that guests get (option 26), also if they do not ask for it. If omitted, 1500.
+    type: int
+  domain: &domain
+    description: The DNS domain (option 15, and the domain of the hosts' names). If omitted, V(novalocal).
+    type: str
+  lease_seconds: &lease_seconds
+    description: Lease time in seconds; a negative number means unlimited. If omitted, 86400.
+    type: int
+  subnets: &subnets
+    description: The subnets that are served.
+    type: list
+    elements: dict
+    suboptions:
+      tag:
+        description:
+          - dnsmasq's tag for the subnet, unique within the network. If omitted, C(subnetN), where N is the position in
+            the list, starting at 0.
+        type: str
+      cidr:
+        description: The subnet's address range.
+        type: str
+        required: true
+      server:
+        description: The address of O(interface) in this subnet, from which dnsmasq answers.
+        type: str
+        required: true
+      gateway:
+        description: The default route that guests get (option 3, and option 121 if there are routes). Empty for none.
+        type: str
+        default: ""
+      dns:
+        description: The DNS servers that guests get (option 6). Empty for dnsmasq itself, which knows the hosts' names.
+        type: list
+        elements: str
+        default: []
+      routes:
+        description:
+          - The static routes that guests get (options 121 and 249). The default route and the routes to the network's
+            other subnets are added.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          destination:
+            description: The destination's address range.
+            type: str
+            required: true
+          nexthop:
+            description: Address of the next hop; V(0.0.0.0) for a destination on the link.
+            type: str
+            required: true
+  hosts: &hosts
+    description: The hosts that are served.
+    type: list
+    elements: dict
+    suboptions:
+      mac:
+        description: MAC address of the host, in lower case with colons.
+        type: str
+        required: true
+      address:
+        description: The address that the host gets, IPv4 or IPv6.
+        type: str
+        required: true
+      hostname:
+        description:
+          - Name of the host without the domain (option 12, and DNS). Empty for a name made from the address, for
+            example C(host-10-0-0-3).
+        type: str
+        default: ""
+  state: &state
+    description:
+      - V(present) serves the network, V(absent) stops its dnsmasq and removes its files. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   networks:
-    description: A list of networks. Options given at the top hold for every one of them.
+    description: Several networks in one call. An option at the top applies to every network that does not set it.
     type: list
     elements: dict
     suboptions:
@@ -27,105 +111,14 @@ options:
         description: Name or id of the network.
         type: str
         required: true
-      netns:
-        description: See O(netns).
-        type: str
-      interface:
-        description: See O(interface).
-        type: str
-      mtu:
-        description: See O(mtu).
-        type: int
-      domain:
-        description: See O(domain).
-        type: str
-      lease_seconds:
-        description: See O(lease_seconds).
-        type: int
-      subnets: &subnets
-        description: See O(subnets).
-        type: list
-        elements: dict
-        suboptions:
-          tag:
-            description: dnsmasq's tag of the subnet, unique within the network. Default C(subnetN), N counted from 0.
-            type: str
-          cidr:
-            description: The subnet's range.
-            type: str
-            required: true
-          server:
-            description: The address of O(interface) in this subnet, from which dnsmasq answers.
-            type: str
-            required: true
-          gateway:
-            description: The default route that guests get (options 3 and, where there are routes, 121). Empty = none.
-            type: str
-            default: ""
-          dns:
-            description: DNS servers that guests get (option 6). Empty = dnsmasq itself, which knows the hosts' names.
-            type: list
-            elements: str
-            default: []
-          routes:
-            description:
-              - Static routes that guests get (options 121 and 249). The default route and those to the network's other
-                subnets are added.
-            type: list
-            elements: dict
-            default: []
-            suboptions:
-              destination:
-                description: Range.
-                type: str
-                required: true
-              nexthop:
-                description: Address of the next hop, V(0.0.0.0) = on the link.
-                type: str
-                required: true
-      hosts: &hosts
-        description: See O(hosts).
-        type: list
-        elements: dict
-        suboptions:
-          mac:
-            description: MAC address, in lower case with colons.
-            type: str
-            required: true
-          address:
-            description: Its address, IPv4 or IPv6.
-            type: str
-            required: true
-          hostname:
-            description: Its name without domain (option 12 and DNS). Empty = made from the address, C(host-10-0-0-3).
-            type: str
-            default: ""
-      state:
-        description: Whether the network is served.
-        type: str
-        choices: [present, absent]
-  netns:
-    description: The network namespace that dnsmasq runs in. Without it, the root namespace.
-    type: str
-  interface:
-    description: The interface in that namespace. Needed unless O(state=absent).
-    type: str
-  mtu:
-    description: MTU that guests are told (option 26), whether they ask or not. Default 1500.
-    type: int
-  domain:
-    description: DNS domain (option 15, and of the hosts' names). Default V(novalocal).
-    type: str
-  lease_seconds:
-    description: Lease time in seconds, negative = for ever. Default 86400.
-    type: int
-  subnets: *subnets
-  hosts: *hosts
-  state:
-    description:
-      - V(present) (the default) serves the network, V(absent) stops its dnsmasq and removes its files.
-    type: str
-    choices: [present, absent]
+      netns: *netns
+      interface: *interface
+      mtu: *mtu
+      domain: *domain
+      lease_seconds: *lease_seconds
+      subnets: *subnets
+      hosts: *hosts
+      state: *state
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -134,7 +127,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: A network with two hosts
+- name: Serve a network with two hosts
   dhcp_network:
     name: internal
     netns: qdhcp-internal
@@ -151,7 +144,7 @@ EXAMPLES = r"""
       - {mac: "fa:16:3e:00:00:0a", address: 10.18.0.3, hostname: vm1}
       - {mac: "fa:16:3e:00:00:0b", address: 10.18.0.4, hostname: vm2}
 
-- name: On a bridge of the host itself, as FlatDHCP did it
+- name: Serve a network on a bridge of the host itself
   dhcp_network:
     name: flat
     interface: br100
@@ -161,7 +154,7 @@ EXAMPLES = r"""
     hosts:
       - {mac: "fa:16:3e:2c:e8:ec", address: 10.0.0.2, hostname: cirros}
 
-- name: Serve these no more
+- name: Stop serving both networks
   dhcp_network:
     state: absent
     networks:
@@ -171,13 +164,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: dhcp, name: internal, verb: change}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -221,7 +214,7 @@ def tagged(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("networks", OPTIONS)
     given = items(module, "networks")
     for item in given:

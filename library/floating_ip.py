@@ -1,44 +1,46 @@
 #!/usr/bin/python
-"""Ansible module: floating IPs of a router that is there."""
+"""Ansible module: floating IPs of an existing router. The work is done in headworks/modules/routers.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: floating_ip
 short_description: Floating IPs of a router
+version_added: "0.1.0"
 description:
-  - Adds, re-points and removes floating IPs of a router made by module M(router) or by a cloud; any number in one
-    nftables transaction and one batch of addresses a router.
-  - A floating IP that is new is announced by gratuitous ARP. When one is removed or re-pointed, the connections that
-    went through it end; no others are touched.
-  - In a router of a cloud, C(site.yml) has the last word; declare such floating IPs in the inventory instead.
+  - Adds, changes and removes floating IPs of a router that M(router) or a cloud made. Any number of floating IPs of a
+    router is one nftables transaction and one batch of addresses.
+  - A new floating IP is announced by gratuitous ARP. When a floating IP is removed or gets another fixed IP, the
+    connections through it end; other connections are not affected.
+  - In a router of a cloud, the next run of C(site.yml) restores the declared floating IPs. Declare such floating IPs in
+    the inventory instead.
 options:
   floating_ip_address:
-    description: The address outside. Give this or O(floating_ips).
+    description: The external address. Required, unless O(floating_ips) is given.
     type: str
   fixed_ip_address: &fixed
-    description: The address inside. Needed unless the floating IP shall be absent.
+    description: The internal address. Required, unless O(state=absent).
     type: str
   router: &router
-    description: Name of the router (as given to module M(router)). Give this or the namespace.
+    description: Name of the router, as given to M(router). Required, unless O(namespace) is given.
     type: str
   namespace: &namespace
-    description: The router's network namespace, C(qrouter-<name>) by default.
+    description: The router's network namespace. If omitted, C(qrouter-NAME), where NAME is O(router).
     type: str
   device: &device
-    description: The router's external device; by default the one called C(qg-…).
+    description: The router's external device. If omitted, the device whose name begins with C(qg-).
     type: str
   state: &state
-    description: Whether the floating IP exists (V(present), the default) or not.
+    description: V(present) adds or changes the floating IP, V(absent) removes it. If omitted, V(present).
     type: str
     choices: [present, absent]
   floating_ips:
-    description: A list of floating IPs. Options given at the top hold for every one of them.
+    description: Several floating IPs in one call. An option at the top applies to every one that does not set it.
     type: list
     elements: dict
     suboptions:
       floating_ip_address:
-        description: The address outside.
+        description: The external address.
         type: str
         required: true
       fixed_ip_address: *fixed
@@ -53,13 +55,13 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: One
+- name: Add a floating IP
   floating_ip:
     router: r1
     floating_ip_address: 172.16.19.232
     fixed_ip_address: 10.18.0.3
 
-- name: A hundred in one call, one of them removed
+- name: Add a list of floating IPs and remove another one, in one call
   floating_ip:
     router: r1
     floating_ips: "{{ addresses + [{'floating_ip_address': '172.16.19.7', 'state': 'absent'}] }}"
@@ -67,13 +69,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, by kind of object; a router is named by its namespace.
+  description:
+    - The changes made, one for each kind of object; in check mode, the changes that a run would make. A router is named
+      by its namespace.
   returned: always
   type: list
   elements: dict
   sample: [{kind: nft, name: qrouter-r1, verb: change}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -108,7 +112,7 @@ def by_router(wanted: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, s
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("floating_ips", OPTIONS, key="floating_ip_address")
     try:
         routers = by_router(items(module, "floating_ips"))

@@ -1,23 +1,24 @@
 #!/usr/bin/python
-"""Ansible module: run commands in guests, from a node that is on their network."""
+"""Ansible module: run commands in guests. The work is done in headworks_lab/guests.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: guest_command
-short_description: Run commands in guests, from a node that is on their network
+short_description: Run commands in guests, from a node on their network
+version_added: "0.1.0"
 description:
-  - Logs in to guests by ssh from a network namespace of the node (a router's, or that of a network's DHCP), which every
-    guest answers to even when nothing outside can reach it, and runs commands there.
-  - The guests are asked at the same time, the commands of one guest one after the other.
-  - Fails when a command fails or does not say what was expected of it; all of them are run in any case.
+  - Logs in to guests by ssh from a network namespace of the node and runs commands there. A guest can be reached from
+    the namespace of its router or of its network's DHCP even if it cannot be reached from outside.
+  - Different guests run their commands at the same time. The commands of one guest run one after the other.
+  - Runs all commands, then fails if a command failed or its output did not match O(commands[].expect).
   - The private key is held in memory on the node, never in a file.
 options:
   guests:
     description:
-      - How to log in to each guest, by its name.
-      - A dictionary of C(address), C(netns) (default empty, the node's own network) and C(user) (default C(root));
-        other keys are left alone.
+      - How to log in to each guest, by the guest's name.
+      - Each value is a dictionary of C(address), C(netns) (the node's network namespace; if omitted, the root
+        namespace) and C(user) (if omitted, C(root)). Other keys are ignored.
     type: dict
     required: true
   commands:
@@ -27,7 +28,7 @@ options:
     required: true
     suboptions:
       name:
-        description: What the command shows; it comes back in the answer.
+        description: What the command checks. It is returned in the answer.
         type: str
         required: true
       guest:
@@ -35,23 +36,23 @@ options:
         type: str
         required: true
       command:
-        description: For the guest's shell.
+        description: The command, for the guest's shell.
         type: str
         required: true
       expect:
-        description: Regular expression (multiline) that the output has to match somewhere.
+        description: A regular expression (multiline) that must match somewhere in the output.
         type: str
-        default: ''
+        default: ""
   key:
-    description: The private key that the guests let in.
+    description: The private key that the guests accept.
     type: str
     required: true
   wait:
-    description: Seconds that a guest may take until it answers on ssh, for guests that are booting.
+    description: How many seconds a guest may take until it answers on ssh, for guests that are booting.
     type: int
     default: 0
   timeout:
-    description: Seconds that a command may take.
+    description: How many seconds a command may take.
     type: int
     default: 60
 attributes:
@@ -71,12 +72,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 answers:
-  description:
-    - One for each command, with C(name), C(guest), C(ok), C(rc) (255 when there was no connection), C(shown) (the line
-      that was expected), C(stdout) and C(stderr).
+  description: One answer for each command, in the order of the commands.
   returned: always
   type: list
   elements: dict
+  contains:
+    name: {description: Name of the command., type: str}
+    guest: {description: Name of the guest., type: str}
+    ok: {description: Whether the command succeeded and its output matched., type: bool}
+    rc: {description: The exit code; 255 if there was no connection., type: int}
+    shown: {description: The line of the output that matched., type: str}
+    stdout: {description: The standard output., type: str}
+    stderr: {description: The standard error output., type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,7 +99,7 @@ COMMAND = {
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "guests": {"type": "dict", "required": True},

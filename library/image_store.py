@@ -1,29 +1,30 @@
 #!/usr/bin/python
-"""Ansible module: the image store of a controller."""
+"""Ansible module: a controller's image store. The work is done in headworks/controller/image_store.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_store
 short_description: An image store over HTTPS
+version_added: "0.1.0"
 description:
-  - Serves image files, named by the digest of their content, at C(https://HOST:PORT/images/DIGEST).
-  - Makes a certificate authority for the store once, and a certificate of it, which is renewed 30 days before it ends.
-  - Images with a C(url) are fetched by the store itself and held against their checksum. The others are copied into
-    RV(directory) by whoever has them; RV(missing) tells which those are.
-  - Images that are not listed any more are removed from the store.
+  - Serves image files at C(https://HOST:PORT/images/DIGEST), named by the digest of their content.
+  - Makes a certificate authority for the store once. The store's own certificate is renewed 30 days before it expires.
+  - The store itself fetches the images that have a C(url) and verifies their checksums. The playbook copies the other
+    images into RV(directory); RV(missing) lists which of them are not there.
+  - Removes images that are not listed from the store.
 options:
   names:
-    description: Addresses and host names under which nodes reach the store; the certificate is for these.
+    description: Addresses and host names by which nodes reach the store. The certificate is valid for these.
     type: list
     elements: str
     required: true
   port:
-    description: TCP port.
+    description: TCP port of the store.
     type: int
     default: 9292
   images:
-    description: The images that the store has.
+    description: The images in the store.
     type: list
     elements: dict
     default: []
@@ -37,9 +38,9 @@ options:
         type: str
         required: true
       url:
-        description: Where the store fetches it. Empty for an image that is copied.
+        description: From where the store fetches the image. Empty for an image that the playbook copies.
         type: str
-        default: ''
+        default: ""
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -47,34 +48,39 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: A store with one image
+- name: Run a store with one image
   image_store:
     names: [192.0.2.10]
     images:
       - name: nano
-        checksum: sha256:4d5ba1d4a1a1a6f8c2c1d9c2e7a0bd8b2b1f0f1f5f8b7c1b2f3a4d5e6f708192
+        checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   register: store
 """
 
 RETURN = r"""
 ca:
-  description: Certificate of the store's authority, PEM; empty in check mode before there is a store.
+  description: Certificate of the store's authority in PEM format. Empty in check mode if there is no store yet.
   returned: always
   type: str
 directory:
-  description: Directory of the images.
+  description: Directory of the image files.
   returned: always
   type: str
 missing:
-  description: Digests of listed images that the store does not have and cannot fetch.
+  description: Digests of the listed images that the store does not have and cannot fetch.
   returned: always
   type: list
   elements: str
 changes:
-  description: What was (in check mode, would be) done.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
+notes:
+  description: Messages for the operator.
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -100,7 +106,7 @@ IMAGE = {
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},

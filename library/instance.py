@@ -1,78 +1,110 @@
 #!/usr/bin/python
-# Guests in a playbook of one's own: disk, taps, ports and domain. The work is done in module_utils/headworks/node.
-"""Ansible module: libvirt guests."""
+"""Ansible module: libvirt guests with disks, taps and ports. The work is done in headworks/node/compute/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance
 short_description: libvirt guests with their disks and taps
+version_added: "0.1.0"
 description:
-  - Defines guests, makes their overlay disks and taps, plugs the taps into Open vSwitch, and brings them to a state.
-  - A guest is compared by meaning and changed live where libvirt can; it is never destroyed to be changed. What needs a
-    restart is told in RV(notes). An existing disk is never made anew.
-  - Takes one guest, or a list of them under O(instances); all go through one libvirt connection.
+  - Defines guests, creates their overlay disks and taps, adds the taps to Open vSwitch bridges, and starts, stops,
+    pauses or suspends the guests.
+  - An existing guest is changed while it runs, where libvirt can; it is never destroyed to be changed. RV(notes) lists
+    the changes that need a restart. An existing disk is never recreated.
+  - All guests of a call go through one libvirt connection.
 options:
   name:
-    description: Name of the guest; its libvirt title, and the source of its UUID when O(uuid) is not given.
-    type: str
-  uuid:
-    description: UUID of the guest.
-    type: str
-  domain:
-    description: libvirt's name of the guest (default C(instance-) and the first eight digits of the UUID).
-    type: str
-  vcpus:
-    description: Number of virtual processors (default 1).
-    type: int
-  memory_mb:
-    description: Memory in MiB (default 512).
-    type: int
-  image:
     description:
-      - File name of the base image in C(/var/lib/headworks/images/_base/), as M(instance_image) puts it there (the
-        digest). Required for a new guest.
+      - Name of the guest, which becomes its title in libvirt. O(uuid) is derived from it if omitted. Required, unless
+        O(instances) is given.
     type: str
-  image_format:
-    description: Format of the base image (default C(qcow2)).
+  uuid: &uuid
+    description: UUID of the guest. If omitted, it is derived from O(name).
     type: str
-    choices: [qcow2, raw]
-  disk_gb:
-    description: Size of the root disk in GiB; 0 (the default) is the image's own size.
-    type: int
-  virt_type:
-    description: C(kvm), or C(qemu) for emulation (the default).
+  domain: &domain
+    description: libvirt's name of the guest. If omitted, C(instance-) and the first eight digits of the UUID.
     type: str
-    choices: [kvm, qemu]
-  nics:
-    description: The guest's network cards, in order.
+  instances:
+    description: Several guests in one call. An option at the top applies to every guest that does not set it.
     type: list
     elements: dict
     suboptions:
-      tap: {description: "Name of the tap (default C(tap) and 11 characters from the UUID).", type: str}
-      mac: {description: "MAC address (default derived from the UUID, C(fa:16:3e:…)).", type: str}
-      bridge: {description: Open vSwitch bridge to plug the tap into. Without it the tap is only made., type: str}
-      tag: {description: Access VLAN on the bridge., type: int}
-      mtu: {description: MTU in bytes., type: int, default: 1500}
-      offload: {description: False switches checksum offloads off (userspace datapath)., type: bool, default: true}
-  instances:
-    description: Several guests in one call, each with the options above.
-    type: list
-    elements: dict
-  state:
-    description:
-      - C(running) (the default), C(stopped), C(paused), or C(suspended) to disk.
-      - C(absent) removes guest, disk, taps and ports. Guests without O(image) are those that are there already.
-    type: str
-    choices: [running, stopped, paused, suspended, absent]
+      name:
+        description: Name of the guest, which becomes its title in libvirt.
+        type: str
+        required: true
+      uuid: *uuid
+      domain: *domain
+      vcpus: &vcpus
+        description: Number of virtual processors.
+        type: int
+      memory_mb: &memory_mb
+        description: Memory in MiB.
+        type: int
+      image: &image
+        description:
+          - File name of the base image in C(/var/lib/headworks/images/_base/). M(instance_image) names the file by its
+            digest. Required for a new guest. Without it, the guest's disk is left alone.
+        type: str
+      image_format: &image_format
+        description: Format of the base image.
+        type: str
+        choices: [qcow2, raw]
+      disk_gb: &disk_gb
+        description: Size of the root disk in GiB; 0 for the size of the image.
+        type: int
+      virt_type: &virt_type
+        description: V(kvm), or V(qemu) for emulation.
+        type: str
+        choices: [kvm, qemu]
+      nics: &nics
+        description: The guest's network cards, in order.
+        type: list
+        elements: dict
+        suboptions:
+          tap:
+            description: Name of the tap. If omitted, C(tap) and eleven characters of a UUID derived from the guest's.
+            type: str
+          mac:
+            description: MAC address. If omitted, it is derived from the guest's UUID and begins with C(fa:16:3e).
+            type: str
+          bridge:
+            description: The Open vSwitch bridge to which the tap is added. If omitted, the tap is only created.
+            type: str
+          tag:
+            description: Access VLAN on the bridge.
+            type: int
+          mtu:
+            description: MTU in bytes.
+            type: int
+            default: 1500
+          offload:
+            description: Whether checksums are offloaded. Must be V(false) with the userspace datapath.
+            type: bool
+            default: true
+      state: &state
+        description:
+          - V(running), V(stopped), V(paused), or V(suspended) to disk.
+          - V(absent) removes the guest, its disk, and the taps and ports of O(nics).
+        type: str
+        choices: [running, stopped, paused, suspended, absent]
+  vcpus: {<<: *vcpus, default: 1}
+  memory_mb: {<<: *memory_mb, default: 512}
+  image: *image
+  image_format: {<<: *image_format, default: qcow2}
+  disk_gb: {<<: *disk_gb, default: 0}
+  virt_type: {<<: *virt_type, default: qemu}
+  nics: *nics
+  state: {<<: *state, default: running}
 attributes:
-  check_mode: {support: full, description: Lists what would be made, changed or removed.}
-  diff_mode: {support: full, description: Shows the records before and after.}
+  check_mode: {support: full}
+  diff_mode: {support: full, description: Shows the records before and after the change.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: A guest on VLAN 5 of br-int
+- name: Run a guest on VLAN 5 of br-int
   instance:
     name: web01
     memory_mb: 256
@@ -86,17 +118,24 @@ EXAMPLES = r"""
     instances:
       - {name: web01}
       - {name: web02, state: stopped}
+
+- name: Remove a guest, its disk, taps and ports
+  instance:
+    name: web01
+    nics:
+      - {bridge: br-int}
+    state: absent
 """
 
 RETURN = r"""
 changes:
-  description: What was (or would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
-  sample: [{"kind": "domain", "name": "5b0f00a0-…", "verb": "add"}]
+  sample: [{kind: domain, name: 5b0f00a0-1c2d-5e3f-8a4b-5c6d7e8f9a0b, verb: add}]
 notes:
-  description: For example a guest whose new memory size waits for its next start.
+  description: Messages for the operator, for example that a guest needs a restart to get its new memory size.
   returned: always
   type: list
   elements: str
@@ -138,13 +177,23 @@ OPTIONS: dict[str, Any] = {
     "nics": {"type": "list", "elements": "dict", "options": NIC_OPTIONS},
     "state": {"type": "str", "choices": ["running", "stopped", "paused", "suspended", "absent"]},
 }
+# At the top only: an item of the list that does not set an option has the value of the top.
+DEFAULTS = {
+    "vcpus": 1,
+    "memory_mb": 512,
+    "image_format": "qcow2",
+    "disk_gb": 0,
+    "virt_type": "qemu",
+    "state": "running",
+}
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
+    top = {key: {**option, "default": DEFAULTS.get(key)} for key, option in OPTIONS.items()}
     listed = {**OPTIONS, "name": {"type": "str", "required": True}}
     module = AnsibleModule(
-        argument_spec={**OPTIONS, "instances": {"type": "list", "elements": "dict", "options": listed}},
+        argument_spec={**top, "instances": {"type": "list", "elements": "dict", "options": listed}},
         mutually_exclusive=[["name", "instances"]],
         required_one_of=[["name", "instances"]],
         supports_check_mode=True,
@@ -158,9 +207,8 @@ def main() -> None:
 
 
 def _items(module: AnsibleModule) -> list[dict[str, Any]]:
-    """One guest, or the list; what is given at the top holds for every guest that does not say otherwise."""
+    """The one guest, or the listed guests; an option at the top applies to every guest that does not set it."""
     top = {key: value for key, value in module.params.items() if value is not None and key != "instances"}
-    top.setdefault("state", "running")
     listed = module.params["instances"]
     if listed is None:
         return [top]
@@ -168,7 +216,7 @@ def _items(module: AnsibleModule) -> list[dict[str, Any]]:
 
 
 def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk], list[Domain]]:
-    """The guest's links, ports, disk and domain; no disk record for a guest that brings no image."""
+    """The guest's links, ports, disk and domain. A guest without an image has no disk record, so its disk stays."""
     identity = item.get("uuid") or str(uuid5(NAMESPACE_URL, f"headworks/instance/{item['name']}"))
     nics = [_nic(identity, place, nic) for place, nic in enumerate(item.get("nics", ()))]
     links = [Link(nic["tap"], "tap", mtu=nic["mtu"]) for nic in nics]
@@ -182,17 +230,16 @@ def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk
         for nic in nics
         if nic.get("bridge")
     ]
-    image, image_format = item.get("image", ""), item.get("image_format", "qcow2")
-    disk = Disk(identity, item["name"], image, image_format, item.get("disk_gb", 0))
+    disk = Disk(identity, item["name"], item.get("image", ""), item["image_format"], item["disk_gb"])
     domain = Domain(
         identity,
         item.get("domain", f"instance-{identity[:8]}"),
         item["name"],
-        item.get("vcpus", 1),
-        item.get("memory_mb", 512),
+        item["vcpus"],
+        item["memory_mb"],
         (DomainDisk(root_disk(identity), ROOT_TARGET),),
         state=item["state"],
-        virt_type=item.get("virt_type", "qemu"),
+        virt_type=item["virt_type"],
         nics=tuple(Nic(nic["tap"], nic["mac"], nic["mtu"], nic["offload"]) for nic in nics),
         console_log=console_log(identity),
     )
@@ -201,7 +248,8 @@ def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk
 
 
 def _nic(identity: str, place: int, given: dict[str, Any]) -> dict[str, Any]:
-    """The NIC with what was not given derived from the guest's UUID and the NIC's place, so that it never moves."""
+    """The NIC's options. Omitted names and addresses are derived from the guest's UUID and the NIC's position, so they
+    are the same in every run."""
     port = str(uuid5(NAMESPACE_URL, f"{identity}/nic/{place}"))
     digits = port.replace("-", "")
     derived = {"id": port, "tap": f"tap{port[:11]}", "mac": f"fa:16:3e:{digits[0:2]}:{digits[2:4]}:{digits[4:6]}"}

@@ -1,56 +1,61 @@
 #!/usr/bin/python
-# Base images in a node's cache. The work is done in module_utils/headworks/node/images.py.
-"""Ansible module: base images in the node's cache."""
+"""Ansible module: base images in a node's cache. The work is done in headworks/node/compute/base_images.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance_image
 short_description: Base images in a node's image cache
+version_added: "0.1.0"
 description:
-  - Fetches images and keeps them under C(/var/lib/headworks/images/_base/), named by their digest. An image is only
-    put there when its checksum is right; a file that is there is not fetched again.
-  - Takes one image, or a list of them under O(images).
+  - Downloads images to C(/var/lib/headworks/images/_base/). The files are named by their digest.
+  - An image gets into the cache only if its checksum is right. An image that is in the cache is not downloaded again.
 options:
-  image:
-    description: Name of the image, for messages.
-    type: str
-  url:
-    description: Where to fetch it. C(https), C(http) or C(file).
-    type: str
   checksum:
-    description: C(sha256:) or C(sha512:) and the hex digest. It also names the file.
+    description:
+      - C(sha256:HEX) or C(sha512:HEX). The hex digits are the file's name. Required, unless O(images) is given.
     type: str
-  format:
-    description: Format of the image (default C(qcow2)).
+  image: &image
+    description: Name of the image, for messages. If omitted, the beginning of its digest.
+    type: str
+  url: &url
+    description: From where the image is downloaded; C(https), C(http) or C(file). Required, unless O(state=absent).
+    type: str
+  format: &format
+    description: Format of the image. If omitted, V(qcow2).
     type: str
     choices: [qcow2, raw]
-  ca:
-    description: PEM file that vouches for the store (default the system's certificates).
+  ca: &ca
+    description:
+      - Path of a PEM file with the certificate of the authority that the store's certificate must come from. If
+        omitted, the system's certificates are used.
     type: path
+  state: &state
+    description: V(present) downloads the image, V(absent) removes it from the cache. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   images:
-    description: Several images in one call, each with the options above.
+    description: Several images in one call. An option at the top applies to every image that does not set it.
     type: list
     elements: dict
     suboptions:
-      image: {description: Name of the image., type: str}
-      url: {description: Where to fetch it., type: str}
-      checksum: {description: Algorithm and digest., type: str, required: true}
-      format: {description: Format., type: str, choices: [qcow2, raw]}
-      ca: {description: PEM file., type: path}
-      state: {description: Whether it should be in the cache., type: str, choices: [present, absent]}
-  state:
-    description: Whether the image should be in the cache (default C(present)).
-    type: str
-    choices: [present, absent]
+      checksum:
+        description: C(sha256:HEX) or C(sha512:HEX). The hex digits are the file's name.
+        type: str
+        required: true
+      image: *image
+      url: *url
+      format: *format
+      ca: *ca
+      state: *state
 attributes:
-  check_mode: {support: full, description: Lists what would be fetched or removed.}
-  diff_mode: {support: full, description: Shows the records before and after.}
+  check_mode: {support: full}
+  diff_mode: {support: full, description: Shows the records before and after the change.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: Have the image before the first guest needs it
+- name: Download the image before the first guest needs it
   instance_image:
     image: nano
     url: https://controller1:9292/images/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -60,11 +65,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (or would be) fetched or removed, by digest.
+  description: The images downloaded or removed, by digest; in check mode, those that a run would download or remove.
   returned: always
   type: list
   elements: dict
-  sample: [{"kind": "image", "name": "9f86d0…", "verb": "add"}]
+  sample: [{kind: image, name: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, verb: add}]
+notes:
+  description: Messages for the operator.
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.headworks.modules.items import finish, item_module, items
@@ -81,7 +91,7 @@ OPTIONS = {
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = item_module("images", OPTIONS, key="checksum")
     present: dict[str, BaseImage] = {}
     absent: dict[str, BaseImage] = {}

@@ -1,16 +1,16 @@
 #!/usr/bin/python
-# Reading the guests of a node. What is read: module_utils/headworks/node/domains.py.
-"""Ansible module: the guests of a node, as they are."""
+"""Ansible module: read the guests of a node. The work is done in headworks/node/compute/domains.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance_info
-short_description: The guests of a node, as they are
+short_description: Read the guests of a node
+version_added: "0.1.0"
 description: Reads all libvirt guests of a node, or those of one cloud, through one connection.
 options:
   cloud:
-    description: Only the guests of this headworks cloud.
+    description: Name of a headworks cloud. If given, only the guests of this cloud are returned.
     type: str
 attributes:
   check_mode: {support: full, description: The module only reads.}
@@ -18,7 +18,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: List the guests
+- name: Read the guests
   instance_info:
   register: guests
 """
@@ -40,7 +40,7 @@ from ansible.module_utils.headworks.state.codec import encode
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = AnsibleModule(argument_spec={"cloud": {"type": "str"}}, supports_check_mode=True)
     wanted = module.params["cloud"]
     found = [one for one in list_domains() if wanted is None or one.cloud == wanted]

@@ -1,30 +1,32 @@
 #!/usr/bin/python
-"""Ansible module: systemd containers that stand for machines. What it does is in module_utils/headworks/lab."""
+"""Ansible module: systemd containers that stand for machines. The work is done in headworks_lab/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_nodes
-short_description: Systemd containers that stand for machines
+short_description: systemd containers that stand for machines
+version_added: "0.1.0"
 description:
-  - Makes a lab of nodes on this machine, each a systemd container reached by ssh, with fixed addresses on bridges that
-    belong to the lab.
-  - It talks to podman through the wrapper I(podman), in a store of the lab's own; other containers and networks are not
-    touched.
-  - What an earlier lab left (dead containers, bridges, state of a previous boot) is cleared before anything is started.
+  - Makes a lab of nodes on this machine. Each node is a systemd container with fixed addresses on bridges of the lab,
+    and is reached by ssh.
+  - Calls podman through the wrapper O(podman), with a store of the lab's own. Other containers and networks are not
+    changed.
+  - Removes what an earlier lab left (dead containers, bridges, state of a previous boot) before it starts anything.
 options:
   lab:
-    description: Name of the lab; part of the names of containers (C(headworks-<lab>-<node>)) and bridges
-      (C(hw-<lab>-<network>)).
+    description:
+      - Name of the lab. It is part of the names of containers (C(headworks-LAB-NODE)) and of bridges
+        (C(hw-LAB-NETWORK)).
     type: str
     required: true
   state:
     description:
-      - C(started) makes the lab run as defined; nodes that are not as defined any more are made anew.
-      - C(restarted) reboots the nodes of I(only). Kernel objects are gone, disks and addresses stay. A node that is
-        off is switched on.
-      - C(stopped) switches the nodes of I(only) off.
-      - C(absent) removes the lab with all its traces on the machine, except caches.
+      - V(started) starts the lab as defined. A node whose definition has changed is recreated.
+      - V(restarted) reboots the nodes in O(only). Their kernel objects are lost, their disks and addresses are kept. A
+        node that is off is started.
+      - V(stopped) switches off the nodes in O(only).
+      - V(absent) removes the lab and everything it made on the machine, except caches.
     type: str
     choices: [started, restarted, stopped, absent]
     default: started
@@ -34,62 +36,96 @@ options:
     elements: dict
     required: true
     suboptions:
-      name: {description: "Up to four letters or digits.", type: str, required: true}
-      subnet: {description: "CIDR. Without it the network is a bare wire, without this machine.", type: str}
-      nat: {description: "Whether nodes reach what this machine reaches.", type: bool, default: false}
-      mtu: {description: "Default: the uplink's MTU with I(nat), otherwise 1500.", type: int}
+      name:
+        description: Name of the network, up to four letters or digits.
+        type: str
+        required: true
+      subnet:
+        description: The network's CIDR. If omitted, the network is a bridge on which this machine has no address.
+        type: str
+      nat:
+        description: Whether nodes reach what this machine reaches.
+        type: bool
+        default: false
+      mtu:
+        description: MTU in bytes. If omitted, the uplink's MTU if O(networks[].nat) is true, otherwise 1500.
+        type: int
   nodes:
     description: The lab's nodes.
     type: list
     elements: dict
     required: true
     suboptions:
-      name: {description: "Host name.", type: str, required: true}
-      image: {description: "A key of I(images), or an image in the lab's store.", type: str, required: true}
-      addresses: {description: "More addresses with prefix length, set on lo.", type: list, elements: str, default: []}
+      name:
+        description: Host name.
+        type: str
+        required: true
+      image:
+        description: A key of O(images), or the name of an image in the lab's store.
+        type: str
+        required: true
+      addresses:
+        description: Further addresses with prefix length, set on C(lo).
+        type: list
+        elements: str
+        default: []
       interfaces:
-        description: NICs. The node is reached at the address of the first.
+        description: Network cards. The node is reached at the address of the first one.
         type: list
         elements: dict
         required: true
         suboptions:
-          device: {description: "Name in the node.", type: str, required: true}
-          network: {description: "Name of the network.", type: str, required: true}
-          address: {description: "Plain where there is a subnet; else with prefix length, or none.", type: str}
+          device:
+            description: Name of the device in the node.
+            type: str
+            required: true
+          network:
+            description: Name of the network.
+            type: str
+            required: true
+          address:
+            description:
+              - The address; without prefix length on a network with a subnet, with prefix length on other networks. If
+                omitted, the card has no address.
+            type: str
           tx_checksum:
-            description: Whether checksums may be left to be filled in later, which userspace datapaths cannot do.
+            description:
+              - Whether the card may leave checksums to be filled in later. Must be V(false) for a card that a userspace
+                datapath uses.
             type: bool
             default: true
   images:
-    description: Names of images in the lab's store by flavour, as scripts/node-image prints them.
+    description: Names of images in the lab's store, by kind, as C(scripts/node-image) prints them.
     type: dict
     default: {}
   only:
-    description: Names of the nodes that C(restarted) and C(stopped) are about.
+    description: Names of the nodes that V(restarted) and V(stopped) apply to.
     type: list
     elements: str
     default: []
   orderly:
-    description: Whether nodes are shut down properly before a restart or stop; if not, it is a power cut.
+    description: Whether nodes are shut down before a restart or stop. Otherwise it is like a power cut.
     type: bool
     default: false
   podman:
-    description: Path of the wrapper.
+    description: Path of the wrapper around podman.
     type: path
     required: true
   cache:
-    description: Directory for images and state that survives the lab.
+    description: Directory of images and state that are kept when the lab is removed.
     type: path
     required: true
   state_directory:
-    description: Directory for what lives as long as the lab (the ssh key C(id_ed25519)).
+    description: Directory of files that are removed with the lab (the ssh key C(id_ed25519)).
     type: path
     required: true
-author: [headworks]
+attributes:
+  check_mode: {support: full}
+author: headworks
 """
 
 EXAMPLES = r"""
-- name: A lab of one node
+- name: Start a lab of one node
   lab_nodes:
     lab: demo
     podman: scripts/podman
@@ -102,15 +138,15 @@ EXAMPLES = r"""
         image: localhost/headworks-node-warm:0123456789abcdef
         interfaces: [{device: eth0, network: mgmt, address: 10.91.0.11}]
 
-- name: A power cut on network1
+- name: Cut the power of network1 and switch it on again
   lab_nodes: "{{ lab_definition | combine({'state': 'restarted', 'only': ['network1']}) }}"
 """
 
 RETURN = r"""
-created: {description: Containers made., type: list, returned: always}
-removed: {description: Containers and networks removed., type: list, returned: always}
-restarted: {description: Containers restarted., type: list, returned: always}
-stopped: {description: Containers stopped., type: list, returned: always}
+created: {description: Containers created., type: list, elements: str, returned: success}
+removed: {description: Containers and networks removed., type: list, elements: str, returned: success}
+restarted: {description: Containers restarted., type: list, elements: str, returned: success}
+stopped: {description: Containers stopped., type: list, elements: str, returned: success}
 broken_store: {description: Whether podman could not read its own state., type: bool, returned: failure}
 """
 
@@ -184,7 +220,7 @@ def _chosen(lab: Lab, only: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
     try:
         report = run(module.params, module.check_mode)

@@ -1,43 +1,46 @@
 #!/usr/bin/python
-"""Ansible module: Linux bridges and their ports."""
+"""Ansible module: Linux bridges and their ports. The work is done in headworks/node/links/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: linux_bridge
 short_description: Linux bridges and their ports
+version_added: "0.1.0"
 description:
-  - Makes, changes and removes bridges of the kernel, one or a list, in one batch. They are up.
-  - What differs is changed in place; a bridge is never made anew. Ports that are not named stay in it.
+  - Creates, changes and removes bridges of the kernel, one or several, in one batch. The bridges are set up.
+  - An existing bridge is changed in place, never recreated. Ports that are not named stay in it.
 options:
   name:
-    description: Name of the bridge, at most 15 characters. Give this or O(bridges).
+    description: Name of the bridge, at most 15 characters. Required, unless O(bridges) is given.
     type: str
   interfaces: &interfaces
     description: Interfaces that are ports of the bridge. They must exist, and are set up.
     type: list
     elements: str
   absent_interfaces: &absent_interfaces
-    description: Interfaces that are not ports of the bridge. They are left in any other bridge they are in.
+    description: Interfaces that are not ports of the bridge. An interface that is in another bridge stays there.
     type: list
     elements: str
   mtu: &mtu
-    description: MTU; omitted, it stays as it is.
+    description: MTU in bytes. If omitted, it is not changed.
     type: int
   mac: &mac
-    description: MAC address; omitted, it stays as it is.
+    description: MAC address. If omitted, it is not changed.
     type: str
   state: &state
-    description: Whether the bridge exists (V(present), the default) or not. Its ports stay when it goes.
+    description:
+      - V(present) creates or changes the bridge, V(absent) removes it and keeps the interfaces that were its ports. If
+        omitted, V(present).
     type: str
     choices: [present, absent]
   bridges:
-    description: A list of bridges. Options given at the top hold for every one of them.
+    description: Several bridges in one call. An option at the top applies to every bridge that does not set it.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the bridge.
+        description: Name of the bridge, at most 15 characters.
         type: str
         required: true
       interfaces: *interfaces
@@ -52,18 +55,18 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: A bridge that holds a NIC
+- name: Create a bridge with a NIC
   linux_bridge:
     name: br100
     interfaces: [eth2]
 
-- name: Two, one of them with another MTU
+- name: Create two bridges, one of them with another MTU
   linux_bridge:
     bridges:
       - name: br100
       - {name: br101, mtu: 1450}
 
-- name: Take the NIC out again
+- name: Take the NIC out of the bridge
   linux_bridge:
     name: br100
     absent_interfaces: [eth2]
@@ -71,13 +74,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order; ports appear as links of their own.
+  description:
+    - The changes made, in order; in check mode, the changes that a run would make. Each port is a link of its own.
   returned: always
   type: list
   elements: dict
   sample: [{kind: link, name: br100, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -110,7 +114,7 @@ def ports(item: dict[str, list[str]], masters: dict[str, str]) -> dict[str, Link
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("bridges", OPTIONS)
     present: dict[str, Link] = {}
     absent: dict[str, Link] = {}

@@ -1,54 +1,52 @@
 #!/usr/bin/python
-"""Ansible module: metadata proxies, haproxy inside network namespaces."""
+"""Ansible module: metadata proxies in network namespaces. The work is done in headworks/node/services/metadata/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: metadata_proxy
 short_description: Metadata proxies inside network namespaces
+version_added: "0.1.0"
 description:
-  - Runs a haproxy on C(169.254.169.254:80) inside a network namespace, as an instance of a systemd template unit.
-    It hands a guest's request to the node's metadata store, saying in a header of its own which network and which
-    source address it came from. Whatever the guest itself says about who it is, is removed.
-  - A changed list of networks is a reload, which lets requests under way come to their end.
-  - The trees that guests read are made by M(metadata_tree). The address C(169.254.169.254) in the namespace is not made
-    by this module.
+  - Runs an haproxy on C(169.254.169.254:80) inside a network namespace, as an instance of a systemd template unit. It
+    forwards a guest's request to the node's metadata store. A header names the guest's network and source address;
+    headers of that name that come from the guest are removed.
+  - If the list of networks changes, haproxy is reloaded, so that requests in progress are completed.
+  - M(metadata_tree) makes the trees that guests read. This module does not add the address C(169.254.169.254) to the
+    namespace.
 options:
   name:
     description:
-      - The network namespace. V(host) is the root namespace. Give this or O(proxies).
+      - The network namespace; V(host) for the root namespace. Required, unless O(proxies) is given.
     type: str
+  networks: &networks
+    description: The networks whose guests this proxy serves.
+    type: list
+    elements: dict
+    suboptions:
+      network_id:
+        description: The network's id in the store.
+        type: str
+        required: true
+      cidr:
+        description: The address range from which its guests send requests.
+        type: str
+        required: true
+  state: &state
+    description: V(present) runs the proxy, V(absent) stops it and removes its files. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   proxies:
-    description: A list of proxies. Options given at the top hold for every one of them.
+    description: Several proxies in one call. An option at the top applies to every proxy that does not set it.
     type: list
     elements: dict
     suboptions:
       name:
-        description: The network namespace.
+        description: The network namespace; V(host) for the root namespace.
         type: str
         required: true
-      networks: &networks
-        description: See O(networks).
-        type: list
-        elements: dict
-        suboptions:
-          network_id:
-            description: The network's id in the store.
-            type: str
-            required: true
-          cidr:
-            description: The range that its guests' requests come from.
-            type: str
-            required: true
-      state:
-        description: Whether the proxy runs.
-        type: str
-        choices: [present, absent]
-  networks: *networks
-  state:
-    description: Whether the proxy runs (V(present), the default) or not.
-    type: str
-    choices: [present, absent]
+      networks: *networks
+      state: *state
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -59,14 +57,14 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: In a router's namespace, for its two networks
+- name: Run a proxy in a router's namespace, for its two networks
   metadata_proxy:
     name: qrouter-r1
     networks:
       - {network_id: internal, cidr: 10.18.0.0/24}
       - {network_id: internal2, cidr: 10.22.22.0/24}
 
-- name: No proxies there any more
+- name: Stop two proxies
   metadata_proxy:
     state: absent
     proxies:
@@ -76,13 +74,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: metadata proxy, name: qrouter-r1, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -96,7 +94,7 @@ OPTIONS = {"name": {"type": "str"}, "networks": {"type": "list", "elements": "di
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("proxies", OPTIONS)
     present, absent = split(MetadataProxySubsystem, items(module, "proxies"))
     finish(module, [(MetadataProxySubsystem(), present, absent)])

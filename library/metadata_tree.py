@@ -1,63 +1,58 @@
 #!/usr/bin/python
-"""Ansible module: what instances read as their metadata."""
+"""Ansible module: the metadata that instances read. The work is done in headworks/node/services/metadata/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: metadata_tree
-short_description: What instances read as their metadata
+short_description: The metadata that instances read
+version_added: "0.1.0"
 description:
-  - Makes the files that a guest reads at C(http://169.254.169.254/), found by its network and source address, and runs
-    the nginx that serves them to the proxies of M(metadata_proxy).
-  - A tree is built whole and then swapped in, so that a guest reads the old one or the new one, never a mixture.
-  - File contents may be secrets. They are written for root and nginx alone, and appear in no log, diff or result.
+  - Makes the files that an instance reads at C(http://169.254.169.254/) and runs the nginx that serves them to the
+    proxies of M(metadata_proxy). An instance is found by its network and its source address.
+  - A tree is written completely and then replaces the old one in one step, so an instance never reads a mixture.
+  - The content of files may be secret. It is readable only for root and nginx, and is in no log, diff or result.
 options:
   address:
-    description: The address that the guest's requests come from. Give this or O(instances).
+    description: The address from which the instance sends requests. Required, unless O(instances) is given.
     type: str
   network_id:
-    description: The network's id, as the proxy knows it. Needed, here or in each of O(instances).
+    description: The network's id, as given to M(metadata_proxy). Required here or in each of O(instances).
     type: str
+  files: &files
+    description:
+      - Content by path. A path has no leading slash. Listings of directories are made from the paths; a path that ends
+        in a slash replaces the listing of that directory.
+    type: dict
+  links: &links
+    description: Directories that have the content of another directory, as C(directory), C(other directory).
+    type: dict
+  state: &state
+    description:
+      - V(present) serves the tree, V(absent) removes it. When the last tree of the node is removed, nginx is stopped.
+        If omitted, V(present).
+    type: str
+    choices: [present, absent]
   instances:
-    description: A list of trees. Options given at the top hold for every one of them.
+    description: Several trees in one call. An option at the top applies to every tree that does not set it.
     type: list
     elements: dict
     suboptions:
       address:
-        description: The address that the guest's requests come from.
+        description: The address from which the instance sends requests.
         type: str
         required: true
       network_id:
-        description: The network's id.
+        description: The network's id, as given to M(metadata_proxy).
         type: str
-      files:
-        description: See O(files).
-        type: dict
-      links:
-        description: See O(links).
-        type: dict
-      state:
-        description: Whether there is a tree.
-        type: str
-        choices: [present, absent]
-  files:
-    description:
-      - Path (without leading slash) to content. Listings of directories are made from the paths, a path that ends in a
-        slash gives the listing of that directory instead.
-    type: dict
-  links:
-    description: Directory to the directory that it equals.
-    type: dict
-  state:
-    description:
-      - Whether there is a tree (V(present), the default) or not. With the last tree of the node, nginx goes too.
-    type: str
-    choices: [present, absent]
+      files: *files
+      links: *links
+      state: *state
 attributes:
   check_mode: {support: full}
   diff_mode:
     support: full
-    details: It shows paths, sizes and digests, never a content.
+    details: Shows paths, sizes and digests, never content.
 requirements: [nginx, haproxy, systemd]
 seealso:
   - module: metadata_proxy
@@ -65,7 +60,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: What vm1 reads
+- name: Serve the metadata of vm1
   metadata_tree:
     network_id: internal
     address: 10.18.0.3
@@ -80,7 +75,7 @@ EXAMPLES = r"""
     links:
       latest: 2009-04-04
 
-- name: vm1 and vm2 are gone
+- name: Remove the metadata of vm1 and vm2
   metadata_tree:
     network_id: internal
     state: absent
@@ -91,13 +86,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: metadata, name: internal/10.18.0.3, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -125,7 +120,7 @@ def tree(item: dict[str, Any]) -> InstanceMetadata:
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     # no_log on the whole module keeps its arguments out of the node's log, an empty "invocation" out of the answer.
     module = item_module("instances", OPTIONS, key="address", no_log=True)
     chosen: dict[str, dict[str, Any]] = {"present": {}, "absent": {}}

@@ -1,20 +1,25 @@
 #!/usr/bin/python
-"""Ansible module: named network namespaces."""
+"""Ansible module: named network namespaces. The work is done in headworks/node/links/namespaces.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: netns
 short_description: Named network namespaces
+version_added: "0.1.0"
 description:
-  - Makes and removes named network namespaces (those of C(ip netns)), one or a whole list in one batch.
-  - A leftover file in C(/run/netns) that is no namespace any more is repaired.
+  - Creates and removes named network namespaces (those of C(ip netns)), one or several, in one batch.
+  - A file in C(/run/netns) that is no longer a namespace is repaired.
 options:
   name:
-    description: Name of the namespace. Give this or O(netns).
+    description: Name of the namespace. Required, unless O(netns) is given.
     type: str
+  state: &state
+    description: V(present) creates the namespace, V(absent) removes it. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   netns:
-    description: A list of namespaces. Options given at the top hold for every one of them.
+    description: Several namespaces in one call. An option at the top applies to every namespace that does not set it.
     type: list
     elements: dict
     suboptions:
@@ -22,14 +27,7 @@ options:
         description: Name of the namespace.
         type: str
         required: true
-      state:
-        description: Whether it exists.
-        type: str
-        choices: [present, absent]
-  state:
-    description: Whether the namespace exists (V(present), the default) or not.
-    type: str
-    choices: [present, absent]
+      state: *state
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -37,11 +35,11 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: A namespace
+- name: Create a namespace
   netns:
     name: blue
 
-- name: Several in one call
+- name: Create several in one call
   netns:
     netns: [{name: blue}, {name: green}, {name: red}]
 
@@ -55,13 +53,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: netns, name: blue, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -72,7 +70,7 @@ from ansible.module_utils.headworks.node.links.namespaces import NetnsSubsystem
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("netns", {"name": {"type": "str"}})
     try:
         present, absent = split(NetnsSubsystem, items(module, "netns"))

@@ -1,35 +1,40 @@
 #!/usr/bin/python
-"""Ansible module: what network namespaces a node has."""
+"""Ansible module: read the named network namespaces of a node."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: netns_info
-short_description: Named network namespaces of a node
+short_description: Read the named network namespaces of a node
+version_added: "0.1.0"
 description:
-  - Reads the named network namespaces of a node with their devices, without changing anything.
+  - Reads the named network namespaces of a node with their devices.
 options:
   name:
-    description: One namespace; all of them if omitted.
+    description: Name of a namespace. If omitted, all namespaces are returned.
     type: str
 attributes:
-  check_mode: {support: full}
+  check_mode: {support: full, description: The module only reads.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: All namespaces
+- name: Read all namespaces
   netns_info:
   register: found
 """
 
 RETURN = r"""
 netns:
-  description: The namespaces, by name. A file in C(/run/netns) that is no namespace (any more) is not alive.
+  description: The namespaces, sorted by name.
   returned: success
   type: list
   elements: dict
-  sample: [{name: blue, alive: true, cloud: "", devices: [lo]}]
+  contains:
+    name: {description: Name of the namespace., type: str, sample: blue}
+    alive: {description: "False for a file in C(/run/netns) that is no longer a namespace.", type: bool}
+    cloud: {description: The cloud that made the namespace; empty if none did., type: str}
+    devices: {description: Names of the devices in the namespace., type: list, elements: str, sample: [lo]}
 """
 
 import os
@@ -52,7 +57,7 @@ def describe(name: str) -> dict[str, object]:
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     wanted = module.params["name"]
     names = sorted(os.listdir(NETNS_DIR)) if NETNS_DIR.is_dir() else []

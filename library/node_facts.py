@@ -1,60 +1,60 @@
 #!/usr/bin/python
-# The facts that the plan needs of a node, in one call; read-only. What is read: module_utils/headworks/node/facts.py.
-"""Ansible module: facts of a node for the plan."""
+"""Ansible module: the facts of a node that a plan needs. The work is done in headworks/node/host/facts.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_facts
-short_description: Facts of a node that a headworks plan needs
+short_description: Read the facts of a node that a plan needs
+version_added: "0.1.0"
 description:
   - Reads processors, memory, disk, KVM and network cards of a node in one call of a few milliseconds.
-  - Tells what the node lacks of the software that is asked for, so that a play can skip what is done.
-  - What headworks itself made (taps, veth pairs, bridges) is left out; a card that was moved into a bridge is reported
-    with its addresses still its own.
+  - Returns which of the given packages and services the node lacks, so that a play can skip what is done.
+  - Devices that headworks made (taps, veth pairs, bridges) are not returned. A network card that was moved into a
+    bridge is returned with the addresses that were moved to the bridge.
 options:
   packages:
     description:
-      - Names of packages; those that are not installed are returned in RV(facts.packages_missing).
-      - Needs O(package_query).
+      - Names of packages. RV(facts.packages_missing) lists those that are not installed. Requires O(package_query).
     type: list
     elements: str
   package_query:
     description:
-      - The command, as a list of words, that tells which packages are installed; the names are added to it.
-      - It prints C(<name> installed) for each package that is installed. Other lines and its exit code have no meaning.
+      - The command that prints which packages are installed, as a list of words. The names of the packages are
+        appended.
+      - For each installed package it prints a line C(NAME installed). Other lines and its exit code are ignored.
     type: list
     elements: str
   services:
-    description: systemd units; those that are not active and enabled are returned in RV(facts.services_down).
+    description: systemd units. RV(facts.services_down) lists those that are not active and enabled.
     type: list
     elements: str
     default: []
   units:
-    description: systemd units; those that do not exist are returned in RV(facts.units_unknown).
+    description: systemd units. RV(facts.units_unknown) lists those that do not exist.
     type: list
     elements: str
     default: []
   libvirt_networks:
-    description: Networks that libvirt should not have; those it has are returned in RV(facts.libvirt_networks_present).
+    description: Networks that libvirt should not have. RV(facts.libvirt_networks_present) lists those that exist.
     type: list
     elements: str
     default: []
   files:
-    description: Paths whose SHA-256 is returned in RV(facts.files).
+    description: Paths of files. RV(facts.files) has their SHA-256.
     type: list
     elements: path
     default: []
-author: headworks
 attributes:
   check_mode: {support: full, description: The module only reads.}
+author: headworks
 """
 
 EXAMPLES = r"""
-- name: Read what the plan must know
+- name: Read the facts of a node
   node_facts:
     packages: [openvswitch-switch, nftables]
-    package_query: [dpkg-query, --show, '--showformat=${Package} ${db:Status-Status}\\n']
+    package_query: [dpkg-query, --show, '--showformat=${Package} ${db:Status-Status}\n']
     services: [openvswitch-switch.service]
   register: facts
 """
@@ -67,9 +67,9 @@ facts:
   contains:
     hostname: {description: The node's own name., type: str, sample: compute1}
     distribution: {description: Distribution and version., type: str, sample: debian-12}
-    vcpus: {description: Processors., type: int, sample: 8}
+    vcpus: {description: Number of processors., type: int, sample: 8}
     ram_mb: {description: Memory in MiB., type: int, sample: 24000}
-    disk_gb: {description: Size in GiB of the filesystem that holds the instances., type: int, sample: 250}
+    disk_gb: {description: Size in GiB of the filesystem of the instances., type: int, sample: 250}
     kvm: {description: Whether KVM can be used., type: bool}
     nics:
       description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
@@ -88,7 +88,7 @@ from ansible.module_utils.headworks.system.process import ToolError
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     names = {"type": "list", "elements": "str"}
     module = AnsibleModule(
         argument_spec={

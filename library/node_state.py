@@ -1,54 +1,51 @@
 #!/usr/bin/python
-# Converges a whole node in one call. The work is done in module_utils/headworks/node/node_state.py.
-"""Ansible module: converge a node to its state document."""
+"""Ansible module: converge a node to its node state. The work is done in headworks/engine/doors.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_state
-short_description: Converge a whole node to its headworks state
+short_description: Converge a whole node to a node state
+version_added: "0.1.0"
 description:
-  - Reads what is on the node, computes the difference to O(state) and applies it in one batch per subsystem (links,
-    OVSDB, OpenFlow, nftables, DHCP, metadata, images, disks, domains); then reads again what it changed.
-  - What headworks made and O(state) no longer has is removed. What headworks did not make is never touched.
-  - The document is kept on the node (mode 0600) and restored at boot by C(headworks-restore.service).
+  - Reads the node, computes the difference to O(state) and applies it in one batch per subsystem (links, OVSDB,
+    OpenFlow, nftables, DHCP, metadata, images, disks, domains). Then reads again what it changed.
+  - Removes what headworks made and O(state) no longer has. Never changes what headworks did not make.
+  - Keeps the node state on the node, in a file with mode 0600. C(headworks-restore.service) restores it at boot.
+  - C(site.yml) calls this module through M(cloud_converge), with the node states that M(cloud_plan) made.
 options:
   state:
-    description: The node state, as the C(cloud_plan) action makes it. It may hold user data, so it is never logged.
+    description:
+      - The node state. docs/how-it-works.md explains its form. It may contain user data, so it is never logged.
     type: dict
     required: true
 attributes:
-  check_mode: {support: full, description: Lists exactly the changes that a real run makes.}
-  diff_mode: {support: full, description: Shows every object before and after; never user data.}
+  check_mode: {support: full, description: Returns exactly the changes that a run would make.}
+  diff_mode: {support: full, description: "Shows every object before and after the change, but never user data."}
 author: headworks
+seealso:
+  - module: cloud_plan
+  - module: cloud_converge
 """
 
 EXAMPLES = r"""
-- name: Converge the node
+- name: Converge the node to a node state in a file of the control node
   node_state:
-    state: "{{ plan.node_states[inventory_hostname] }}"
+    state: "{{ lookup('ansible.builtin.file', 'states/' ~ inventory_hostname ~ '.json') | from_json }}"
 """
 
 RETURN = r"""
 changes:
-  description: Every change in the order it is, or in check mode would be, made.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
-  sample: [{"kind": "link", "name": "tap0d1c2b3a-44", "verb": "add"}]
+  sample: [{kind: link, name: tap0d1c2b3a-44, verb: add}]
 notes:
-  description: What a person should know, for example a guest whose new memory size waits for its next start.
+  description: Messages for the operator, for example that a guest needs a restart to get its new memory size.
   returned: always
   type: list
   elements: str
-confirmations:
-  description:
-    - Changes that undo themselves unless they are confirmed in time, for example a NIC that carries the connection of
-      Ansible and moved into a bridge. Module M(underlay_confirm) confirms them over a new connection.
-  returned: success
-  type: list
-  elements: dict
-  sample: [{"kind": "nic", "name": "eth0", "text": "nic eth0: the way back is armed; ..."}]
 """
 
 from dataclasses import asdict
@@ -60,7 +57,7 @@ from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, s
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = DiscreetModule(argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True)
     try:
         result = converge_document(module.params["state"], check=module.check_mode)

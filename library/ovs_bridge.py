@@ -1,23 +1,59 @@
 #!/usr/bin/python
-"""Ansible module: Open vSwitch bridges, one or a list, in one transaction."""
+"""Ansible module: Open vSwitch bridges. The work is done in headworks/modules/ovs/ and headworks/node/ovs/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovs_bridge
 short_description: Open vSwitch bridges
+version_added: "0.1.0"
 description:
-  - Makes, changes and removes Open vSwitch bridges, and fake bridges (those that stand for a VLAN of another bridge).
-  - Takes every option of C(openvswitch.openvswitch.openvswitch_bridge) with the same meaning, so a playbook can
+  - Creates, changes and removes Open vSwitch bridges and fake bridges. A fake bridge is a VLAN of another bridge.
+  - Takes every option of C(openvswitch.openvswitch.openvswitch_bridge) with the same meaning, so that a playbook can
     switch by changing the module's name.
-  - An option that is not given is left as it is on the node. What differs is changed in place, several bridges in one
-    transaction, and ovs-vswitchd has acted on it when the module returns.
+  - An omitted option is not changed on the node. Existing bridges are changed in place. All bridges of a call are one
+    transaction. When the module returns, ovs-vswitchd has applied it.
 options:
   bridge:
-    description: Name of the bridge or fake bridge. Give this or O(bridges).
+    description: Name of the bridge or fake bridge. Required, unless O(bridges) is given.
     type: str
+  parent: &parent
+    description: The bridge of which this is a fake bridge. A new fake bridge also needs C(vlan).
+    type: str
+  vlan: &vlan
+    description: VLAN of the fake bridge, 0 to 4095.
+    type: int
+  datapath_type: &datapath_type
+    description: V(system) for the kernel's datapath, V(netdev) for the userspace datapath.
+    type: str
+  fail_mode: &fail_mode
+    description:
+      - What the bridge does without a controller. V(standalone) switches like an ordinary bridge, V(secure) forwards
+        only by the flows it has.
+    type: str
+    choices: [secure, standalone]
+  mac: &mac
+    description: The bridge's own MAC address (C(other_config:hwaddr)).
+    type: str
+  external_ids: &external_ids
+    description: Keys to set. A key with the value null is removed; an empty dictionary removes all keys.
+    type: dict
+  other_config: &other_config
+    description: Keys to set. A key with the value null is removed; an empty dictionary removes all keys.
+    type: dict
+  set: &set
+    description:
+      - Columns to set, as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE). The table is C(Bridge), C(Port) or
+        C(Interface). Words are quoted as in a shell.
+      - The columns are compared first, also those of an existing bridge.
+    type: str
+  state: &state
+    description:
+      - V(present) creates or changes the bridge, V(absent) removes it with its ports. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   bridges:
-    description: A list of bridges. Options given at the top hold for every one of them.
+    description: Several bridges in one call. An option at the top applies to every bridge that does not set it.
     type: list
     elements: dict
     suboptions:
@@ -25,76 +61,24 @@ options:
         description: Name of the bridge or fake bridge.
         type: str
         required: true
-      parent:
-        description: The bridge of which this is a fake bridge. Needs O(bridges[].vlan).
-        type: str
-      vlan:
-        description: VLAN of the fake bridge, 0 to 4095.
-        type: int
-      datapath_type:
-        description: V(system) for the kernel's datapath, V(netdev) for the one in userspace.
-        type: str
-      fail_mode:
-        description: What a bridge without a controller does; V(secure) forwards only by the flows it is given.
-        type: str
-        choices: [secure, standalone]
-      mac:
-        description: The bridge's own MAC address (C(other_config:hwaddr)).
-        type: str
-      external_ids:
-        description: Keys to set. A key with the value null is removed; an empty mapping removes all.
-        type: dict
-      other_config:
-        description: Keys to set. A key with the value null is removed; an empty mapping removes all.
-        type: dict
-      set:
-        description:
-          - Columns to set, written as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE). They are compared
-            first, for an existing bridge too.
-        type: str
-      state:
-        description: Whether the bridge exists. A removed bridge takes its ports with it.
-        type: str
-        choices: [present, absent]
-  parent:
-    description: The bridge of which this is a fake bridge. Needs O(vlan).
-    type: str
-  vlan:
-    description: VLAN of the fake bridge, 0 to 4095.
-    type: int
-  datapath_type:
-    description: V(system) for the kernel's datapath, V(netdev) for the one in userspace.
-    type: str
-  fail_mode:
-    description: What a bridge without a controller does; V(secure) forwards only by the flows it is given.
-    type: str
-    choices: [secure, standalone]
-  mac:
-    description: The bridge's own MAC address (C(other_config:hwaddr)).
-    type: str
-  external_ids:
-    description: Keys to set. A key with the value null is removed; an empty mapping removes all.
-    type: dict
-  other_config:
-    description: Keys to set. A key with the value null is removed; an empty mapping removes all.
-    type: dict
-  set:
-    description:
-      - Columns to set, written as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE). They are compared first,
-        for an existing bridge too.
-    type: str
-  state:
-    description: Whether the bridge exists (V(present), the default) or not. A removed bridge takes its ports with it.
-    type: str
-    choices: [present, absent]
+      parent: *parent
+      vlan: *vlan
+      datapath_type: *datapath_type
+      fail_mode: *fail_mode
+      mac: *mac
+      external_ids: *external_ids
+      other_config: *other_config
+      set: *set
+      state: *state
   timeout:
     description:
-      - How many seconds ovs-vswitchd may take to act on the change. Not given, it may take a minute and more if there
-        is much to do.
+      - How many seconds ovs-vswitchd may take to apply the change. If omitted, the limit depends on the number of
+        changes and is at least two minutes.
     type: int
   database_socket:
-    description: The database, C(unix:PATH) or C(tcp:ADDRESS:PORT); the default is this node's.
+    description: Address of the database, C(unix:PATH) or C(tcp:ADDRESS:PORT).
     type: str
+    default: unix:/run/openvswitch/db.sock
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -102,7 +86,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: An integration bridge
+- name: Create an integration bridge
   ovs_bridge:
     bridge: br-int
     fail_mode: secure
@@ -110,7 +94,7 @@ EXAMPLES = r"""
       bridge-id: br-int
       description: made by hand, on rack 4
 
-- name: Two bridges in one transaction
+- name: Create two bridges in one transaction
   ovs_bridge:
     datapath_type: netdev
     bridges:
@@ -118,23 +102,23 @@ EXAMPLES = r"""
       - bridge: br-tun
         fail_mode: secure
 
-- name: A fake bridge for VLAN 405 of br-parent
+- name: Create a fake bridge for VLAN 405 of br-parent
   ovs_bridge:
     bridge: br405
     parent: br-parent
     vlan: 405
 
-- name: Anything that ovs-vsctl can set
+- name: Set other columns
   ovs_bridge:
     bridge: br0
     set: Bridge br0 stp_enable=true other_config:stp-priority=0x7800
 
-- name: In another database
+- name: Create a bridge in another database
   ovs_bridge:
     bridge: br0
     database_socket: unix:/opt/second.sock
 
-- name: No such bridge
+- name: Remove a bridge
   ovs_bridge:
     bridge: br0
     state: absent
@@ -142,13 +126,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: ovs_bridge, name: br-int, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -169,11 +153,11 @@ OPTIONS = {
     "other_config": {"type": "dict"},
     "set": {"type": "str"},
 }
-COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str"}}
+COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str", "default": ENDPOINT}}
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("bridges", OPTIONS, key="bridge", common=COMMON)
     wanted = items(module, "bridges", COMMON)
     try:

@@ -1,45 +1,49 @@
 #!/usr/bin/python
-"""Ansible module: flows of Open vSwitch bridges, a list in one bundle."""
+"""Ansible module: flows of Open vSwitch bridges. The work is done in headworks/node/openflow/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovs_flows
 short_description: OpenFlow entries of Open vSwitch bridges
+version_added: "0.1.0"
 description:
-  - Adds, changes and removes flows of a bridge. What is on the switch is compared first; all that differs goes in as
-    one bundle, which takes effect at once or not at all.
-  - A port is written by its name in braces, C({eth2}), in matches and actions; its number is looked up.
-  - A match that lacks what a field of it depends on (C(tcp_dst=80) without C(tcp)) is refused; the switch would
-    silently match everything instead.
+  - Adds, changes and removes flows of a bridge. The flows on the switch are compared first. All changes of a bridge are
+    one bundle, which takes effect completely or not at all.
+  - In matches and actions, a port is written by its name in braces, C({eth2}). The module looks up its number.
+  - A match without a field that another of its fields requires (C(tcp_dst=80) without C(tcp)) is refused, because the
+    switch would silently match everything instead.
 options:
   bridge:
-    description: The bridge. A flow that is a mapping may name another one.
+    description: The bridge. A flow that is a dictionary may name another bridge.
     type: str
   flows:
     description:
-      - The flows, each a line as for C(ovs-ofctl add-flow) or a mapping with O(bridge), C(table) (0), C(priority)
-        (32768), C(match) and C(actions). For O(state=absent) actions do not matter.
+      - The flows. Each is a line as for C(ovs-ofctl add-flow), or a dictionary with C(bridge) (if omitted, O(bridge)),
+        C(table) (if omitted, 0), C(priority) (if omitted, 32768), C(match) and C(actions). With O(state=absent) the
+        actions are ignored.
     type: list
     elements: raw
     required: true
   state:
-    description: Whether the flows exist. A removed flow goes whoever made it.
+    description: V(present) adds or changes the flows, V(absent) removes them, whoever made them.
     type: str
     choices: [present, absent]
     default: present
   purge:
-    description: Remove all other flows of O(bridge) that have O(cookie).
+    description: Remove all other flows of O(bridge) that have the cookie O(cookie).
     type: bool
     default: false
   cookie:
     description:
-      - The cookie of the flows, a number. The default is this module's own (0x6865616477726b75), so that O(purge)
-        meets no flows of others.
+      - The cookie of the flows, a number. The default is a cookie that only this module uses, so that O(purge) removes
+        no flows of others.
     type: raw
+    default: "0x6865616477726b75"
   database_socket:
-    description: The database, C(unix:PATH) or C(tcp:ADDRESS:PORT); the default is this node's.
+    description: Address of the database, C(unix:PATH) or C(tcp:ADDRESS:PORT).
     type: str
+    default: unix:/run/openvswitch/db.sock
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -47,7 +51,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: Exactly these flows of ours
+- name: The bridge has exactly these flows of this module's cookie
   ovs_flows:
     bridge: br0
     purge: true
@@ -56,7 +60,7 @@ EXAMPLES = r"""
       - table=1,priority=0,actions=drop
       - {table: 0, priority: 0, actions: NORMAL}
 
-- name: No such flow
+- name: Remove a flow
   ovs_flows:
     bridge: br0
     state: absent
@@ -66,13 +70,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done.
+  description: The changes made; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: flow, name: "br0 table=1,priority=0,any", verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -82,19 +86,20 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.headworks.modules.items import converge_and_exit, finish
 from ansible.module_utils.headworks.modules.ovs.flow_options import read_cookie, read_flows
 from ansible.module_utils.headworks.node.openflow.flows import FlowSubsystem
+from ansible.module_utils.headworks.state.openflow import MODULE_COOKIE
 from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "bridge": {"type": "str"},
             "flows": {"type": "list", "elements": "raw", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purge": {"type": "bool", "default": False},
-            "cookie": {"type": "raw"},
-            "database_socket": {"type": "str"},
+            "cookie": {"type": "raw", "default": hex(MODULE_COOKIE)},
+            "database_socket": {"type": "str", "default": ENDPOINT},
         },
         required_if=[("purge", True, ("bridge",))],
         supports_check_mode=True,

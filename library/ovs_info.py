@@ -1,41 +1,43 @@
 #!/usr/bin/python
-"""Ansible module: what Open vSwitch has, read only."""
+"""Ansible module: read bridges, ports and flows of Open vSwitch."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovs_info
-short_description: Bridges, ports and flows of Open vSwitch
+short_description: Read bridges, ports and flows of Open vSwitch
+version_added: "0.1.0"
 description:
-  - Reads bridges and ports in one transaction, and flows if wanted. On a node without Open vSwitch all is empty.
+  - Reads bridges and ports in one transaction, and flows if asked. On a node without Open vSwitch, returns empty lists.
 options:
   bridges:
-    description: Only these bridges and their ports; all, if not given.
+    description: Only these bridges and their ports are returned. If omitted, all are returned.
     type: list
     elements: str
   flows:
-    description: Return the flows, too.
+    description: Whether flows are returned too.
     type: bool
     default: false
   database_socket:
-    description: The database, C(unix:PATH) or C(tcp:ADDRESS:PORT); the default is this node's.
+    description: Address of the database, C(unix:PATH) or C(tcp:ADDRESS:PORT).
     type: str
+    default: unix:/run/openvswitch/db.sock
 attributes:
-  check_mode: {support: full}
+  check_mode: {support: full, description: The module only reads.}
   diff_mode: {support: none}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: What is there
+- name: Read bridges and ports
   ovs_info:
   register: ovs
 
-- name: Every port works
+- name: Check that every port works
   ansible.builtin.assert:
     that: ovs.ports | map(attribute='error') | select | length == 0
 
-- name: With flows
+- name: Read br-int with its flows
   ovs_info:
     bridges: [br-int]
     flows: true
@@ -48,32 +50,32 @@ bridges:
   type: list
   elements: dict
   contains:
-    name: {description: Name., type: str, returned: always}
+    name: {description: Name of the bridge., type: str, returned: always}
     datapath_type: {description: V(system) or V(netdev)., type: str, returned: always}
     fail_mode: {description: "V(secure), V(standalone) or empty.", type: str, returned: always}
-    mac: {description: The MAC address that was set, type: str, returned: always}
-    external_ids: {description: Keys., type: dict, returned: always}
-    other_config: {description: Keys., type: dict, returned: always}
-    error: {description: What ovs-vswitchd complains about., type: str, returned: always}
+    mac: {description: The MAC address that was set; empty if none was., type: str, returned: always}
+    external_ids: {description: The keys of C(external_ids)., type: dict, returned: always}
+    other_config: {description: The keys of C(other_config)., type: dict, returned: always}
+    error: {description: The error that ovs-vswitchd reports; empty for none., type: str, returned: always}
 ports:
-  description: The ports, sorted by name; a bridge's own port has its name.
+  description: The ports, sorted by name. A bridge's local port has the name of the bridge.
   returned: always
   type: list
   elements: dict
   contains:
-    name: {description: Name., type: str, returned: always}
-    bridge: {description: The bridge it is on., type: str, returned: always}
-    type: {description: "Kind of interface; empty is a system device.", type: str, returned: always}
+    name: {description: Name of the port., type: str, returned: always}
+    bridge: {description: The bridge of the port., type: str, returned: always}
+    type: {description: "Type of the interface; empty for a system device.", type: str, returned: always}
     tag: {description: VLAN of an access port., type: int, returned: always}
-    vlan_mode: {description: How VLANs are handled., type: str, returned: always}
+    vlan_mode: {description: How the port handles VLANs., type: str, returned: always}
     trunks: {description: VLANs of a trunk., type: list, elements: int, returned: always}
-    mac: {description: The MAC address that was set, type: str, returned: always}
-    mtu: {description: The MTU that was asked for., type: int, returned: always}
+    mac: {description: The MAC address that was set; empty if none was., type: str, returned: always}
+    mtu: {description: The MTU that was requested., type: int, returned: always}
     options: {description: Options of the interface., type: dict, returned: always}
-    external_ids: {description: Keys of the interface's row., type: dict, returned: always}
-    port_external_ids: {description: Keys of the port's row., type: dict, returned: always}
-    fake_bridge: {description: Whether it is a fake bridge., type: bool, returned: always}
-    error: {description: What ovs-vswitchd complains about., type: str, returned: always}
+    external_ids: {description: Keys of C(external_ids) in the interface's row., type: dict, returned: always}
+    port_external_ids: {description: Keys of C(external_ids) in the port's row., type: dict, returned: always}
+    fake_bridge: {description: Whether the port is a fake bridge., type: bool, returned: always}
+    error: {description: The error that ovs-vswitchd reports; empty for none., type: str, returned: always}
 flows:
   description: Lines of C(ovs-ofctl dump-flows --no-stats), by bridge.
   returned: when O(flows) is true
@@ -92,12 +94,12 @@ from ansible.module_utils.headworks.system.ovsdb import ENDPOINT
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "bridges": {"type": "list", "elements": "str"},
             "flows": {"type": "bool", "default": False},
-            "database_socket": {"type": "str"},
+            "database_socket": {"type": "str", "default": ENDPOINT},
         },
         supports_check_mode=True,
     )

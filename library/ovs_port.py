@@ -1,166 +1,131 @@
 #!/usr/bin/python
-"""Ansible module: ports of Open vSwitch bridges, one or a list, in one transaction."""
+"""Ansible module: ports of Open vSwitch bridges. The work is done in headworks/modules/ovs/ and headworks/node/ovs/."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovs_port
 short_description: Ports of Open vSwitch bridges
+version_added: "0.1.0"
 description:
-  - Adds, changes, moves and removes ports; access ports, trunks, internal ports, patch ports and tunnels.
-  - Takes every option of C(openvswitch.openvswitch.openvswitch_port) with the same meaning, so a playbook can switch by
-    changing the module's name.
-  - An option that is not given is left as it is on the node. What differs is changed in place, a thousand ports in one
-    transaction. A port that ovs-vswitchd cannot serve (no such device, for example) is an error that names it.
+  - Adds, changes, moves and removes access ports, trunks, internal ports, patch ports and tunnels.
+  - Takes every option of C(openvswitch.openvswitch.openvswitch_port) with the same meaning, so that a playbook can
+    switch by changing the module's name.
+  - An omitted option is not changed on the node. Existing ports are changed in place. All ports of a call are one
+    transaction. A port that ovs-vswitchd cannot serve (for example because there is no such device) is an error that
+    names the port.
 options:
-  bridge:
-    description: The bridge or fake bridge the port is on. A port that is on another one is moved. Needed for a new
-      port.
-    type: str
   port:
-    description: Name of the port. Give this or O(ports).
+    description: Name of the port. Required, unless O(ports) is given.
     type: str
+  bridge: &bridge
+    description:
+      - The bridge or fake bridge of the port. A port of another bridge is moved to this one. Required for a new port.
+    type: str
+  type: &type
+    description: Type of the interface; V(system) for an existing device. If omitted, a new port is of type V(system).
+    type: str
+    choices: [system, internal, patch, vxlan, gre, geneve]
+  tag: &tag
+    description: VLAN of an access port, 0 to 4095.
+    type: int
+  vlan_mode: &vlan_mode
+    description:
+      - How the port handles VLANs. If it is set neither here nor on the node, a port with a tag is an access port and a
+        port without a tag is a trunk.
+    type: str
+    choices: [access, trunk, native-tagged, native-untagged, dot1q-tunnel]
+  trunks: &trunks
+    description: The VLANs of a trunk; an empty list for all VLANs.
+    type: list
+    elements: int
+  peer: &peer
+    description: The port at the other end of a patch port.
+    type: str
+  local_ip: &local_ip
+    description: Local address of a tunnel.
+    type: str
+  remote_ip: &remote_ip
+    description: Remote address of a tunnel, or V(flow).
+    type: str
+  key: &key
+    description: The tunnel's key in both directions, a number or V(flow).
+    type: str
+  in_key: &in_key
+    description: The tunnel's key for received packets, a number or V(flow).
+    type: str
+  out_key: &out_key
+    description: The tunnel's key for sent packets, a number or V(flow).
+    type: str
+  options: &options
+    description:
+      - Further options of the interface, for example C(df_default). A key with the value null is removed.
+    type: dict
+  mtu: &mtu
+    description: MTU of the interface in bytes.
+    type: int
+  mac: &mac
+    description: MAC address of an internal port.
+    type: str
+  external_ids: &external_ids
+    description: Keys of C(external_ids) in the port's row. A key with the value null is removed.
+    type: dict
+  interface_external_ids: &interface_external_ids
+    description:
+      - Keys of C(external_ids) in the interface's row, where C(iface-id) and C(attached-mac) belong. A key with the
+        value null is removed.
+    type: dict
+  other_config: &other_config
+    description: Keys of C(other_config) in the port's row.
+    type: dict
+  set: &set
+    description:
+      - Columns to set, as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE); one string or a list of them. The
+        table is C(Bridge), C(Port) or C(Interface). Words are quoted as in a shell.
+      - The columns are compared first, also those of an existing port.
+    type: raw
+  state: &state
+    description:
+      - V(present) adds or changes the port, V(absent) removes it if it is on the given bridge. If omitted, V(present).
+    type: str
+    choices: [present, absent]
   ports:
-    description: A list of ports. Options given at the top hold for every one of them.
+    description: Several ports in one call. An option at the top applies to every port that does not set it.
     type: list
     elements: dict
     suboptions:
-      bridge:
-        description: The bridge or fake bridge the port is on.
-        type: str
       port:
         description: Name of the port.
         type: str
         required: true
-      type:
-        description: Kind of interface.
-        type: str
-        choices: [system, internal, patch, vxlan, gre, geneve]
-      tag:
-        description: VLAN of an access port, 0 to 4095.
-        type: int
-      vlan_mode:
-        description: How VLANs are handled.
-        type: str
-        choices: [access, trunk, native-tagged, native-untagged, dot1q-tunnel]
-      trunks:
-        description: The VLANs of a trunk; empty means all.
-        type: list
-        elements: int
-      peer:
-        description: The other end of a patch port.
-        type: str
-      local_ip:
-        description: This end of a tunnel.
-        type: str
-      remote_ip:
-        description: The other end of a tunnel, or V(flow).
-        type: str
-      key:
-        description: The tunnel's key in both directions, a number or V(flow).
-        type: str
-      in_key:
-        description: The key of what comes in.
-        type: str
-      out_key:
-        description: The key of what goes out.
-        type: str
-      options:
-        description: Further options of the interface. A key with the value null is removed.
-        type: dict
-      mtu:
-        description: MTU in bytes that the interface shall have.
-        type: int
-      mac:
-        description: MAC address of an internal port.
-        type: str
-      external_ids:
-        description: Keys of the port's row. A key with the value null is removed.
-        type: dict
-      interface_external_ids:
-        description: Keys of the interface's row, where C(iface-id) and C(attached-mac) belong. A key with the value
-          null is removed.
-        type: dict
-      other_config:
-        description: Keys of the port's row.
-        type: dict
-      set:
-        description: Columns to set, written as for C(ovs-vsctl set).
-        type: raw
-      state:
-        description: Whether the port exists.
-        type: str
-        choices: [present, absent]
-  type:
-    description: Kind of interface; V(system) is a device that exists.
-    type: str
-    choices: [system, internal, patch, vxlan, gre, geneve]
-  tag:
-    description: VLAN of an access port, 0 to 4095.
-    type: int
-  vlan_mode:
-    description: How VLANs are handled; not given, a port with a tag is an access port and one without is a trunk.
-    type: str
-    choices: [access, trunk, native-tagged, native-untagged, dot1q-tunnel]
-  trunks:
-    description: The VLANs of a trunk; empty means all.
-    type: list
-    elements: int
-  peer:
-    description: The other end of a patch port.
-    type: str
-  local_ip:
-    description: This end of a tunnel.
-    type: str
-  remote_ip:
-    description: The other end of a tunnel, or V(flow).
-    type: str
-  key:
-    description: The tunnel's key in both directions, a number or V(flow).
-    type: str
-  in_key:
-    description: The key of what comes in.
-    type: str
-  out_key:
-    description: The key of what goes out.
-    type: str
-  options:
-    description: Further options of the interface, for example C(df_default). A key with the value null is removed.
-    type: dict
-  mtu:
-    description: MTU in bytes that the interface shall have.
-    type: int
-  mac:
-    description: MAC address of an internal port.
-    type: str
-  external_ids:
-    description: Keys of the port's row. A key with the value null is removed.
-    type: dict
-  interface_external_ids:
-    description: Keys of the interface's row, where C(iface-id) and C(attached-mac) belong. A key with the value null is
-      removed.
-    type: dict
-  other_config:
-    description: Keys of the port's row.
-    type: dict
-  set:
-    description:
-      - Columns to set, each written as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE). A list, or one
-        string. They are compared first, for an existing port too.
-    type: raw
-  state:
-    description: Whether the port exists (V(present), the default) or not. A port on another bridge than O(bridge) is
-      not removed.
-    type: str
-    choices: [present, absent]
+      bridge: *bridge
+      type: *type
+      tag: *tag
+      vlan_mode: *vlan_mode
+      trunks: *trunks
+      peer: *peer
+      local_ip: *local_ip
+      remote_ip: *remote_ip
+      key: *key
+      in_key: *in_key
+      out_key: *out_key
+      options: *options
+      mtu: *mtu
+      mac: *mac
+      external_ids: *external_ids
+      interface_external_ids: *interface_external_ids
+      other_config: *other_config
+      set: *set
+      state: *state
   timeout:
     description:
-      - How many seconds ovs-vswitchd may take to act on the change. Not given, it may take a minute and more if there
-        is much to do.
+      - How many seconds ovs-vswitchd may take to apply the change. If omitted, the limit depends on the number of
+        changes and is at least two minutes.
     type: int
   database_socket:
-    description: The database, C(unix:PATH) or C(tcp:ADDRESS:PORT); the default is this node's.
+    description: Address of the database, C(unix:PATH) or C(tcp:ADDRESS:PORT).
     type: str
+    default: unix:/run/openvswitch/db.sock
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -168,19 +133,19 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: A device on a bridge
+- name: Add a device to a bridge
   ovs_port:
     bridge: br-ex
     port: eth2
 
-- name: An internal port in VLAN 10
+- name: Add an internal port in VLAN 10
   ovs_port:
     bridge: br-ex
     port: vlan10
     tag: 10
     type: internal
 
-- name: A guest's port, as Neutron marks it
+- name: Add a guest's port, with the keys that Neutron sets
   ovs_port:
     bridge: br-int
     port: vifeth6
@@ -189,7 +154,7 @@ EXAMPLES = r"""
       attached-mac: 00:00:5E:00:53:23
       iface-status: active
 
-- name: A full mesh of tunnels in one transaction
+- name: Add tunnels to two nodes in one transaction
   ovs_port:
     bridge: br-tun
     type: vxlan
@@ -199,21 +164,21 @@ EXAMPLES = r"""
       - {port: vxlan-c0000202, remote_ip: 192.0.2.2}
       - {port: vxlan-c0000203, remote_ip: 192.0.2.3}
 
-- name: Two bridges joined
+- name: Connect two bridges
   ovs_port:
     type: patch
     ports:
       - {bridge: br-int, port: patch-tun, peer: patch-int}
       - {bridge: br-tun, port: patch-int, peer: patch-tun}
 
-- name: A trunk
+- name: Add a trunk
   ovs_port:
     bridge: br-ex
     port: eth3
     vlan_mode: trunk
     trunks: [100, 200]
 
-- name: Anything that ovs-vsctl can set
+- name: Set other columns
   ovs_port:
     bridge: br0
     port: eth6
@@ -223,13 +188,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done, in order.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: ovs_port, name: eth2, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -263,11 +228,11 @@ OPTIONS = {
     "other_config": {"type": "dict"},
     "set": {"type": "raw"},
 }
-COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str"}}
+COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str", "default": ENDPOINT}}
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("ports", OPTIONS, key="port", common=COMMON)
     wanted = items(module, "ports", COMMON)
     try:

@@ -1,48 +1,49 @@
 #!/usr/bin/python
-"""Ansible module: routers in network namespaces, with NAT and floating IPs."""
+"""Ansible module: routers in network namespaces. The work is done in headworks/modules/routers.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: router
 short_description: Routers in network namespaces, with NAT and floating IPs
+version_added: "0.1.0"
 description:
-  - Makes and removes routers of the kind a Neutron network node has, C(qrouter-<name>), one or a list.
-  - A router has devices C(qr-…) on its networks and C(qg-…) on the external one. The other end of each, C(tap…), is
-    plugged into an Open vSwitch or Linux bridge, or left for the playbook to use.
-  - Source NAT, floating IPs and the guards around them are one nftables table; a change swaps only what differs, and no
-    packet of other connections is lost. New addresses are announced by gratuitous ARP.
-  - The namespace belongs to the router. Its devices that are no longer listed go, and so do their routes.
-options: &top
+  - Creates, changes and removes routers like those of a Neutron network node, in namespaces C(qrouter-NAME).
+  - A router has devices C(qr-...) on its networks and C(qg-...) on the external network. The other end of each,
+    C(tap...), is added to an Open vSwitch or Linux bridge, or left for the playbook to use.
+  - Source NAT, floating IPs and filters are one nftables table. A change replaces only what differs and loses no packet
+    of other connections. New addresses are announced by gratuitous ARP.
+  - The namespace belongs to the router. Devices and routes of the router that are no longer listed are removed.
+options:
   name:
-    description: Name of the router; the namespace is C(qrouter-<name>). Give this or O(routers).
+    description: Name of the router. The namespace is C(qrouter-NAME). Required, unless O(routers) is given.
     type: str
   interfaces: &interfaces
-    description: The router's ports on internal networks. Omitted, it has none.
+    description: The router's ports on internal networks. If omitted, it has none.
     type: list
     elements: dict
     suboptions:
       name:
-        description: What the port is called; unique within the router. The device's name follows from it.
+        description: Name of the port, unique within the router. The device's name is derived from it.
         type: str
         required: true
       address: &address
-        description: The router's address there with its prefix, for example V(10.0.0.1/24); or a list of such.
+        description: The router's address with its prefix length, for example V(10.0.0.1/24), or a list of addresses.
         type: raw
         required: true
       mac: &mac
-        description: MAC address. By default one that follows from the names of router and port.
+        description: MAC address. If omitted, it is derived from the names of router and port.
         type: str
       mtu: &mtu
-        description: MTU of the network, 1500 by default.
+        description: MTU of the network. If omitted, 1500.
         type: int
       bridge: &bridge
         description:
-          - The bridge that the port is plugged into. It must exist; whether it is one of Open vSwitch or of the kernel
-            is found out.
+          - The bridge to which the port is added. It must exist and may be a bridge of Open vSwitch or of the kernel.
+            If omitted, the port is added to no bridge.
         type: str
       vlan: &vlan
-        description: Access VLAN on that bridge; on an Open vSwitch bridge only.
+        description: Access VLAN on the bridge, for a bridge of Open vSwitch only.
         type: int
   external: &external
     description: The router's port on the external network (Neutron's C(external_gateway_info)).
@@ -50,7 +51,7 @@ options: &top
     suboptions:
       address: *address
       gateway:
-        description: Where the default route leads; or a list, one for each IP version.
+        description: Next hop of the default route, or a list with one address for each IP version.
         type: raw
       mac: *mac
       mtu: *mtu
@@ -58,8 +59,8 @@ options: &top
       vlan: *vlan
   enable_snat: &enable_snat
     description:
-      - Whether what has no floating IP goes out by the router's own external address (V(true), the default). If so,
-        nothing that was not asked for, or sent to a floating IP, comes in from outside.
+      - Whether connections from addresses without floating IP leave with the router's external address. Then only
+        replies and connections to floating IPs come in from outside. If omitted, V(true).
     type: bool
   routes: &routes
     description: Further routes.
@@ -67,7 +68,7 @@ options: &top
     elements: dict
     suboptions:
       destination:
-        description: A CIDR.
+        description: The destination's CIDR.
         type: str
         required: true
       nexthop:
@@ -76,24 +77,25 @@ options: &top
         required: true
   floating_ips: &floating_ips
     description:
-      - All floating IPs of the router. Omitted, those it has stay, for example those made by module M(floating_ip).
+      - All floating IPs of the router. If omitted, the router keeps its floating IPs, for example those that
+        M(floating_ip) added.
     type: list
     elements: dict
     suboptions:
       floating_ip_address:
-        description: The address outside.
+        description: The external address.
         type: str
         required: true
       fixed_ip_address:
-        description: The address inside.
+        description: The internal address.
         type: str
         required: true
   state: &state
-    description: Whether the router exists (V(present), the default) or not.
+    description: V(present) creates or changes the router, V(absent) removes it. If omitted, V(present).
     type: str
     choices: [present, absent]
   routers:
-    description: A list of routers. Options given at the top hold for every one of them.
+    description: Several routers in one call. An option at the top applies to every router that does not set it.
     type: list
     elements: dict
     suboptions:
@@ -114,7 +116,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: Two networks and the way out
+- name: Create a router with two networks and an external network
   router:
     name: r1
     interfaces:
@@ -125,11 +127,11 @@ EXAMPLES = r"""
       - {floating_ip_address: 172.16.19.232, fixed_ip_address: 10.18.0.3}
   register: r1
 
-- name: Its device on the network web
+- name: Print its device on the network web
   ansible.builtin.debug:
     msg: "{{ (r1.routers[0].ports | selectattr('name', 'equalto', 'web') | first).device }}"
 
-- name: Remove two
+- name: Remove two routers
   router:
     state: absent
     routers:
@@ -139,7 +141,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 routers:
-  description: The routers that shall be there.
+  description: The routers that were to be present, with their ports.
   returned: success
   type: list
   elements: dict
@@ -149,13 +151,14 @@ routers:
       ports:
         - {name: web, device: qr-0f3c2b1a-77, port: tap0f3c2b1a-77, mac: "fa:16:3e:aa:bb:cc", addresses: [10.18.0.1/24]}
 changes:
-  description: What was (in check mode, would be) done, by kind of object.
+  description:
+    - The changes made, one for each kind of object; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: netns, name: qrouter-r1, verb: add}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -200,7 +203,7 @@ OPTIONS = {
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = item_module("routers", OPTIONS)
     try:
         steps, routers = router_steps(items(module, "routers"))

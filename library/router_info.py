@@ -1,35 +1,36 @@
 #!/usr/bin/python
-"""Ansible module: what the routers on a node are like."""
+"""Ansible module: read the routers of a node. The work is done in headworks/modules/routers.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: router_info
-short_description: Routers on a node, with addresses, routes and floating IPs
+short_description: Read the routers of a node
+version_added: "0.1.0"
 description:
-  - Reads the routers (namespaces C(qrouter-…)) of a node, without changing anything.
+  - Reads the routers (namespaces C(qrouter-...)) of a node with their addresses, routes and floating IPs.
 options:
   name:
-    description: Name (or id) of one router; all of them if omitted.
+    description: Name (or id) of a router. If omitted, all routers are returned.
     type: str
 attributes:
-  check_mode: {support: full}
+  check_mode: {support: full, description: The module only reads.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: All routers
+- name: Read all routers
   router_info:
   register: found
 
-- name: Floating IPs of r1
+- name: Print the floating IPs of r1
   ansible.builtin.debug:
     msg: "{{ found.routers | selectattr('name', 'equalto', 'r1') | map(attribute='floating_ips') | first }}"
 """
 
 RETURN = r"""
 routers:
-  description: The routers, by name.
+  description: The routers, sorted by name.
   returned: success
   type: list
   elements: dict
@@ -46,7 +47,7 @@ from ansible.module_utils.headworks.modules.routers import all_routers, describe
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     wanted = module.params["name"]
     names = [name for name in all_routers() if wanted in (None, name)]

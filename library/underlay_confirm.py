@@ -1,31 +1,33 @@
 #!/usr/bin/python
-"""Ansible module: confirm that a node is still reached after its NIC moved into a bridge."""
+"""Ansible module: confirm the move of a NIC into a bridge. The work is done in headworks/node/underlay/rollback.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: underlay_confirm
-short_description: Let the move of a NIC into a bridge stand
+short_description: Confirm that a node is reachable after its NIC was moved into a bridge
+version_added: "0.1.0"
 description:
-  - When a NIC that carries the node's own connection moves into a bridge, a timer on the node puts everything back
-    after three minutes. This module, run over a new connection, stops the timer.
+  - When headworks moves the NIC that carries the connection to the node into a bridge, it starts a timer on the node.
+    If the timer expires after three minutes, it undoes the move.
+  - This module stops the timer. Run it over a new connection, which proves that the node is reachable.
 options: {}
 attributes:
-  check_mode: {support: full, details: In check mode the timer goes on.}
+  check_mode: {support: full, details: In check mode the timer is not stopped.}
 author: headworks
 """
 
 EXAMPLES = r"""
-- name: Reconnect
+- name: Connect again
   ansible.builtin.meta: reset_connection
 
-- name: The move stands
+- name: Confirm the move
   underlay_confirm:
 """
 
 RETURN = r"""
 nics:
-  description: The NICs whose move was waiting.
+  description: The NICs whose move was confirmed; in check mode, those whose move waits for confirmation.
   returned: success
   type: list
   elements: str
@@ -37,7 +39,7 @@ from ansible.module_utils.headworks.node.underlay.rollback import confirm, waiti
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:
         nics = waiting() if module.check_mode else confirm()

@@ -10,7 +10,7 @@ from headworks.modules.ovs.flow_options import read_cookie, read_flows
 from headworks.node.openflow.flows import FlowSubsystem
 from headworks.node.openflow.syntax import modern, parse, ports_in, spelling, split_actions, write_ports
 from headworks.node.subsystem import Cause, Change, Reading, Undone
-from headworks.state.openflow import MODULE_COOKIE, Flow
+from headworks.state.openflow import Flow
 from headworks.state.ovs import OvsBridge, OvsPort
 
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
@@ -126,7 +126,6 @@ def test_a_flow_given_twice_or_without_bridge_is_refused() -> None:
 
 def test_cookies_are_numbers() -> None:
     assert read_cookie("0x10") == 16
-    assert read_cookie(None) == MODULE_COOKIE
     with pytest.raises(ValueError, match="cookie 'x'"):
         read_cookie("x")
 

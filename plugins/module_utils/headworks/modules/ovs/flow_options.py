@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...node.openflow.syntax import DEFAULT_PRIORITY
-from ...state.openflow import MODULE_COOKIE, Flow
+from ...state.openflow import Flow
 
 FIELDS = {"bridge", "table", "priority", "match", "actions"}
 # Words of ovs-ofctl's syntax that are no matches: a flow with a timeout or flags is nothing one can keep in place.
@@ -18,12 +18,10 @@ OTHER_WORDS = {"cookie", "idle_timeout", "hard_timeout", "importance", "duration
 
 
 def read_cookie(given: Any) -> int:
-    """A cookie given as a number or as text (decimal or 0x…); the module's own if None.
+    """A cookie given as a number or as text (decimal or 0x…).
 
     :raises ValueError: it is not a number of 64 bits.
     """
-    if given is None:
-        return MODULE_COOKIE
     try:
         cookie = int(str(given), 0)
     except ValueError:
