@@ -122,6 +122,8 @@ def test_a_nic_is_added_and_taken_away_while_the_guest_runs(guest: Domain) -> No
         more = replace(guest, nics=(*guest.nics, Nic(tap, "fa:16:3e:aa:bb:02", 1458, offload=False)))
         settle(more)
         assert settle(more).changes == []
+        settle(guest)
+        assert settle(guest).changes == []
         assert process_id(guest) == before
     finally:
         time.sleep(0.1)
