@@ -80,6 +80,15 @@ def test_every_section_of_a_node_state_is_explained() -> None:
     assert {name for name, _ in ORDER if f"`{name}`" not in text} == set()
 
 
+def test_every_path_on_a_node_is_one_that_the_code_uses() -> None:
+    table = (DOCS / "on-a-node.md").read_text().split("## Files and units\n")[1].split("\n## ")[0]
+    paths = re.findall(r"`(/[^`]+?)/?`", table)
+    code = "".join(file.read_text() for file in (TOP / "plugins/module_utils/headworks").rglob("*.py"))
+    assert len(paths) > 5
+    for path in map(Path, paths):
+        assert f'"{path}"' in code or (f'"{path.parent}"' in code and f'"{path.name}"' in code), path
+
+
 def test_every_module_is_listed() -> None:
     text = (DOCS / "modules.md").read_text()
     assert {path.stem for path in MODULES if f"| `{path.stem}` |" not in text} == set()
