@@ -1,16 +1,16 @@
 #!/usr/bin/python
-# Only their removal. The work is done in module_utils/headworks/node/host/libvirt_networks.py.
-"""Ansible module: removes networks of libvirt."""
+"""Ansible module: remove networks of libvirt. The work is done in headworks/node/host/libvirt_networks.py."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: libvirt_network
-short_description: Removes networks of libvirt
+short_description: Remove networks of libvirt
+version_added: "0.1.0"
 description:
-  - Destroys and undefines networks of libvirt, such as the network V(default) that distributions define. Its bridge,
-    its dnsmasq and its NAT rules disturb the networks of a cloud.
-  - It does not define networks.
+  - Destroys and undefines networks of libvirt, for example the network V(default) that distributions define. The
+    bridge, dnsmasq and NAT rules of such a network interfere with the networks of a cloud.
+  - The module cannot define networks.
 options:
   name:
     description: Names of the networks.
@@ -18,7 +18,7 @@ options:
     elements: str
     required: true
   state:
-    description: There is only V(absent).
+    description: V(absent) removes the networks.
     type: str
     choices: [absent]
     required: true
@@ -29,7 +29,7 @@ author: headworks
 """
 
 EXAMPLES = r"""
-- name: No stock network
+- name: Remove the network that the distribution defined
   libvirt_network:
     name: default
     state: absent
@@ -37,13 +37,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (in check mode, would be) done.
+  description: The changes made, in order; in check mode, the changes that a run would make.
   returned: always
   type: list
   elements: dict
   sample: [{kind: libvirt_network, name: default, verb: remove}]
 notes:
-  description: What a person should know besides.
+  description: Messages for the operator.
   returned: always
   type: list
   elements: str
@@ -55,7 +55,7 @@ from ansible.module_utils.headworks.node.host.libvirt_networks import LibvirtNet
 
 
 def main() -> None:
-    """Ansible's entry."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},
