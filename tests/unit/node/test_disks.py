@@ -1,4 +1,4 @@
-"""Disks: what a header says, and that an existing disk is never made anew."""
+"""Disks: their headers, their notes, and that an existing disk is never recreated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def header(backing: str, size: int) -> bytes:
     return head.ljust(104, b"\0") + backing.encode()
 
 
-def test_header_gives_backing_file_and_virtual_size(tmp_path: Path) -> None:
+def test_a_header_has_the_backing_file_and_the_virtual_size(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(header(f"/base/{BASE}", 3 * GIB))
     assert qcow2_header(tmp_path / "disk") == (f"/base/{BASE}", 3 * GIB)
 
@@ -30,7 +30,7 @@ def test_a_missing_or_broken_disk_has_no_header(tmp_path: Path) -> None:
     assert qcow2_header(tmp_path / "broken") == ("", 0)
 
 
-def test_another_base_image_is_noted_and_not_applied(tmp_path: Path) -> None:
+def test_a_disk_with_another_base_image_is_kept_with_a_note(tmp_path: Path) -> None:
     instance(tmp_path, "u1", "lab", BASE)
     disks = DiskSubsystem("lab", tmp_path)
     desired = {"u1": Disk("u1", "vm1", base="b" * 64, size_gb=1)}
@@ -41,13 +41,13 @@ def test_another_base_image_is_noted_and_not_applied(tmp_path: Path) -> None:
     assert "kept" in reading.notes[0].text
 
 
-def test_a_directory_whose_disk_is_missing_gets_its_disk() -> None:
+def test_a_directory_without_its_disk_is_a_change() -> None:
     disks = DiskSubsystem(owner="lab")
     (change,) = disks.diff({"u1": Disk("u1", "vm1", BASE)}, Reading({"u1": Disk("u1", "vm1", "", "", 0)}))
     assert change.verb == "change"
 
 
-def test_directories_of_another_cloud_or_by_hand_are_not_owned(tmp_path: Path) -> None:
+def test_directories_of_another_cloud_and_without_an_owner_file_are_not_owned(tmp_path: Path) -> None:
     for name, mark in (("mine", '{"cloud": "lab"}'), ("other", '{"cloud": "test"}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "headworks.json").write_text(mark)
@@ -61,7 +61,7 @@ def instance(home: Path, name: str, cloud: str, base: str) -> None:
     (home / name / "disk").write_bytes(header(f"/base/{base}", GIB))
 
 
-def test_bases_of_disks_that_stay_are_in_use_and_those_of_removed_ones_are_not(tmp_path: Path) -> None:
+def test_the_base_images_of_remaining_disks_are_in_use(tmp_path: Path) -> None:
     instance(tmp_path, "stays", "lab", "old")
     instance(tmp_path, "goes", "lab", "unwanted")
     instance(tmp_path, "other", "test", "theirs")
@@ -70,11 +70,11 @@ def test_bases_of_disks_that_stay_are_in_use_and_those_of_removed_ones_are_not(t
     assert DiskSubsystem("lab", tmp_path).bases_in_use(["goes"]) == {"old", "theirs", "byhand"}
 
 
-def test_without_instances_no_base_is_in_use(tmp_path: Path) -> None:
+def test_without_instances_no_base_image_is_in_use(tmp_path: Path) -> None:
     assert DiskSubsystem("lab", tmp_path / "none").bases_in_use([]) == frozenset()
 
 
-def test_a_newer_image_does_not_take_the_older_from_under_a_disk(tmp_path: Path) -> None:
+def test_a_base_image_that_a_disk_uses_is_kept_when_the_inventory_has_a_newer_image(tmp_path: Path) -> None:
     instances, bases = tmp_path / "instances", tmp_path / "bases"
     instances.mkdir()
     bases.mkdir()

@@ -1,4 +1,4 @@
-"""The image cache: only a file whose checksum is right gets its name."""
+"""The cache of base images: only a file with the right checksum gets its name."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ def image(tmp_path: Path, digest: str = DIGEST) -> BaseImage:
     return BaseImage(digest, "nano", source.as_uri(), f"sha256:{digest}")
 
 
-def test_a_right_image_is_fetched_under_its_digest(tmp_path: Path) -> None:
+def test_an_image_is_fetched_to_a_file_named_by_its_digest(tmp_path: Path) -> None:
     target = tmp_path / "_base" / DIGEST
     fetch(image(tmp_path), target)
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == [DIGEST]
 
 
-def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_with_a_wrong_checksum_is_refused_and_its_file_deleted(tmp_path: Path) -> None:
     wrong = "0" * 64
     with pytest.raises(ImageError, match=rf"cloud_images.nano.checksum: sha256:{wrong}.*{DIGEST}"):
         fetch(image(tmp_path, wrong), tmp_path / "_base" / wrong)
     assert list((tmp_path / "_base").iterdir()) == []
 
 
-def test_a_store_that_does_not_have_it_is_named(tmp_path: Path) -> None:
-    gone = BaseImage(DIGEST, "nano", (tmp_path / "gone").as_uri(), f"sha256:{DIGEST}")
+def test_an_error_has_the_url_of_an_image_that_the_store_does_not_have(tmp_path: Path) -> None:
+    missing = BaseImage(DIGEST, "nano", (tmp_path / "missing").as_uri(), f"sha256:{DIGEST}")
     with pytest.raises(ImageError, match=r"cloud_images\.nano: file://"):
-        fetch(gone, tmp_path / "_base" / DIGEST)
+        fetch(missing, tmp_path / "_base" / DIGEST)
 
 
-def test_images_no_longer_wanted_are_removed_and_partial_files_ignored(tmp_path: Path) -> None:
+def test_undesired_images_are_removed_and_partial_downloads_are_ignored(tmp_path: Path) -> None:
     (tmp_path / DIGEST).write_bytes(CONTENT)
     (tmp_path / "x.part").write_bytes(b"")
     cache = ImageSubsystem("lab", tmp_path)
     changes = cache.diff({}, cache.read({}))
-    assert [(one.verb, one.name) for one in changes] == [("remove", DIGEST)]
+    assert [(change.verb, change.name) for change in changes] == [("remove", DIGEST)]
     cache.apply(changes)
     assert not (tmp_path / DIGEST).exists()

@@ -1,7 +1,8 @@
-"""The image store of a controller: nginx over HTTPS with a certificate of the store's own authority, images by digest.
+"""The image store of a controller: an nginx that serves images by their digest over HTTPS.
 
-The authority and its key are made once, here, and never leave the controller; nodes get the authority's certificate
-only. The nodes' side, the cache of base images, is ``images.py``.
+The store's own authority signs the server's certificate. The authority and its key are created here once, and the key
+never leaves the controller; nodes get only the authority's certificate. What does not belong here: the cache of base
+images on the nodes (``node/compute/base_images.py``).
 """
 
 from __future__ import annotations
@@ -75,9 +76,10 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class ImageServer:
-    """The HTTPS server. ``names`` are the addresses and host names that its certificate is for, sorted.
+    """The HTTPS server. ``names`` are the addresses and host names in its certificate, sorted.
 
-    ``certificate`` is ``valid``, or what is wrong with it; ``configured`` and ``running`` tell of nginx.
+    ``certificate`` is ``valid``, or says what is wrong with the certificate. ``configured`` is whether nginx's
+    configuration and unit are as written here, ``running`` whether nginx runs.
     """
 
     name: str
@@ -89,7 +91,7 @@ class ImageServer:
 
 
 class ImageServerSubsystem(Subsystem[ImageServer]):
-    """Authority, certificate, configuration and unit of the store: one object."""
+    """The store's authority, certificate, configuration and unit, as a single object."""
 
     kind = "image_server"
     record = ImageServer
@@ -99,12 +101,12 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         self.home = home
 
     def read(self, desired: Mapping[str, ImageServer], scope: Scope | None = None) -> Reading[ImageServer]:
-        """The server as it is; nothing where there is neither a configuration nor a certificate."""
+        """Return the actual server; an empty reading if neither a configuration nor a certificate exists."""
         conf = read_text(self.home / "nginx.conf")
         if conf is None and not (self.home / "server.pem").exists():
             return Reading()
-        found = re.search(r"^\s*listen (\d+) ssl;$", conf or "", re.MULTILINE)
-        port = int(found.group(1)) if found else 0
+        listen = re.search(r"^\s*listen (\d+) ssl;$", conf or "", re.MULTILINE)
+        port = int(listen.group(1)) if listen else 0
         enabled = (systemd.UNIT_DIR / "multi-user.target.wants" / UNIT).is_symlink()
         server = ImageServer(
             name=UNIT,
@@ -117,7 +119,7 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         return Reading({UNIT: server}, frozenset({UNIT}) if self.owner else frozenset())
 
     def apply(self, changes: Sequence[Change[ImageServer]]) -> Applied:
-        """Make what is missing; a certificate is renewed by a reload, so no download is cut."""
+        """Create what is missing. A new certificate needs only a reload of nginx, so running downloads continue."""
         for change in changes:
             if change.after is not None:
                 self._set_up(change.after)
@@ -148,16 +150,16 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         return ca.exists() and (self.home / "ca.key").exists() and not _expires_soon(ca)
 
     def _certificate_fault(self) -> str:
-        """What is wrong with the server's certificate, in a few words; "" when nothing is."""
+        """Return what is wrong with the server's certificate, in a few words; "" if it is valid."""
         certificate, key = self.home / "server.pem", self.home / "server.key"
         if not (has_tool("openssl") and certificate.exists() and key.exists()):
             return "missing"
         if not self._authority_is_good():
-            return "without a good authority"
+            return "its authority is missing or expires soon"
         if _expires_soon(certificate):
             return "expires soon"
-        said = run(["openssl", "verify", "-CAfile", str(self.home / "ca.pem"), str(certificate)], ok=(0, 2))
-        return "" if said.rstrip().endswith(": OK") else "not of this authority"
+        output = run(["openssl", "verify", "-CAfile", str(self.home / "ca.pem"), str(certificate)], ok=(0, 2))
+        return "" if output.rstrip().endswith(": OK") else "not signed by this authority"
 
     def _certified_names(self) -> tuple[str, ...]:
         if not has_tool("openssl") or not (self.home / "server.pem").exists():
@@ -166,17 +168,17 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         return tuple(sorted(re.findall(r"(?:DNS|IP Address):([^\s,]+)", text)))
 
     def _make_authority(self) -> None:
-        with _workshop(self.home) as work:
+        with _key_directory(self.home) as work:
             run([
                 "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                 "-keyout", f"{work}/ca.key", "-out", f"{work}/ca.pem", "-days", str(AUTHORITY_DAYS),
                 "-subj", f"/CN=headworks image store of {os.uname().nodename}",
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
             ])  # fmt: skip
-            self._keep(Path(work), "ca")
+            self._install(Path(work), "ca")
 
     def _make_certificate(self, names: Sequence[str]) -> None:
-        with _workshop(self.home) as work:
+        with _key_directory(self.home) as work:
             run([
                 "openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                 "-keyout", f"{work}/server.key", "-out", f"{work}/server.csr", "-subj", "/CN=headworks image store",
@@ -191,16 +193,17 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
                 "-CA", str(self.home / "ca.pem"), "-CAkey", str(self.home / "ca.key"), "-CAcreateserial",
                 "-CAserial", f"{work}/serial", "-days", str(CERTIFICATE_DAYS), "-extfile", str(extensions),
             ])  # fmt: skip
-            self._keep(Path(work), "server")
+            self._install(Path(work), "server")
 
-    def _keep(self, work: Path, name: str) -> None:
-        # The key first: a certificate without its key is renewed by the next run, and nginx never sees half a pair.
+    def _install(self, work: Path, name: str) -> None:
+        # The key first: if a run is killed in between, the certificate is still missing or still due for renewal, so
+        # the next run creates a new pair.
         write_file(self.home / f"{name}.key", (work / f"{name}.key").read_bytes(), mode=0o600)
         write_file(self.home / f"{name}.pem", (work / f"{name}.pem").read_bytes())
 
 
 class StoredImageSubsystem(ImageSubsystem):
-    """The images themselves. Those that come from a URL are fetched here; those from a file arrive by copy."""
+    """The images in the store. The controller fetches an image with a URL; the play copies an image with a path."""
 
     kind: ClassVar[str] = "stored_image"
 
@@ -209,7 +212,7 @@ class StoredImageSubsystem(ImageSubsystem):
 
 
 def stored(home: Path = STORE) -> set[str]:
-    """Digests of the images that the store has."""
+    """Return the digests of the images in the store."""
     try:
         return {path.name for path in (home / "images").iterdir() if path.suffix != ".part"}
     except FileNotFoundError:
@@ -217,19 +220,19 @@ def stored(home: Path = STORE) -> set[str]:
 
 
 def authority(home: Path = STORE) -> str:
-    """The authority's certificate in PEM, or "" before there is one."""
+    """Return the authority's certificate in PEM, or "" if it does not exist yet."""
     return read_text(home / "ca.pem") or ""
 
 
-def _workshop(home: Path) -> TemporaryDirectory[str]:
-    """A directory for keys in the making, for root only; gone afterwards."""
+def _key_directory(home: Path) -> TemporaryDirectory[str]:
+    """Return a temporary directory for new keys. Only root can read it."""
     home.mkdir(parents=True, exist_ok=True)
     return TemporaryDirectory(prefix=".new-", dir=home)
 
 
 def _expires_soon(certificate: Path) -> bool:
-    said = run(["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", str(RENEW_BEFORE_S)], ok=(0, 1))
-    return "will expire" in said
+    output = run(["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", str(RENEW_BEFORE_S)], ok=(0, 1))
+    return "will expire" in output
 
 
 def _alternative_name(name: str) -> str:

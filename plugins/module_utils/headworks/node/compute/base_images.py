@@ -1,6 +1,8 @@
-"""Base images in the node's cache, fetched from the controller's image store over HTTPS and held against a checksum.
+"""Base images in the node's cache. The node fetches them from the controller's image store over HTTPS and verifies
+their checksums.
 
-Overlays on these images are ``disks.py``; the store itself is the controller role's.
+What does not belong here: disks, which are overlays on these images (``disks.py``), and the image store itself
+(``controller/image_store.py``).
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ TIMEOUT_S = 30
 
 
 class ImageError(RuntimeError):
-    """An image could not be had, or is not what its checksum says."""
+    """An image could not be fetched, or its content does not match its checksum."""
 
 
 class ImageSubsystem(Subsystem[BaseImage]):
-    """The base image cache: files named by their digest, so a file that is there whole is right."""
+    """The cache of base images. A file's name is the digest of its content and a file gets its name only when it is
+    complete, so an existing file is not verified again."""
 
     kind = "image"
     record = BaseImage
@@ -33,7 +36,7 @@ class ImageSubsystem(Subsystem[BaseImage]):
         self.base_dir = base_dir
 
     def read(self, desired: Mapping[str, BaseImage], scope: Scope | None = None) -> Reading[BaseImage]:
-        """Files of the cache. A partial download (``.part``) is not an image and is not ours to report."""
+        """Return the files of the cache. Partial downloads (``.part``) do not count."""
         if not self.base_dir.is_dir():
             return Reading()
         present = {path.name for path in self.base_dir.iterdir() if path.is_file() and path.suffix != ".part"}
@@ -44,7 +47,7 @@ class ImageSubsystem(Subsystem[BaseImage]):
         return Reading(objects, owned)
 
     def apply(self, changes: Sequence[Change[BaseImage]]) -> Applied:
-        """Fetch what is missing, remove what no instance is based on any more."""
+        """Fetch missing images, and delete images that no disk is based on."""
         for change in changes:
             if change.after is None:
                 (self.base_dir / change.name).unlink(missing_ok=True)
@@ -54,15 +57,16 @@ class ImageSubsystem(Subsystem[BaseImage]):
 
 
 def fetch(image: BaseImage, target: Path) -> None:
-    """Download ``image`` to ``target``: beside it first, renamed once the checksum is right.
+    """Download ``image`` to ``target``. The download goes to a file beside ``target``, and is renamed to ``target``
+    when its checksum matches.
 
-    :raises ImageError: the store does not answer, does not have it, or sends something else.
+    :raises ImageError: the store does not answer, does not have the image, or sends content with another checksum.
     """
     import hashlib
 
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
-    algorithm, _, wanted = image.checksum.partition(":")
+    algorithm, _, expected = image.checksum.partition(":")
     digest = hashlib.new(algorithm)
     try:
         with _open(image) as source, partial.open("wb") as sink:
@@ -71,13 +75,13 @@ def fetch(image: BaseImage, target: Path) -> None:
                 sink.write(block)
             sink.flush()
             os.fsync(sink.fileno())
-    except OSError as error:  # urllib's errors are such, too
+    except OSError as error:  # urllib's errors are subclasses of OSError
         partial.unlink(missing_ok=True)
         raise ImageError(f"cloud_images.{image.image}: {image.url}: {error}") from error
-    if digest.hexdigest() != wanted.lower():
+    if digest.hexdigest() != expected.lower():
         partial.unlink(missing_ok=True)
         raise ImageError(
-            f"cloud_images.{image.image}.checksum: {image.checksum}: what {image.url} sent has "
+            f"cloud_images.{image.image}.checksum: {image.checksum}: the content of {image.url} has "
             f"{algorithm}:{digest.hexdigest()}; an image is only used when its checksum matches"
         )
     partial.chmod(0o644)
@@ -85,7 +89,7 @@ def fetch(image: BaseImage, target: Path) -> None:
 
 
 def _open(image: BaseImage) -> IO[bytes]:
-    # Imported here: most runs fetch nothing, and TLS alone costs a run 20 ms to import.
+    # Imported here because most runs fetch no image, and importing TLS takes 20 ms.
     import ssl
     import urllib.request
 

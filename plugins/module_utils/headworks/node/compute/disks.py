@@ -1,6 +1,7 @@
 """Instance directories and their disks: qcow2 overlays on a cached base image, under ``/var/lib/headworks/instances``.
 
-The base images are ``images.py``; the domain that uses a disk, and its console log, are ``domains.py``.
+What does not belong here: base images (``base_images.py``), and the domain that uses a disk and writes the console log
+(``domains.py``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ QCOW2_MAGIC = b"QFI\xfb"
 
 
 class DiskSubsystem(Subsystem[Disk]):
-    """Root disks. An existing disk is never made anew: it holds the guest's data."""
+    """Root disks. An existing disk is never recreated, because it holds the guest's data."""
 
     kind = "disk"
     record = Disk
@@ -37,7 +38,8 @@ class DiskSubsystem(Subsystem[Disk]):
         self.base_dir = base_dir
 
     def read(self, desired: Mapping[str, Disk], scope: Scope | None = None) -> Reading[Disk]:
-        """Instance directories that bear our owner file, and what their disks' headers say (no process)."""
+        """Return the disks of instance directories that have an owner file. It reads the disks' headers itself, so it
+        starts no process."""
         if not self.instances_dir.is_dir():
             return Reading()
         objects = {}
@@ -58,49 +60,49 @@ class DiskSubsystem(Subsystem[Disk]):
         )
 
     def bases_in_use(self, removed: Collection[str]) -> frozenset[str]:
-        """Names of the base images that disks refer to, ours and others', except the disks of the instances in
-        ``removed``. Without its base image no guest starts again."""
+        """Return the names of the base images that disks use, also disks that are not ours. The disks of the instances
+        in ``removed`` do not count. A guest whose base image is deleted cannot start again."""
         paths = self.instances_dir.iterdir() if self.instances_dir.is_dir() else ()
-        kept = (directory for directory in paths if directory.name not in removed)
-        return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in kept) - {""}
+        remaining = (directory for directory in paths if directory.name not in removed)
+        return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in remaining) - {""}
 
     def same(self, desired: Disk, actual: Disk) -> bool:
-        """Whether there is a disk. Another image or a larger flavor is a rebuild or a resize, which is not done here;
-        ``_notes`` tells of it."""
+        """Return whether the disk exists. A disk with another image or size is not changed: that would be a rebuild or
+        a resize of the guest. ``_notes`` reports it."""
         return bool(actual.base)
 
-    def _notes(self, desired: Mapping[str, Disk], there: Mapping[str, Disk]) -> Iterator[Note]:
-        """What differs from the inventory, but is kept as it is."""
+    def _notes(self, desired: Mapping[str, Disk], existing: Mapping[str, Disk]) -> Iterator[Note]:
+        """Return a note for each disk that differs from the inventory but is kept."""
         for name, disk in desired.items():
-            actual = there.get(name)
+            actual = existing.get(name)
             if actual is None or not actual.base:
                 continue
-            where = f"instance {disk.title}: its disk"
+            subject = f"instance {disk.title}: its disk"
             if actual.base != disk.base:
                 yield self.note(
                     name,
-                    f"{where} is based on image {actual.base[:12]}, the inventory says {disk.base[:12]}; the disk is "
-                    "kept (remove the instance and add it again to create a new one)",
+                    f"{subject} is based on image {actual.base[:12]}, the inventory says {disk.base[:12]}; the disk is "
+                    "kept (remove the instance and add it again to create a new disk)",
                 )
             elif disk.size_gb and actual.size_gb != disk.size_gb * GIB:
                 size = f"{actual.size_gb / GIB:.2f} GiB"
-                text = f"{where} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept as it is"
+                text = f"{subject} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept"
                 yield self.note(name, text)
 
     def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
-        """Make overlays (a few at a time: each is a short process), remove whole instance directories."""
+        """Remove instance directories, and create overlays with four processes at a time."""
         import shutil
 
         for change in changes:
             if change.after is None:
                 shutil.rmtree(self.instances_dir / change.name)
-        wanted = [change.after for change in changes if change.after is not None]
-        if not wanted:
+        desired = [change.after for change in changes if change.after is not None]
+        if not desired:
             return Applied()
-        from concurrent.futures import ThreadPoolExecutor  # only who makes disks pays for it
+        from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that create disks need it
 
         with ThreadPoolExecutor(max_workers=4) as pool:
-            for _ in pool.map(self._create, wanted):
+            for _ in pool.map(self._create, desired):
                 pass
         return Applied()
 
@@ -126,7 +128,7 @@ def _mark(directory: Path) -> dict[str, str] | None:
 
 
 def qcow2_header(path: Path) -> tuple[str, int]:
-    """(backing file, virtual size in bytes) from a qcow2 header; ("", 0) when there is no such disk.
+    """Return (backing file, virtual size in bytes) of a qcow2 header; ("", 0) if the file is missing or is not qcow2.
 
     Source: QEMU's docs/interop/qcow2.txt: magic, version, u64 backing offset, u32 backing length, u32 cluster bits,
     u64 size, all big-endian.
