@@ -1,4 +1,4 @@
-"""A small DHCP client for tests: it speaks from one interface inside a namespace and shows what the server said.
+"""A small DHCP client for tests: it sends from an interface inside a namespace and returns the server's answers.
 
 What does not belong here: any test.
 """
@@ -18,28 +18,29 @@ DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
 
 @dataclass
 class Answer:
-    """A server's answer: message type (OFFER, ACK, NAK), the address, and the raw options by number."""
+    """A server's answer: its message type (OFFER, ACK, NAK), the address, and the raw options by their number."""
 
     type: int
     address: str
     options: dict[int, bytes] = field(default_factory=dict)
 
     def addresses(self, option: int) -> list[str]:
-        """An option that is a list of addresses (3, 6, 54)."""
+        """Return an option that is a list of addresses (3, 6, 54)."""
         value = self.options.get(option, b"")
-        return [socket.inet_ntoa(value[at : at + 4]) for at in range(0, len(value), 4)]
+        return [socket.inet_ntoa(value[offset : offset + 4]) for offset in range(0, len(value), 4)]
 
     def routes(self, option: int = 121) -> list[tuple[str, str]]:
-        """Classless static routes (RFC 3442) as (destination, next hop)."""
-        value, at, found = self.options.get(option, b""), 0, []
-        while at < len(value):
-            prefix = value[at]
+        """Return the classless static routes (RFC 3442) as (destination, next hop)."""
+        value, offset = self.options.get(option, b""), 0
+        routes = []
+        while offset < len(value):
+            prefix = value[offset]
             octets = (prefix + 7) // 8
-            destination = socket.inet_ntoa(value[at + 1 : at + 1 + octets].ljust(4, b"\0"))
-            at += 1 + octets
-            found.append((f"{destination}/{prefix}", socket.inet_ntoa(value[at : at + 4])))
-            at += 4
-        return found
+            destination = socket.inet_ntoa(value[offset + 1 : offset + 1 + octets].ljust(4, b"\0"))
+            offset += 1 + octets
+            routes.append((f"{destination}/{prefix}", socket.inet_ntoa(value[offset : offset + 4])))
+            offset += 4
+        return routes
 
 
 class DhcpClient:
@@ -56,30 +57,31 @@ class DhcpClient:
         self.socket.settimeout(timeout)
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the socket."""
         self.socket.close()
 
     def boot(self) -> Answer | None:
-        """DISCOVER, OFFER, REQUEST, ACK: the last answer, or None when nobody offers."""
+        """Exchange DISCOVER, OFFER, REQUEST and ACK. Returns the last answer, or None if no server offers an
+        address."""
         offer = self.discover()
         if offer is None:
             return None
         return self.ask(REQUEST, {50: socket.inet_aton(offer.address), 54: offer.options[54]})
 
     def discover(self) -> Answer | None:
-        """The first offer."""
+        """Send a DISCOVER. Returns the first offer, or None."""
         return self.ask(DISCOVER)
 
     def reboot(self, address: str) -> Answer | None:
-        """REQUEST of the address had before (INIT-REBOOT)."""
+        """Send a REQUEST for an address that the guest had before (INIT-REBOOT). Returns the answer, or None."""
         return self.ask(REQUEST, {50: socket.inet_aton(address)})
 
     def ask(self, kind: int, options: dict[int, bytes] | None = None) -> Answer | None:
-        """Send one message; the first answer to it, or None."""
+        """Send a message. Returns the first answer, or None."""
         return next(self._answers(self._send(kind, options)), None)
 
     def ask_all(self, kind: int, options: dict[int, bytes] | None = None, seconds: float = 0.2) -> list[Answer]:
-        """Send one message; every answer within that time."""
+        """Send a message. Returns all answers that arrive within ``seconds``."""
         self.socket.settimeout(seconds)
         return list(self._answers(self._send(kind, options)))
 
@@ -87,13 +89,13 @@ class DhcpClient:
         number = os.urandom(4)
         hardware = bytes.fromhex(self.mac.replace(":", ""))
         header = struct.pack("!BBBB4sHH", 1, 1, 6, 0, number, 0, 0x8000) + bytes(16) + hardware.ljust(16, b"\0")
-        wanted = {
+        sent = {
             53: bytes([kind]),
-            55: bytes([1, 3, 6, 12, 15, 121, 249]),  # not 26: the MTU must come unasked
+            55: bytes([1, 3, 6, 12, 15, 121, 249]),  # not 26: the server must send the MTU to all clients
             61: b"\x01" + hardware,
             **(options or {}),
         }
-        body = b"".join(bytes([code, len(value)]) + value for code, value in wanted.items())
+        body = b"".join(bytes([code, len(value)]) + value for code, value in sent.items())
         self.socket.sendto(header + bytes(192) + b"\x63\x82\x53\x63" + body + b"\xff", ("255.255.255.255", 67))
         return number
 
@@ -108,12 +110,12 @@ class DhcpClient:
 
 
 def _parse(reply: bytes) -> Answer:
-    options, at = {}, 240
-    while at < len(reply) and reply[at] != 255:
-        if reply[at] == 0:
-            at += 1
+    options, offset = {}, 240
+    while offset < len(reply) and reply[offset] != 255:
+        if reply[offset] == 0:
+            offset += 1
             continue
-        code, length = reply[at], reply[at + 1]
-        options[code] = options.get(code, b"") + reply[at + 2 : at + 2 + length]
-        at += 2 + length
+        code, length = reply[offset], reply[offset + 1]
+        options[code] = options.get(code, b"") + reply[offset + 2 : offset + 2 + length]
+        offset += 2 + length
     return Answer(options[53][0], socket.inet_ntoa(reply[16:20]), options)

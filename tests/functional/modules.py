@@ -1,6 +1,6 @@
-"""Running a module of library/ as Ansible would on a node: a process of its own, arguments as JSON, a JSON answer.
+"""Run a module of library/ as Ansible runs it on a node: in a separate process, with its arguments and answer as JSON.
 
-The node image has no Ansible; the checkout's virtual environment has, and its Python is the node's version.
+The node image has no Ansible. The checkout's virtual environment has Ansible, and its Python has the node's version.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ runpy.run_path(sys.argv[3], run_name="__main__")
 
 
 def run_module(name: str, /, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
-    """What module ``name`` answers to ``options``; a failed one has ``failed`` and ``msg``."""
-    given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
+    """Run module ``name`` with ``options`` and return its answer. The answer of a failed module has ``failed`` and
+    ``msg``."""
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     words = [sys.executable, "-c", RUNNER, SITE_PACKAGES, TOP / "plugins/module_utils", TOP / f"library/{name}.py"]
     done = subprocess.run(
         [str(word) for word in words],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.stdout, f"module {name} said nothing: {done.stderr}"
+    assert done.stdout, f"module {name} printed no answer: {done.stderr}"
     return dict(json.loads(done.stdout))

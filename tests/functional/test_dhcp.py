@@ -1,4 +1,4 @@
-"""DhcpSubsystem with real dnsmasq, systemd and namespaces; a guest is a veth in a namespace of its own."""
+"""DhcpSubsystem with real dnsmasq, systemd and namespaces. A guest is a veth in its own namespace."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ip(*words: str) -> None:
 
 @dataclass
 class Wire:
-    """A network: the DHCP namespace with its interface, and a guest's namespace at the other end of the veth."""
+    """The wiring of a network: the DHCP namespace with its interface, and a guest's namespace with the veth's peer."""
 
     name: str
 
@@ -60,11 +60,11 @@ class Wire:
         time.sleep(0.1)
 
     def boot(self, mac: str) -> Answer | None:
-        with_client = DhcpClient(self.guest, "eth0", mac)
+        client = DhcpClient(self.guest, "eth0", mac)
         try:
-            return with_client.boot()
+            return client.boot()
         finally:
-            with_client.close()
+            client.close()
 
     def network(self, *hosts: DhcpHost, **values: object) -> DhcpNetwork:
         subnet = DhcpSubnet(
@@ -75,17 +75,17 @@ class Wire:
             dns=("9.9.9.9", "1.1.1.1"),
             routes=(HostRoute("169.254.169.254/32", "10.18.0.2"),),
         )
-        given: dict[str, object] = {"mtu": 1458, "subnets": (subnet,), "hosts": hosts, **values}
-        return DhcpNetwork(self.name, self.netns, self.interface, **given)  # type: ignore[arg-type]
+        fields: dict[str, object] = {"mtu": 1458, "subnets": (subnet,), "hosts": hosts, **values}
+        return DhcpNetwork(self.name, self.netns, self.interface, **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def wires() -> Iterator[list[Wire]]:
-    """Makes wires on demand: append a Wire and call its ``up``; all are taken down after."""
-    made: list[Wire] = []
-    yield made
+    """A list for the wires of a test: append a Wire and call its ``up``. After the test all wires are removed."""
+    wires: list[Wire] = []
+    yield wires
     converge([(DhcpSubsystem(OWNER), {})])
-    for wire in made:
+    for wire in wires:
         systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
         shutil.rmtree(dhcp.ROOT / wire.name, ignore_errors=True)
         for name in (wire.netns, wire.guest):
@@ -99,8 +99,8 @@ def wire(wires: list[Wire]) -> Wire:
     return wires[0]
 
 
-def go(*networks: DhcpNetwork, owner: str | None = OWNER, check: bool = False) -> Result:
-    return converge([(DhcpSubsystem(owner), {one.name: one for one in networks})], check=check)
+def run(*networks: DhcpNetwork, owner: str | None = OWNER, check: bool = False) -> Result:
+    return converge([(DhcpSubsystem(owner), {network.name: network for network in networks})], check=check)
 
 
 def verbs(result: Result) -> list[tuple[str, str]]:
@@ -112,8 +112,8 @@ def main_pid(name: str) -> int:
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
-def names_answer(wire: Wire, name: str) -> bytes:
-    """An A query to the network's server from the guest's side of nothing but the namespace itself."""
+def ask_dns(wire: Wire, name: str) -> bytes:
+    """Send an A query to the network's server from its own namespace. Returns the answer."""
     import socket
 
     question = b"\x12\x34\x01\x00\x00\x01" + bytes(6)
@@ -125,7 +125,7 @@ def names_answer(wire: Wire, name: str) -> bytes:
 
 
 def test_a_guest_gets_its_address_and_every_option(wire: Wire) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     answer = wire.boot(A)
     assert answer is not None
     assert answer.type == ACK
@@ -137,22 +137,22 @@ def test_a_guest_gets_its_address_and_every_option(wire: Wire) -> None:
     assert int.from_bytes(answer.options[26], "big") == 1458
     assert answer.routes(121) == [("169.254.169.254/32", "10.18.0.2"), ("0.0.0.0/0", "10.18.0.1")]
     assert answer.routes(249) == answer.routes(121)
-    assert names_answer(wire, "vm1.novalocal").endswith(bytes([10, 18, 0, 3]))
+    assert ask_dns(wire, "vm1.novalocal").endswith(bytes([10, 18, 0, 3]))
 
 
-def test_a_stranger_gets_nothing_not_even_a_refusal(wire: Wire) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+def test_an_unknown_guest_gets_no_answer_not_even_a_nak(wire: Wire) -> None:
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     assert wire.boot(B) is None
-    stranger = DhcpClient(wire.guest, "eth0", B, timeout=0.5)
-    assert stranger.reboot("10.18.0.3") is None
-    assert stranger.reboot("192.168.77.7") is None
-    stranger.close()
+    unknown = DhcpClient(wire.guest, "eth0", B, timeout=0.5)
+    assert unknown.reboot("10.18.0.3") is None
+    assert unknown.reboot("192.168.77.7") is None
+    unknown.close()
 
 
-def test_no_gateway_means_no_router_option_and_no_default_route(wire: Wire) -> None:
+def test_without_a_gateway_there_is_no_router_option_and_no_default_route(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
     subnet = replace(network.subnets[0], gateway="", dns=())
-    go(replace(network, subnets=(subnet,)))
+    run(replace(network, subnets=(subnet,)))
     answer = wire.boot(A)
     assert answer is not None
     assert 3 not in answer.options
@@ -160,22 +160,22 @@ def test_no_gateway_means_no_router_option_and_no_default_route(wire: Wire) -> N
     assert answer.routes() == [("169.254.169.254/32", "10.18.0.2")]
 
 
-def test_a_second_run_changes_nothing_and_touches_nothing(wire: Wire) -> None:
+def test_a_second_run_changes_nothing_and_writes_no_file(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    assert verbs(go(network, check=True)) == [("add", wire.name)]
+    assert verbs(run(network, check=True)) == [("add", wire.name)]
     assert not (dhcp.ROOT / wire.name).exists()
-    assert verbs(go(network)) == [("add", wire.name)]
+    assert verbs(run(network)) == [("add", wire.name)]
     before = main_pid(wire.name)
-    stamps = {one: one.stat().st_mtime_ns for one in (dhcp.ROOT / wire.name).iterdir()}
-    assert not go(network).changed
+    stamps = {path: path.stat().st_mtime_ns for path in (dhcp.ROOT / wire.name).iterdir()}
+    assert not run(network).changed
     assert main_pid(wire.name) == before
-    assert {one: one.stat().st_mtime_ns for one in (dhcp.ROOT / wire.name).iterdir()} == stamps
+    assert {path: path.stat().st_mtime_ns for path in (dhcp.ROOT / wire.name).iterdir()} == stamps
 
 
 def test_a_new_host_is_served_without_a_restart(wire: Wire) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     before = main_pid(wire.name)
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1"), DhcpHost(B, "10.18.0.4", "vm2")))
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1"), DhcpHost(B, "10.18.0.4", "vm2")))
     answer = wire.boot(B)
     assert answer is not None
     assert answer.address == "10.18.0.4"
@@ -184,20 +184,20 @@ def test_a_new_host_is_served_without_a_restart(wire: Wire) -> None:
 
 def test_changed_options_need_no_restart(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     before = main_pid(wire.name)
-    go(replace(network, subnets=(replace(network.subnets[0], dns=("8.8.8.8",)),)))
+    run(replace(network, subnets=(replace(network.subnets[0], dns=("8.8.8.8",)),)))
     answer = wire.boot(A)
     assert answer is not None
     assert answer.addresses(6) == ["8.8.8.8"]
     assert main_pid(wire.name) == before
 
 
-def test_an_address_that_was_leased_can_go_to_another_guest_at_once(wire: Wire) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+def test_another_guest_gets_a_leased_address_at_once(wire: Wire) -> None:
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     assert wire.boot(A) is not None
     before = main_pid(wire.name)
-    assert verbs(go(wire.network(DhcpHost(B, "10.18.0.3", "vm2")))) == [("change", wire.name)]
+    assert verbs(run(wire.network(DhcpHost(B, "10.18.0.3", "vm2")))) == [("change", wire.name)]
     answer = wire.boot(B)
     assert answer is not None
     assert (answer.type, answer.address) == (ACK, "10.18.0.3")
@@ -205,14 +205,14 @@ def test_an_address_that_was_leased_can_go_to_another_guest_at_once(wire: Wire) 
     assert main_pid(wire.name) == before
 
 
-def test_a_restart_refuses_no_guest_even_with_the_leases_lost(wire: Wire) -> None:
+def test_a_guest_keeps_its_address_after_a_restart_that_lost_the_leases(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     assert wire.boot(A) is not None
-    go(replace(network, mtu=1400))
+    run(replace(network, mtu=1400))
     systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
     (dhcp.ROOT / wire.name / "leases").unlink()
-    go(replace(network, mtu=1400))
+    run(replace(network, mtu=1400))
     guest = DhcpClient(wire.guest, "eth0", A)
     answer = guest.reboot("10.18.0.3")
     assert answer is not None
@@ -223,8 +223,8 @@ def test_a_restart_refuses_no_guest_even_with_the_leases_lost(wire: Wire) -> Non
     guest.close()
 
 
-def test_a_dnsmasq_that_died_is_started_again_by_systemd(wire: Wire) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+def test_systemd_restarts_a_killed_dnsmasq(wire: Wire) -> None:
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     before = main_pid(wire.name)
     os.kill(before, signal.SIGKILL)
     end = time.monotonic() + 8
@@ -235,68 +235,70 @@ def test_a_dnsmasq_that_died_is_started_again_by_systemd(wire: Wire) -> None:
 
 def test_a_stopped_dnsmasq_is_a_difference(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
-    result = go(network)
+    result = run(network)
     assert "inactive" in result.changes[0]["before"]["problems"][0]
     assert wire.boot(A) is not None
 
 
 def test_a_file_edited_by_hand_is_a_difference(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     with (dhcp.ROOT / wire.name / "hosts").open("a") as hosts:
         hosts.write(f"{B},evil,10.18.0.66\n")
-    assert go(network).changes[0]["before"]["problems"] == ["not as written: hosts"]
-    assert not go(network).changed
+    assert run(network).changes[0]["before"]["problems"] == ["files differ from its record: hosts"]
+    assert not run(network).changed
 
 
-def test_a_namespace_made_anew_gets_a_dnsmasq_of_its_own(wire: Wire) -> None:
+def test_a_recreated_namespace_gets_another_dnsmasq(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     ip("-n", wire.guest, "link", "delete", "eth0")
     ip("netns", "delete", wire.netns)
     wire.up()
-    assert verbs(go(network)) == [("change", wire.name)]
+    assert verbs(run(network)) == [("change", wire.name)]
     assert wire.boot(A) is not None
 
 
-def test_an_interface_made_anew_is_served_by_the_same_dnsmasq(wire: Wire) -> None:
+def test_a_recreated_interface_is_served(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
+    run(network)
     ip("-n", wire.guest, "link", "delete", "eth0")
     wire.plug()
-    go(network)
+    run(network)
     assert wire.boot(A) is not None
 
 
-def test_a_run_cut_off_after_the_files_is_finished_by_the_next(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    go(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
+def test_the_next_run_completes_a_run_that_was_interrupted_before_the_reload(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     wanted = wire.network(DhcpHost(B, "10.18.0.3", "vm2"))
     with monkeypatch.context() as patch:
         patch.setattr(systemd, "reload", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            go(wanted)
-    assert verbs(go(wanted)) == [("change", wire.name)]
+            run(wanted)
+    assert verbs(run(wanted)) == [("change", wire.name)]
     assert wire.boot(B) is not None
-    assert not go(wanted).changed
+    assert not run(wanted).changed
 
 
 def test_a_removed_network_leaves_nothing_and_others_stay(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
-    go(network)
-    assert not go(owner="another-cloud").changed
-    assert verbs(go()) == [("remove", wire.name)]
+    run(network)
+    assert not run(owner="another-cloud").changed
+    assert verbs(run()) == [("remove", wire.name)]
     assert not (dhcp.ROOT / wire.name).exists()
     assert wire.boot(A) is None
     assert f"headworks-dhcp@{wire.name}.service" not in systemd.read_states("headworks-dhcp@*")
-    assert not go().changed
+    assert not run().changed
 
 
-def test_a_failed_start_names_the_unit_and_why(wire: Wire) -> None:
+def test_the_error_of_a_failed_start_has_the_unit_and_the_reason(wire: Wire) -> None:
     network = wire.network(DhcpHost(A, "10.18.0.3", "vm1"))
     with pytest.raises(ConvergeError, match=f"headworks-dhcp@{wire.name}.service is .*step NETWORK"):
-        go(replace(network, netns="qdhcp-that-is-not-there"))
+        run(replace(network, netns="qdhcp-that-is-not-there"))
 
 
 def test_twenty_networks_start_in_one_call(wires: list[Wire]) -> None:
@@ -304,22 +306,25 @@ def test_twenty_networks_start_in_one_call(wires: list[Wire]) -> None:
     for number in range(20):
         wires.append(Wire(f"t{os.getpid()}-{number}"))
         wires[-1].up()
-        hosts = [DhcpHost(f"fa:16:3e:00:{number:02x}:{one:02x}", f"10.18.0.{one + 3}", f"vm{one}") for one in range(50)]
+        hosts = [
+            DhcpHost(f"fa:16:3e:00:{number:02x}:{guest:02x}", f"10.18.0.{guest + 3}", f"vm{guest}")
+            for guest in range(50)
+        ]
         networks.append(wires[-1].network(*hosts))
     start = time.monotonic()
-    assert len(go(*networks).changes) == 20
+    assert len(run(*networks).changes) == 20
     created = time.monotonic() - start
     start = time.monotonic()
-    assert not go(*networks).changed
-    again = time.monotonic() - start
-    print(f"20 networks of 50 hosts: created {created * 1000:.0f} ms, again {again * 1000:.0f} ms")
+    assert not run(*networks).changed
+    second = time.monotonic() - start
+    print(f"20 networks of 50 hosts: created in {created * 1000:.0f} ms, second run {second * 1000:.0f} ms")
     answer = wires[7].boot("fa:16:3e:00:07:05")
     assert answer is not None
     assert answer.address == "10.18.0.8"
-    assert again < 2
+    assert second < 2
 
 
-def test_the_module_serves_changes_and_removes_without_marking(wire: Wire) -> None:
+def test_the_module_adds_changes_and_removes_a_network_without_a_mark(wire: Wire) -> None:
     hosts = [{"mac": A, "address": "10.18.0.3", "hostname": "vm1"}]
     options = {
         "name": wire.name,
@@ -334,7 +339,7 @@ def test_the_module_serves_changes_and_removes_without_marking(wire: Wire) -> No
     answer = wire.boot(A)
     assert answer is not None
     assert answer.addresses(6) == ["10.18.0.2"]
-    assert not go().changed  # a cloud leaves it alone
+    assert not run().changed  # a run of a cloud does not touch it
     hosts.append({"mac": B, "address": "10.18.0.4", "hostname": "vm2"})
     changed = run_module("dhcp_network", diff=True, hosts=hosts, **options)
     assert f"{B} 10.18.0.4 vm2" in changed["diff"][0]["after"]
@@ -344,21 +349,21 @@ def test_the_module_serves_changes_and_removes_without_marking(wire: Wire) -> No
     assert not run_module("dhcp_network", name=wire.name, state="absent")["changed"]
 
 
-def test_the_module_names_what_is_wrong(wire: Wire) -> None:
+def test_the_module_refuses_a_bad_option_by_its_name(wire: Wire) -> None:
     assert "interface" in run_module("dhcp_network", name=wire.name)["msg"]
     bad = {"mac": A, "address": "10.18.0.3", "hostname": "vm1\ndhcp-range=evil"}
     subnets = [{"cidr": "10.18.0.0/24", "server": "10.18.0.2"}]
-    told = run_module("dhcp_network", name=wire.name, netns=wire.netns, interface="x", subnets=subnets, hosts=[bad])
-    assert "hostname" in told["msg"]
+    answer = run_module("dhcp_network", name=wire.name, netns=wire.netns, interface="x", subnets=subnets, hosts=[bad])
+    assert "hostname" in answer["msg"]
     assert not (dhcp.ROOT / wire.name).exists()
 
 
-def test_two_servers_of_a_network_do_not_refuse_each_others_guests(wires: list[Wire]) -> None:
+def test_a_server_does_not_refuse_guests_that_chose_the_network_s_other_server(wires: list[Wire]) -> None:
     first, second = Wire(f"t{os.getpid()}-1"), Wire(f"t{os.getpid()}-2")
     wires += [first, second]
     first.up()
     second.up()
-    # one wire: the second server's guest side is bridged with the first's
+    # A bridge in the first guest's namespace connects both servers.
     ip("-n", second.guest, "link", "set", "eth0", "netns", first.guest, "name", "eth1")
     ip("-n", second.netns, "addr", "del", "10.18.0.2/24", "dev", second.interface)
     ip("-n", second.netns, "addr", "add", "10.18.0.5/24", "dev", second.interface)
@@ -366,22 +371,22 @@ def test_two_servers_of_a_network_do_not_refuse_each_others_guests(wires: list[W
     for device in ("eth0", "eth1"):
         ip("-n", first.guest, "link", "set", device, "master", "br0", "up")
     ip("-n", first.guest, "link", "set", "br0", "up")
-    hosts = [DhcpHost(f"fa:16:3e:00:01:{one:02x}", f"10.18.0.{one + 10}", f"vm{one}") for one in range(10)]
+    hosts = [DhcpHost(f"fa:16:3e:00:01:{guest:02x}", f"10.18.0.{guest + 10}", f"vm{guest}") for guest in range(10)]
     other = second.network(*hosts)
-    go(first.network(*hosts), replace(other, subnets=(replace(other.subnets[0], server="10.18.0.5"),)))
+    run(first.network(*hosts), replace(other, subnets=(replace(other.subnets[0], server="10.18.0.5"),)))
     for host in hosts:
         guest = DhcpClient(first.guest, "br0", host.mac)
         offer = guest.discover()
         assert offer is not None
-        # whichever is chosen: the one chosen acknowledges, the other holds its tongue
+        # The server that the guest chooses acknowledges, the other server does not answer.
         for server in ("10.18.0.2", "10.18.0.5"):
             options = {50: bytes(map(int, host.address.split("."))), 54: bytes(map(int, server.split(".")))}
             answers = guest.ask_all(REQUEST, options)
-            assert [(one.type, one.addresses(54)) for one in answers] == [(ACK, [server])]
+            assert [(answer.type, answer.addresses(54)) for answer in answers] == [(ACK, [server])]
         guest.close()
 
 
-def test_a_network_of_the_host_itself_is_served_in_the_root_namespace(wires: list[Wire]) -> None:
+def test_a_network_without_a_namespace_is_served_in_the_root_namespace(wires: list[Wire]) -> None:
     wire = Wire(f"t{os.getpid()}")
     wires.append(wire)
     device = f"hw{os.getpid()}"
@@ -392,7 +397,7 @@ def test_a_network_of_the_host_itself_is_served_in_the_root_namespace(wires: lis
     ip("-n", wire.guest, "link", "set", "eth0", "up")
     subnet = DhcpSubnet(tag="flat", cidr="10.77.0.0/24", server="10.77.0.1", gateway="10.77.0.1")
     host = DhcpHost(A, "10.77.0.2", "cirros")
-    go(DhcpNetwork(wire.name, "", device, lease_seconds=120, subnets=(subnet,), hosts=(host,)))
+    run(DhcpNetwork(wire.name, "", device, lease_seconds=120, subnets=(subnet,), hosts=(host,)))
     answer = wire.boot(A)
     assert answer is not None
     assert answer.address == "10.77.0.2"

@@ -1,4 +1,5 @@
-"""Runs of DHCP and metadata that are killed (``kill -9``) anywhere: the next ends where an undisturbed one would."""
+"""Runs of DHCP and metadata that are killed (``kill -9``) at any point: the next run reaches the same state as a run
+that was not killed."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from headworks.system import systemd
 
 OWNER = f"killed{os.getpid()}"
 NAMES = [f"k{os.getpid()}-{number}" for number in range(4)]
-Wanted = tuple[list[DhcpNetwork], list[InstanceMetadata], list[MetadataProxy]]
+State = tuple[list[DhcpNetwork], list[InstanceMetadata], list[MetadataProxy]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,36 +41,38 @@ def namespaces() -> Iterator[None]:
         subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
-def wanted(number: int) -> Wanted:
-    """One of two states that differ in every kind of thing."""
+def state(number: int) -> State:
+    """Return the desired state ``number`` (0 or 1). The two states differ in each kind of object."""
     subnet = DhcpSubnet("s0", "10.18.0.0/24", "10.18.0.2", dns=(f"9.9.9.{number}",))
-    hosts = tuple(DhcpHost(f"fa:16:3e:00:0{number}:{one:02x}", f"10.18.0.{one + 3}", f"vm{one}") for one in range(20))
+    hosts = tuple(
+        DhcpHost(f"fa:16:3e:00:0{number}:{guest:02x}", f"10.18.0.{guest + 3}", f"vm{guest}") for guest in range(20)
+    )
     networks = [DhcpNetwork(name, name, "ns0", subnets=(subnet,), hosts=hosts) for name in NAMES[number:]]
     networks[1] = replace(networks[1], mtu=1400 + number)
     trees = [
-        InstanceMetadata(NAMES[0], f"10.18.0.{one + 3 + number}", "", {"latest/n": str(number), "same": str(one)})
-        for one in range(20)
+        InstanceMetadata(NAMES[0], f"10.18.0.{guest + 3 + number}", "", {"latest/n": str(number), "same": str(guest)})
+        for guest in range(20)
     ]
     proxies = [MetadataProxy(name, (ServedNetwork(NAMES[0], f"10.{number}.0.0/16"),)) for name in NAMES[: 4 - number]]
     return networks, trees, proxies
 
 
-def go(state: Wanted, check: bool = False) -> Result:
-    networks, trees, proxies = state
-    pipeline: list[tuple[Any, Any]] = [
-        (DhcpSubsystem(OWNER), {one.name: one for one in networks}),
-        (MetadataSubsystem(OWNER), MetadataSubsystem.load([encode(one) for one in trees])),
-        (MetadataProxySubsystem(OWNER), {one.name: one for one in proxies}),
+def run(desired: State, check: bool = False) -> Result:
+    networks, trees, proxies = desired
+    steps: list[tuple[Any, Any]] = [
+        (DhcpSubsystem(OWNER), {network.name: network for network in networks}),
+        (MetadataSubsystem(OWNER), MetadataSubsystem.load([encode(tree) for tree in trees])),
+        (MetadataProxySubsystem(OWNER), {proxy.name: proxy for proxy in proxies}),
     ]
-    return converge(pipeline, check=check)
+    return converge(steps, check=check)
 
 
-def killed_after(milliseconds: float, state: Wanted) -> None:
-    """The run in a process of its own, killed after that time (or done before)."""
+def run_and_kill(milliseconds: float, desired: State) -> None:
+    """Run in a child process, and kill the child after ``milliseconds`` unless it has ended before."""
     child = os.fork()
     if child == 0:
         try:
-            go(state)
+            run(desired)
         finally:
             os._exit(0)
     time.sleep(milliseconds / 1000)
@@ -77,37 +80,38 @@ def killed_after(milliseconds: float, state: Wanted) -> None:
     os.waitpid(child, 0)
 
 
-def on_disk() -> dict[str, str | int]:
-    """Every file and link of ours with its content; what changes from run to run by nature is left out."""
-    found: dict[str, str | int] = {}
+def files_on_node() -> dict[str, str | int]:
+    """Return our files and links with their content, except process ids. Of a lease file, the number of lines."""
+    contents: dict[str, str | int] = {}
     for top in (dhcp.ROOT, metadata.ROOT, metadata_proxy.ROOT, *systemd.RUNTIME_DIR.glob("headworks-*")):
         for path in (top, *top.rglob("*")):
             if path.is_symlink():
-                found[str(path)] = os.readlink(path)
+                contents[str(path)] = os.readlink(path)
             elif path.is_file() and path.name not in ("pid", "leases"):
-                found[str(path)] = path.read_text()
+                contents[str(path)] = path.read_text()
             elif path.is_file() and path.name == "leases":
-                found[str(path)] = len(path.read_text().splitlines())
-    return found
+                contents[str(path)] = len(path.read_text().splitlines())
+    return contents
 
 
 @pytest.mark.parametrize("milliseconds", [5, 20, 60, 150, 300])
-def test_a_killed_run_is_made_good_by_the_next(milliseconds: float) -> None:
-    empty: Wanted = ([], [], [])
-    for last, state in ((wanted(0), wanted(1)), (empty, wanted(1)), (wanted(1), empty)):
-        go(empty)
-        go(last)
-        go(state)
-        undisturbed = on_disk()
-        go(empty)
-        go(last)
-        killed_after(milliseconds, state)
-        go(state)
-        assert on_disk() == undisturbed
-        assert not go(state, check=True).changed
+def test_the_next_run_completes_a_killed_run(milliseconds: float) -> None:
+    empty: State = ([], [], [])
+    for before, after in ((state(0), state(1)), (empty, state(1)), (state(1), empty)):
+        run(empty)
+        run(before)
+        run(after)
+        files_without_kill = files_on_node()
+        run(empty)
+        run(before)
+        run_and_kill(milliseconds, after)
+        run(after)
+        assert files_on_node() == files_without_kill
+        assert not run(after, check=True).changed
         running = {name for name, unit in systemd.read_states("headworks-*@k*").items() if unit.running}
+        networks, _, proxies = after
         assert running == {
-            *(f"headworks-dhcp@{one.name}.service" for one in state[0]),
-            *(f"headworks-metadata@{one.name}.service" for one in state[2]),
+            *(f"headworks-dhcp@{network.name}.service" for network in networks),
+            *(f"headworks-metadata@{proxy.name}.service" for proxy in proxies),
         }
     assert not Path(metadata.ROOT).exists()

@@ -1,4 +1,4 @@
-"""DHCP: the files dnsmasq reads, the leases, and what is taken for a difference."""
+"""DHCP: the files that dnsmasq reads, the leases, and which differences count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from headworks.node.services import daemons
 from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
 from headworks.node.services.dhcp.files import CONFIG, HOSTS, NAMES, OPTIONS, render
-from headworks.node.services.dhcp.leases import Lease, mended, parse_leases, release_packet, stale
+from headworks.node.services.dhcp.leases import Lease, parse_leases, release_packet, repair_leases, stale_leases
 from headworks.state.codec import encode
 from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
 from headworks.system import systemd
@@ -28,7 +28,7 @@ def lines(network: DhcpNetwork, name: str) -> list[str]:
 
 
 class Node:
-    """systemd with units that start and stop, and processes that are where they should be."""
+    """A simulated systemd: its units start and stop, and its processes run in the namespace of their record."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.active: dict[str, str] = {}
@@ -51,12 +51,13 @@ class Node:
     def states(self, pattern: str) -> dict[str, UnitState]:
         return {name: UnitState(state) for name, state in self.active.items()}
 
-    def go(self, *wanted: DhcpNetwork, owner: str | None = "lab") -> list[str]:
+    def converge(self, *networks: DhcpNetwork, owner: str | None = "lab") -> list[str]:
         subsystem = DhcpSubsystem(owner, self.root)
-        desired = {one.name: one for one in wanted}
+        desired = {network.name: network for network in networks}
         changes = subsystem.diff(desired, subsystem.read(desired))
         self.calls.clear()
-        for part in ([one for one in changes if not one.after], [one for one in changes if one.after]):
+        removals = [change for change in changes if not change.after]
+        for part in (removals, [change for change in changes if change.after]):
             if part:
                 subsystem.apply(part)
         assert subsystem.diff(desired, subsystem.read(desired)) == []
@@ -72,7 +73,7 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Node:
     return Node(monkeypatch, tmp_path)
 
 
-def test_the_configuration_serves_static_leases_of_known_hosts_only() -> None:
+def test_the_configuration_serves_only_static_leases_of_known_hosts() -> None:
     config = lines(NET, CONFIG)
     assert "dhcp-range=set:s0,10.18.0.0,static,255.255.255.0,86400s" in config
     assert "dhcp-ignore=tag:!known" in config
@@ -83,7 +84,7 @@ def test_the_configuration_serves_static_leases_of_known_hosts_only() -> None:
     assert "dhcp-authoritative" not in config  # would refuse guests that chose the network's other server
 
 
-def test_hosts_and_options_are_not_in_the_configuration_so_that_they_need_no_restart() -> None:
+def test_other_hosts_and_options_leave_the_configuration_unchanged() -> None:
     more = replace(
         NET,
         hosts=(*NET.hosts, DhcpHost(B, "10.18.0.4", "vm2")),
@@ -94,15 +95,18 @@ def test_hosts_and_options_are_not_in_the_configuration_so_that_they_need_no_res
     assert lines(more, OPTIONS) != lines(NET, OPTIONS)
 
 
-def test_a_host_has_a_lease_and_a_name_in_both_forms() -> None:
+def test_a_host_has_a_lease_a_full_name_and_a_short_name() -> None:
     assert lines(NET, HOSTS) == [f"{A},vm1.novalocal,10.18.0.3"]
     assert lines(NET, NAMES) == ["10.18.0.3 vm1.novalocal vm1"]
-    bare = replace(NET, domain="", hosts=(DhcpHost(A, "10.18.0.3", ""),))
-    assert lines(bare, HOSTS) == [f"{A},host-10-18-0-3,10.18.0.3"]
-    assert lines(bare, NAMES) == ["10.18.0.3 host-10-18-0-3"]
 
 
-def test_option_121_has_the_default_route_and_the_other_subnets_but_only_if_there_are_routes() -> None:
+def test_a_host_without_a_name_is_named_by_its_address() -> None:
+    nameless = replace(NET, domain="", hosts=(DhcpHost(A, "10.18.0.3", ""),))
+    assert lines(nameless, HOSTS) == [f"{A},host-10-18-0-3,10.18.0.3"]
+    assert lines(nameless, NAMES) == ["10.18.0.3 host-10-18-0-3"]
+
+
+def test_with_routes_option_121_also_has_the_default_route_and_the_other_subnets() -> None:
     assert lines(NET, OPTIONS) == ["tag:s0,option:dns-server,10.18.0.2", "tag:s0,option:router,10.18.0.1"]
     routed = replace(SUBNET, routes=(HostRoute("169.254.169.254/32", "10.18.0.2"),))
     other = DhcpSubnet(tag="s1", cidr="10.22.0.0/16", server="10.22.0.2", dns=("9.9.9.9", "1.1.1.1"))
@@ -111,13 +115,13 @@ def test_option_121_has_the_default_route_and_the_other_subnets_but_only_if_ther
     assert f"tag:s0,option:classless-static-route,{routes}" in options
     assert f"tag:s0,249,{routes}" in options
     assert "tag:s1,option:dns-server,9.9.9.9,1.1.1.1" in options
-    assert "tag:s1,option:router" in options  # an empty one: dnsmasq must not name itself
+    assert "tag:s1,option:router" in options  # without a value: dnsmasq must not send its own address as the router
     assert "tag:s1,option:classless-static-route,10.18.0.0/24,0.0.0.0" in options
 
 
-def test_ipv6_subnets_and_hosts_have_their_own_forms() -> None:
-    six = DhcpSubnet(tag="s6", cidr="fd00:18::/64", server="fd00:18::2")
-    network = replace(NET, subnets=(SUBNET, six), hosts=(DhcpHost(A, "fd00:18::3", "vm1"),), lease_seconds=-1)
+def test_ipv6_subnets_and_hosts_are_written_in_ipv6_syntax() -> None:
+    ipv6_subnet = DhcpSubnet(tag="s6", cidr="fd00:18::/64", server="fd00:18::2")
+    network = replace(NET, subnets=(SUBNET, ipv6_subnet), hosts=(DhcpHost(A, "fd00:18::3", "vm1"),), lease_seconds=-1)
     assert "dhcp-range=set:s6,fd00:18::,static,64,infinite" in lines(network, CONFIG)
     assert lines(network, HOSTS) == [f"{A},vm1.novalocal,[fd00:18::3]"]
     both = replace(network, hosts=(DhcpHost(A, "fd00:18::3", "vm1"), *NET.hosts, DhcpHost(A, "10.22.0.3", "vm1")))
@@ -126,7 +130,7 @@ def test_ipv6_subnets_and_hosts_have_their_own_forms() -> None:
     assert not any("fd00" in line for line in lines(network, OPTIONS) if "classless" in line)
 
 
-def test_the_root_namespace_asks_the_nodes_own_resolvers() -> None:
+def test_in_the_root_namespace_dnsmasq_asks_the_node_s_own_resolvers() -> None:
     config = lines(replace(NET, netns=""), CONFIG)
     assert "strict-order" in config
     assert "no-resolv" not in config
@@ -145,9 +149,9 @@ def test_the_root_namespace_asks_the_nodes_own_resolvers() -> None:
         replace(NET, subnets=(replace(SUBNET, routes=(HostRoute("10.0.0.0/8", "x"),)),)),
     ],
 )
-def test_a_value_that_would_be_more_than_a_value_is_refused(bad: DhcpNetwork, node: Node) -> None:
+def test_a_value_that_would_end_its_field_or_line_is_refused(bad: DhcpNetwork, node: Node) -> None:
     with pytest.raises(ValueError, match=r"."):
-        node.go(bad)
+        node.converge(bad)
     assert not node.root.exists()
 
 
@@ -159,31 +163,31 @@ duid 00:01:00:01:aa
 """
 
 
-def test_leases_are_read_up_to_the_ipv6_ones() -> None:
+def test_only_ipv4_leases_are_read() -> None:
     assert parse_leases(LEASES) == [Lease(A, "10.18.0.3", f"01:{A}"), Lease(B, "10.18.0.4", "*")]
     assert parse_leases("") == []
 
 
-def test_a_lease_is_stale_when_its_host_left_or_moved() -> None:
+def test_a_lease_is_stale_when_its_host_was_removed_or_has_another_address() -> None:
     leases = parse_leases(LEASES)
-    assert stale(leases, [DhcpHost(A, "10.18.0.3", "vm1")]) == [leases[1]]
-    assert stale(leases, [DhcpHost(A, "10.18.0.4", "vm1"), DhcpHost(B, "10.18.0.4", "vm2")]) == [leases[0]]
+    assert stale_leases(leases, [DhcpHost(A, "10.18.0.3", "vm1")]) == [leases[1]]
+    assert stale_leases(leases, [DhcpHost(A, "10.18.0.4", "vm1"), DhcpHost(B, "10.18.0.4", "vm2")]) == [leases[0]]
 
 
-def test_mending_keeps_what_guests_have_drops_what_is_stale_and_seeds_the_rest() -> None:
+def test_repair_keeps_leases_of_hosts_drops_stale_leases_and_adds_missing_leases() -> None:
     hosts = (DhcpHost(A, "10.18.0.3", "vm1"), DhcpHost(B, "10.18.0.5", "vm2"), DhcpHost(A, "fd00:18::3", "vm1"))
-    text = mended(LEASES, replace(NET, hosts=hosts), now=1000.5)
+    text = repair_leases(LEASES, replace(NET, hosts=hosts), now=1000.5)
     assert text.splitlines() == [
         f"1700000000 {A} 10.18.0.3 vm1 01:{A}",
         f"{1000 + 86400} {B} 10.18.0.5 vm2 *",
         "duid 00:01:00:01:aa",
         "1700000000 123 fd00:18::3 vm1 00:01:02",
     ]
-    assert mended(text, replace(NET, hosts=hosts), now=5.0) == text
-    assert mended("", replace(NET, lease_seconds=-1), now=5.0) == f"0 {A} 10.18.0.3 vm1 *\n"
+    assert repair_leases(text, replace(NET, hosts=hosts), now=5.0) == text
+    assert repair_leases("", replace(NET, lease_seconds=-1), now=5.0) == f"0 {A} 10.18.0.3 vm1 *\n"
 
 
-def test_a_release_says_what_the_guest_would_say() -> None:
+def test_a_release_packet_equals_the_packet_that_the_guest_would_send() -> None:
     packet = release_packet(Lease(A, "10.18.0.3", f"01:{A}"), "10.18.0.2")
     assert struct.unpack("!BBBB", packet[:4]) == (1, 1, 6, 0)
     assert packet[12:16] == bytes([10, 18, 0, 3])
@@ -193,75 +197,80 @@ def test_a_release_says_what_the_guest_would_say() -> None:
     assert 61 not in release_packet(Lease(A, "10.18.0.3"), "10.18.0.2")[240:]
 
 
-def test_twenty_networks_are_started_by_one_call_and_left_alone_by_the_next_run(node: Node) -> None:
+def test_twenty_networks_are_started_by_one_call_and_the_next_run_changes_nothing(node: Node) -> None:
     networks = [replace(NET, name=f"n{number:02}") for number in range(20)]
-    assert len(node.go(*networks)) == 20
+    assert len(node.converge(*networks)) == 20
     assert [call[0] for call in node.calls] == ["start"]
     assert len(node.calls[0]) == 21
-    assert node.go(*networks) == []
+    assert node.converge(*networks) == []
 
 
-def test_a_host_more_is_a_reload_and_a_range_more_a_restart(node: Node) -> None:
-    node.go(NET)
+def test_dnsmasq_is_reloaded_for_another_host_and_restarted_for_another_mtu(node: Node) -> None:
+    node.converge(NET)
     more = replace(NET, hosts=(*NET.hosts, DhcpHost(B, "10.18.0.4", "vm2")))
-    assert node.go(more) == ["~ dhcp net1"]
+    assert node.converge(more) == ["~ dhcp net1"]
     assert node.calls == [("reload", "headworks-dhcp@net1.service")]
-    node.go(replace(more, mtu=1400))
+    node.converge(replace(more, mtu=1400))
     assert [call[0] for call in node.calls] == ["stop", "reset-failed", "start"]
 
 
-def test_nothing_of_a_removed_network_stays_and_with_the_last_goes_the_unit(node: Node) -> None:
+def test_a_removed_network_leaves_no_files_and_the_last_network_no_unit(node: Node) -> None:
     other = replace(NET, name="net2")
-    node.go(NET, other)
-    assert node.go(other) == ["- dhcp net1"]
-    assert sorted(one.name for one in node.root.iterdir()) == ["net2"]
+    node.converge(NET, other)
+    assert node.converge(other) == ["- dhcp net1"]
+    assert sorted(path.name for path in node.root.iterdir()) == ["net2"]
     assert (systemd.RUNTIME_DIR / "headworks-dhcp@.service").exists()
-    node.go()
+    node.converge()
     assert not node.root.exists()
     assert not list(systemd.RUNTIME_DIR.iterdir())
 
 
-def test_only_what_bears_our_mark_is_removed(node: Node) -> None:
-    node.go(NET, owner="other")
-    node.go(replace(NET, name="net2"), owner=None)
-    assert node.go() == []
-    assert node.go(owner="other") == ["- dhcp net1"]
+def test_only_networks_with_our_mark_are_removed(node: Node) -> None:
+    node.converge(NET, owner="other")
+    node.converge(replace(NET, name="net2"), owner=None)
+    assert node.converge() == []
+    assert node.converge(owner="other") == ["- dhcp net1"]
 
 
-def test_what_a_killed_run_left_without_a_record_is_ours_to_remove(node: Node) -> None:
-    node.go(NET)
+def test_a_directory_without_a_record_is_removed(node: Node) -> None:
+    node.converge(NET)
     (node.root / "net1" / daemons.RECORD).unlink()
-    assert node.go() == ["- dhcp net1"]
-    assert node.go() == []
+    assert node.converge() == ["- dhcp net1"]
+    assert node.converge() == []
 
 
-def test_what_is_wrong_on_the_node_is_said(node: Node) -> None:
-    node.go(NET)
+def test_each_difference_between_the_node_and_a_record_is_a_problem(node: Node) -> None:
+    node.converge(NET)
     assert node.problems() == ()
-    assert node.problems(owner="other") == ("it is marked as lab's",)
+    assert node.problems(owner="other") == ("it belongs to cloud lab",)
     (node.root / "net1" / HOSTS).write_text("x")
     (node.root / "net1" / daemons.PENDING).touch()
     node.active["headworks-dhcp@net1.service"] = "failed"
-    assert node.problems() == ("an earlier run was cut off", "not as written: hosts", "dnsmasq is failed")
+    assert node.problems() == (
+        "an earlier run did not complete",
+        "files differ from its record: hosts",
+        "dnsmasq is failed",
+    )
     (node.root / "net1" / daemons.RECORD).write_text('{"cloud": "lab", "record": {"surprise": 1}}')
-    assert node.problems() == ("it has no record that can be read",)
-    assert node.go(NET) == ["~ dhcp net1"]
+    assert node.problems() == ("its record is missing or cannot be read",)
+    assert node.converge(NET) == ["~ dhcp net1"]
     assert node.problems() == ()
 
 
-def test_a_stale_lease_is_a_difference(node: Node) -> None:
-    node.go(NET)
+def test_a_stale_lease_is_a_problem(node: Node) -> None:
+    node.converge(NET)
     (node.root / "net1" / "leases").write_text(LEASES)
     assert node.problems() == ("stale leases: 10.18.0.4",)
 
 
-def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reading_of_a_bare_node_is_empty_and_asks_no_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path)
-    monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
+    monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("systemd was asked"))
     assert DhcpSubsystem("lab", tmp_path / "none").read({"net1": NET}).objects == {}
 
 
-def test_the_record_survives_the_node_state_and_reads_well_in_a_diff() -> None:
-    again = DhcpSubsystem.load([json.loads(json.dumps(encode(NET)))])["net1"]
-    assert again == NET
+def test_the_record_is_the_same_after_json_and_a_diff_has_one_line_for_each_host() -> None:
+    assert DhcpSubsystem.load([json.loads(json.dumps(encode(NET)))])["net1"] == NET
     assert DhcpSubsystem().describe(NET)["hosts"] == [f"{A} 10.18.0.3 vm1"]

@@ -1,7 +1,8 @@
-"""DHCP and DNS of a network: one dnsmasq per network in its ``qdhcp-`` namespace, as a systemd template instance.
+"""DHCP and DNS of networks: each network has a dnsmasq in its ``qdhcp-`` namespace, an instance of a template unit.
 
-Everything of a network is in ``/run/headworks/dhcp/<network id>/``. What its files say is ``dhcp_files.py``'s, the
-leases are ``dhcp_leases.py``'s; the namespace, the interface and its addresses are made by others before.
+The files of a network are in ``/run/headworks/dhcp/<network id>/``. What does not belong here: the content of these
+files (``files.py``), the lease file (``leases.py``), the namespace and its interface (``node/links``), and the
+interface's addresses (``node/l3``).
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from ....system.files import read_text, write_file
 from ....system.netns import in_netns
 from ...subsystem import Change
 from ..daemons import DaemonSubsystem
-from . import leases as dhcp_leases
 from .files import CONFIG, LEASES, render, unit_text
+from .leases import Lease, parse_leases, repair_leases, send_releases, stale_leases
 
 ROOT = Path(DHCP_DIR)
-RELEASE_SECONDS = 1.0
-RELEASE_LOOKS = 3
+RELEASE_SECONDS = 1.0  # how long dnsmasq gets to end released leases
+CLEAN_READS = 3  # how many reads without stale leases count as success
 
 
 class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
-    """dnsmasq per network. A change of hosts or options is written and reloaded; only another configuration (range,
-    interface, MTU, domain) or another namespace is a restart, which takes milliseconds and forgets no lease."""
+    """The dnsmasq of each network. For changed hosts or options dnsmasq is reloaded. Only for another configuration
+    (range, interface, MTU, domain) or another namespace it is restarted; that takes milliseconds and keeps all
+    leases."""
 
     kind = "dhcp"
     record = DhcpNetwork
@@ -40,61 +42,67 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
         super().__init__(owner, root)
 
     def unit_text(self) -> str:
-        """See ``dhcp_files.unit_text``."""
+        """Return the template unit (``files.unit_text``)."""
         return unit_text(self.root)
 
-    def files(self, one: DhcpNetwork) -> dict[str, str]:
-        """See ``dhcp_files.render``."""
-        return render(one, self.directory(one.name))
+    def files(self, network: DhcpNetwork) -> dict[str, str]:
+        """Return the files that dnsmasq reads (``files.render``)."""
+        return render(network, self.directory(network.name))
 
-    def netns(self, one: DhcpNetwork) -> str:
-        """As the record says."""
-        return one.netns
+    def netns(self, network: DhcpNetwork) -> str:
+        """Return the namespace in the network's record."""
+        return network.netns
 
-    def describe(self, one: DhcpNetwork | None) -> Any:
-        """As plain data; a host is one line, so that a diff of many reads well."""
-        if one is None:
+    def describe(self, network: DhcpNetwork | None) -> Any:
+        """Return the network as plain data. Each host is a single line, so that a diff of many hosts is readable."""
+        if network is None:
             return None
-        plain = encode(one)
-        if one.hosts:
-            plain["hosts"] = [f"{host.mac} {host.address} {host.hostname}".rstrip() for host in one.hosts]
+        plain = encode(network)
+        if network.hosts:
+            plain["hosts"] = [f"{host.mac} {host.address} {host.hostname}".rstrip() for host in network.hosts]
         return plain
 
-    def more_problems(self, one: DhcpNetwork) -> list[str]:
-        """Leases that keep an address from whoever has it now."""
-        stale = self._stale(one)
+    def service_problems(self, network: DhcpNetwork) -> list[str]:
+        """Return a problem if stale leases keep addresses from the hosts that have them now."""
+        stale = self._stale_leases(network)
         return ["stale leases: " + ", ".join(sorted(lease.address for lease in stale)[:10])] if stale else []
 
-    def prepare(self, one: DhcpNetwork) -> None:
-        """Mend the lease file while nobody holds it."""
-        path = self.directory(one.name) / LEASES
-        write_file(path, dhcp_leases.mended(read_text(path) or "", one, time.time()))
+    def before_start(self, network: DhcpNetwork) -> None:
+        """Repair the lease file while dnsmasq does not run."""
+        path = self.directory(network.name) / LEASES
+        write_file(path, repair_leases(read_text(path) or "", network, time.time()))
 
-    def settle(self, changes: Sequence[Change[DhcpNetwork]]) -> None:
-        """End leases of hosts that left, so that their addresses are free. What cannot be ended so is by a restart."""
-        # dnsmasq writes the file in place, and on a reload too: one look may meet it empty, so look again.
-        waiting = {one.name: (one.after, RELEASE_LOOKS) for one in changes if one.after and _lost_hosts(one)}
-        sent: set[str] = set()
+    def after_reload(self, changes: Sequence[Change[DhcpNetwork]]) -> None:
+        """End the leases of removed hosts, so that their addresses are free. If dnsmasq does not end a lease in time,
+        it is restarted."""
+        # dnsmasq rewrites the lease file in place, also on a reload. A single read may find it empty, so several reads
+        # without stale leases are needed.
+        waiting = {
+            change.name: (change.after, CLEAN_READS) for change in changes if change.after and _may_lose_hosts(change)
+        }
+        released: set[str] = set()
         end = time.monotonic() + RELEASE_SECONDS
         while waiting and time.monotonic() < end:
-            for name, (network, looks) in list(waiting.items()):
-                stale = self._stale(network)
-                waiting[name] = (network, RELEASE_LOOKS if stale else looks - 1)
-                if stale and name not in sent:
-                    sent.add(name)
+            for name, (network, reads_left) in list(waiting.items()):
+                stale = self._stale_leases(network)
+                waiting[name] = (network, CLEAN_READS if stale else reads_left - 1)
+                if stale and name not in released:
+                    released.add(name)
                     with in_netns(network.netns):
-                        dhcp_leases.release(network, stale)
-            waiting = {name: one for name, one in waiting.items() if one[1] > 0}
+                        send_releases(network, stale)
+            waiting = {
+                name: (network, reads_left) for name, (network, reads_left) in waiting.items() if reads_left > 0
+            }
             time.sleep(0.01 if waiting else 0)
-        self.start_anew({name: network for name, (network, _) in waiting.items()}, list(waiting))
+        self.restart({name: network for name, (network, _) in waiting.items()}, list(waiting))
 
-    def _stale(self, network: DhcpNetwork) -> list[dhcp_leases.Lease]:
-        leases = dhcp_leases.parse_leases(read_text(self.directory(network.name) / LEASES) or "")
-        return dhcp_leases.stale(leases, network.hosts)
+    def _stale_leases(self, network: DhcpNetwork) -> list[Lease]:
+        return stale_leases(parse_leases(read_text(self.directory(network.name) / LEASES) or ""), network.hosts)
 
 
-def _lost_hosts(change: Change[DhcpNetwork]) -> bool:
-    """Whether leases may have to end: an additive change must not wait for that."""
+def _may_lose_hosts(change: Change[DhcpNetwork]) -> bool:
+    """Return whether the change may remove a host, so that leases must end. A change that only adds hosts need not wait
+    for that."""
     if change.before is None or change.after is None or change.before.problems:
         return True
     kept = {(host.mac, host.address) for host in change.after.hosts}

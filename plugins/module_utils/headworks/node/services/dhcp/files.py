@@ -1,6 +1,6 @@
-"""The files dnsmasq reads for one network, and the unit that runs it: pure text from the record, nothing written here.
+"""The text of the files that dnsmasq reads for a network, and of its unit. Pure: this file writes nothing to a node.
 
-What does not belong here: leases (``dhcp_leases.py``), and when to write, reload or restart (``dhcp.py``).
+What does not belong here: leases (``leases.py``), and when to write, reload or restart (``dnsmasq.py``).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from ....state.places import DHCP_LEASES
 if TYPE_CHECKING:
     from ....state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet
 
-# A change of this one needs a restart; the others are read again on SIGHUP.
-CONFIG = "dnsmasq.conf"
+CONFIG = "dnsmasq.conf"  # dnsmasq reads it only at its start; it reads the other files again on SIGHUP
 HOSTS = "hosts"
 NAMES = "addn_hosts"
 OPTIONS = "opts"
 LEASES = DHCP_LEASES
 
 _HEADER = "# Written by headworks: changes made here are overwritten.\n"
-_LEASES_AT_MOST = 1 << 24
+_MAX_LEASES = 1 << 24
 _PLAIN = r"[A-Za-z0-9_.:-]*"
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 
 
 def unit_text(root: Path) -> str:
-    """The template unit. ``root`` is the directory that holds one directory per network.
+    """Return the template unit. ``root`` is the directory that holds a directory for each network.
 
-    Forking, because dnsmasq's parent exits when the sockets are open: a start that returns is a server that answers.
+    The type is forking: dnsmasq's parent process exits when the sockets are open, so the server answers when the start
+    has returned.
     """
     return f"""\
 [Unit]
@@ -53,9 +53,9 @@ LogRateLimitIntervalSec=0
 
 
 def render(network: DhcpNetwork, directory: Path) -> dict[str, str]:
-    """All files of a network that are text made from the record, by name within ``directory``.
+    """Return the files of a network that are made from its record, name in ``directory`` → text.
 
-    :raises ValueError: a value that would be more than a value in a line of these files.
+    :raises ValueError: a value has characters that would end its field or its line.
     """
     return {
         CONFIG: _config(network, directory),
@@ -78,15 +78,15 @@ def _config(network: DhcpNetwork, directory: Path) -> str:
         f"dhcp-optsfile={directory}/{OPTIONS}",
         f"dhcp-leasefile={directory}/{LEASES}",
         f"dhcp-lease-max={_lease_max(network)}",
-        # Only those we know: with others' DHCP servers on a provider network, not even a NAK for a stranger.
+        # Answer known hosts only. A provider network may have other DHCP servers, whose guests must not get a NAK.
         "dhcp-ignore=tag:!known",
-        # A guest does not choose the name others find it by.
+        # A guest must not choose its own DNS name.
         "dhcp-ignore-names",
         f"dhcp-option-force=option:mtu,{int(network.mtu)}",
         "log-async=100",
     ]
-    # No "no-ping" above: with it dnsmasq gives up raw sockets, and could not follow an interface that is made anew.
-    # In a namespace nothing upstream can be reached; in the root namespace the node's own resolvers can.
+    # "no-ping" is not set: with it dnsmasq drops its raw sockets, and could not serve an interface that is recreated.
+    # A namespace cannot reach other DNS servers; the root namespace can reach the node's own resolvers.
     lines.append("no-resolv" if network.netns else "strict-order")
     if network.domain:
         lines += [f"domain={_plain('domain', network.domain)}", f"local=/{network.domain}/"]
@@ -102,75 +102,82 @@ def _range(network: DhcpNetwork, subnet: DhcpSubnet) -> str:
 
 
 def _lease_max(network: DhcpNetwork) -> int:
-    """By the size of the subnets, not by the number of hosts: one more host must not be a restart."""
-    sizes = sum(min(ip_network(subnet.cidr).num_addresses, _LEASES_AT_MOST) for subnet in network.subnets)
-    return max(1, min(sizes, _LEASES_AT_MOST))
+    """Return the largest number of leases. It depends on the size of the subnets and not on the number of hosts,
+    because it is part of the configuration: another host must not need a restart."""
+    sizes = sum(min(ip_network(subnet.cidr).num_addresses, _MAX_LEASES) for subnet in network.subnets)
+    return max(1, min(sizes, _MAX_LEASES))
 
 
 def _host_lines(network: DhcpNetwork) -> list[str]:
-    """A line per lease; a guest's IPv6 addresses go with its first IPv4 one, or dnsmasq looks one up by the name."""
-    four: list[tuple[tuple[str, str], str]] = []
-    six: dict[tuple[str, str], list[str]] = {}
+    """Return the lines of the hosts file, one for each IPv4 address. A guest's IPv6 addresses are in the line of its
+    first IPv4 address, because for a line without an IPv4 address dnsmasq looks one up by the name."""
+    ipv4: list[tuple[tuple[str, str], str]] = []
+    ipv6: dict[tuple[str, str], list[str]] = {}
     for host in network.hosts:
         if not re.fullmatch(_MAC, host.mac):
             raise ValueError(
-                f"DHCP of network {network.name}: {host.mac!r} is no MAC address in lower case with colons"
+                f"DHCP of network {network.name}: {host.mac!r} is not a MAC address in lower case with colons"
             )
-        address, who = ip_address(host.address), (host.mac, qualified(network, host))
+        address, guest = ip_address(host.address), (host.mac, full_name(network, host))
         if address.version == 6:
-            six.setdefault(who, []).append(f"[{address}]")
+            ipv6.setdefault(guest, []).append(f"[{address}]")
         else:
-            four.append((who, str(address)))
-    lines = [",".join([*who, address, *six.pop(who, [])]) + "\n" for who, address in four]
-    return lines + [",".join([*who, *addresses]) + "\n" for who, addresses in six.items()]
+            ipv4.append((guest, str(address)))
+    lines = [",".join([*guest, address, *ipv6.pop(guest, [])]) + "\n" for guest, address in ipv4]
+    return lines + [",".join([*guest, *addresses]) + "\n" for guest, addresses in ipv6.items()]
 
 
 def _name_line(network: DhcpNetwork, host: DhcpHost) -> str:
-    full = qualified(network, host)
+    full = full_name(network, host)
     short = short_name(host)
     return f"{ip_address(host.address)} {full}" + (f" {short}\n" if short != full else "\n")
 
 
 def short_name(host: DhcpHost) -> str:
-    """The host's name; one that has none is called by its address, ``host-10-0-0-3``."""
+    """Return the host's name; if it has none, a name made from its address, ``host-10-0-0-3``."""
     return _plain("hostname", host.hostname) or "host-" + re.sub(r"[.:]+", "-", host.address).strip("-")
 
 
-def qualified(network: DhcpNetwork, host: DhcpHost) -> str:
-    """The host's name with the network's domain."""
+def full_name(network: DhcpNetwork, host: DhcpHost) -> str:
+    """Return the host's name with the network's domain."""
     return f"{short_name(host)}.{network.domain}" if network.domain else short_name(host)
 
 
 def _options(network: DhcpNetwork, subnet: DhcpSubnet) -> Iterator[str]:
     tag = f"tag:{_plain('tag', subnet.tag)}"
     net = ip_network(subnet.cidr)
-    dns = [ip_address(one) for one in subnet.dns or (subnet.server,)]
+    dns = [ip_address(server) for server in subnet.dns or (subnet.server,)]
     if net.version == 6:
-        yield ",".join([tag, "option6:dns-server", *(f"[{one}]" for one in dns)])
+        yield ",".join([tag, "option6:dns-server", *(f"[{server}]" for server in dns)])
         return
     yield ",".join([tag, "option:dns-server", *map(str, dns)])
-    # With no value dnsmasq sends none at all; without the line it would name itself as the router.
+    # Without a value dnsmasq does not send the option; without the line it would send its own address as the router.
     yield f"{tag},option:router,{ip_address(subnet.gateway)}" if subnet.gateway else f"{tag},option:router"
     routes = _routes(network, subnet)
     if routes:
         pairs = ",".join(f"{destination},{nexthop}" for destination, nexthop in routes)
         yield f"{tag},option:classless-static-route,{pairs}"
-        yield f"{tag},249,{pairs}"  # what Windows asks for instead of 121
+        yield f"{tag},249,{pairs}"  # Windows asks for 249 instead of 121
 
 
 def _routes(network: DhcpNetwork, subnet: DhcpSubnet) -> list[tuple[str, str]]:
-    """Option 121: the network's other subnets are on the same link; the default route is among them, because a client
-    that gets 121 must ignore option 3 (RFC 3442)."""
-    others = [one.cidr for one in network.subnets if one.cidr != subnet.cidr and ip_network(one.cidr).version == 4]
+    """Return the (destination, next hop) pairs of option 121. They have on-link routes to the network's other subnets,
+    and the default route, because a client that gets option 121 must ignore option 3 (RFC 3442)."""
+    others = [
+        other.cidr for other in network.subnets if other.cidr != subnet.cidr and ip_network(other.cidr).version == 4
+    ]
     routes = [(str(ip_network(cidr)), "0.0.0.0") for cidr in others]
-    routes += [(str(ip_network(one.destination)), str(ip_address(one.nexthop))) for one in subnet.routes]
+    routes += [(str(ip_network(route.destination)), str(ip_address(route.nexthop))) for route in subnet.routes]
     if routes and subnet.gateway:
         routes.append(("0.0.0.0/0", str(ip_address(subnet.gateway))))
     return routes
 
 
 def _plain(field: str, value: str) -> str:
-    """``value``, when it cannot end a field or a line."""
+    """Return ``value``.
+
+    :raises ValueError: ``value`` has characters that could end a field or a line.
+    """
     if not re.fullmatch(_PLAIN, value):
-        raise ValueError(f"DHCP: {field} {value!r} has more than letters, digits and _ . : -")
+        raise ValueError(f"DHCP: {field} {value!r} has other characters than letters, digits and _ . : -")
     return value

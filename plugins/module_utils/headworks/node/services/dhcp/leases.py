@@ -1,8 +1,8 @@
-"""dnsmasq's lease file: what to seed it with, what in it is stale, and DHCPRELEASE for what left.
+"""dnsmasq's lease file: its content before a start, its stale leases, and the DHCPRELEASE that ends a stale lease.
 
-dnsmasq keeps leases in memory and reads the file only when it starts. So the file may be written only while dnsmasq is
-down; a lease of a running one is ended by telling it what the guest would tell it. What does not belong here: the other
-files, and systemd.
+dnsmasq keeps leases in memory and reads the file only when it starts, so the file may be written only while dnsmasq
+does not run. A running dnsmasq ends a lease when it gets the guest's DHCPRELEASE. What does not belong here: the other
+files of dnsmasq (``files.py``), and starting or stopping dnsmasq (``dnsmasq.py``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SERVER_PORT = 67
 
 @dataclass(frozen=True)
 class Lease:
-    """A DHCPv4 lease. ``client_id`` is hexadecimal with colons, ``*`` when the guest gave none."""
+    """A DHCPv4 lease. ``client_id`` is hexadecimal with colons, or ``*`` if the guest sent no client id."""
 
     mac: str
     address: str
@@ -33,7 +33,8 @@ class Lease:
 
 
 def parse_leases(text: str) -> list[Lease]:
-    """The DHCPv4 leases of a lease file: ``<expiry> <mac> <address> <name> <client id>``; they end at the ``duid``."""
+    """Return the DHCPv4 leases of a lease file. Their lines are ``<expiry> <mac> <address> <name> <client id>``, and
+    they end at the line ``duid``."""
     leases = []
     for line in text.splitlines():
         words = line.split()
@@ -44,31 +45,36 @@ def parse_leases(text: str) -> list[Lease]:
     return leases
 
 
-def stale(leases: Iterable[Lease], hosts: Iterable[DhcpHost]) -> list[Lease]:
-    """Leases that no host has (any more): while they last, nobody else can get their address."""
-    known = {(host.mac, host.address) for host in hosts}
-    return [lease for lease in leases if (lease.mac, lease.address) not in known]
+def stale_leases(leases: Iterable[Lease], hosts: Iterable[DhcpHost]) -> list[Lease]:
+    """Return the leases that belong to no host. No other host can get the address of such a lease."""
+    desired = {(host.mac, host.address) for host in hosts}
+    return [lease for lease in leases if (lease.mac, lease.address) not in desired]
 
 
-def mended(text: str, network: DhcpNetwork, now: float) -> str:
-    """A lease file without stale leases, and with one for each host that had none; the rest as it was.
+def repair_leases(text: str, network: DhcpNetwork, now: float) -> str:
+    """Return the lease file ``text`` without stale leases, and with a new lease for each host that has none. Other
+    leases are kept.
 
-    Seeded, because a server that does not know a lease does not answer when a guest wants to go on with it (and being
-    authoritative instead would refuse guests that chose the network's other server).
+    Hosts get a lease before they ask, because dnsmasq ignores a guest that wants to keep a lease that dnsmasq does not
+    know. (An authoritative dnsmasq would answer, but it would also refuse guests that chose the network's other
+    server.)
     """
-    known = {(host.mac, host.address): host for host in network.hosts if ip_address(host.address).version == 4}
-    six = {host.address for host in network.hosts if ip_address(host.address).version == 6}
-    four, duid, rest = _sections(text)
-    had = {(words[1], words[2]): " ".join(words) for words in four if len(words) >= 5}
+    ipv4_hosts = {(host.mac, host.address): host for host in network.hosts if ip_address(host.address).version == 4}
+    ipv6_addresses = {host.address for host in network.hosts if ip_address(host.address).version == 6}
+    ipv4_lines, duid, ipv6_lines = _sections(text)
+    existing = {(words[1], words[2]): " ".join(words) for words in ipv4_lines if len(words) >= 5}
     expiry = 0 if network.lease_seconds < 0 else int(now) + network.lease_seconds
-    lines = [had.get(key) or f"{expiry} {key[0]} {key[1]} {short_name(host)} *" for key, host in known.items()]
+    lines = [
+        existing.get((mac, address)) or f"{expiry} {mac} {address} {short_name(host)} *"
+        for (mac, address), host in ipv4_hosts.items()
+    ]
     lines += [" ".join(duid)] if duid else []
-    lines += [" ".join(words) for words in rest if len(words) >= 5 and words[2] in six]
+    lines += [" ".join(words) for words in ipv6_lines if len(words) >= 5 and words[2] in ipv6_addresses]
     return "".join(line + "\n" for line in lines)
 
 
 def _sections(text: str) -> tuple[list[list[str]], list[str], list[list[str]]]:
-    """DHCPv4 leases, the ``duid`` line, DHCPv6 leases; each line as its words."""
+    """Return the DHCPv4 leases, the ``duid`` line and the DHCPv6 leases, each line as a list of words."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
     for index, words in enumerate(lines):
         if words[0] == "duid":
@@ -76,10 +82,10 @@ def _sections(text: str) -> tuple[list[list[str]], list[str], list[list[str]]]:
     return lines, [], []
 
 
-def release(network: DhcpNetwork, leases: Sequence[Lease]) -> None:
-    """Send a DHCPRELEASE for each lease to the network's server; call it inside the network's namespace.
+def send_releases(network: DhcpNetwork, leases: Sequence[Lease]) -> None:
+    """Send a DHCPRELEASE for each lease to the network's server. Call it inside the network's namespace.
 
-    It is a datagram without an answer: look into the lease file afterwards.
+    A DHCPRELEASE has no answer: read the lease file afterwards.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for lease in leases:
@@ -89,13 +95,13 @@ def release(network: DhcpNetwork, leases: Sequence[Lease]) -> None:
 
 
 def _server_of(network: DhcpNetwork, lease: Lease) -> str:
-    """The server's address in the lease's subnet, "" when that subnet is gone."""
+    """Return the server's address in the lease's subnet; "" if the network has no such subnet any more."""
     address = ip_address(lease.address)
-    return next((one.server for one in network.subnets if address in ip_network(one.cidr)), "")
+    return next((subnet.server for subnet in network.subnets if address in ip_network(subnet.cidr)), "")
 
 
 def release_packet(lease: Lease, server: str) -> bytes:
-    """DHCPRELEASE (RFC 2131, 4.4.6) as the guest would send it."""
+    """Return the DHCPRELEASE that the guest would send (RFC 2131, 4.4.6)."""
     hardware = bytes.fromhex(lease.mac.replace(":", ""))
     header = struct.pack("!BBBB4sHH", 1, 1, len(hardware), 0, os.urandom(4), 0, 0)
     addresses = socket.inet_aton(lease.address) + bytes(12)
