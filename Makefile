@@ -58,7 +58,7 @@ test:  ## run what CI runs: lint, unit, functional and cloud tests
 	done
 	printf '\nmake test: all tests passed in %d s\n' $$(($$(date +%s) - start))
 
-test-lint: bootstrap-dev  ## ruff, mypy, import-linter, ansible-lint
+test-lint: bootstrap-dev  ## run ruff, mypy, import-linter and ansible-lint
 	@ruff check .
 	lint-imports
 	mypy plugins/module_utils/headworks library
