@@ -1,4 +1,4 @@
-"""Section ``netns``: network namespaces."""
+"""Section ``netns``: network namespaces, by name alone. What is inside them is in ``l3.py`` and ``nft.py``."""
 
 from __future__ import annotations
 

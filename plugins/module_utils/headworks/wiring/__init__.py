@@ -1,1 +1,5 @@
-"""What each node is told, one file per concern: pure functions of a ``NodeView``, called by ``plan/wire.py``."""
+"""The node state of each node: pure functions that turn the resolved cloud into records, one file for each concern.
+
+``documents.py`` puts the records together. What does not belong here: decisions (``plan/``), and how a node applies the
+records (``node/``).
+"""
