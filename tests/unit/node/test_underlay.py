@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
-from headworks.node.subsystem import Reading
-from headworks.node.underlay import carry
+from headworks.node.subsystem import Change, Reading
+from headworks.node.underlay import carry, nics, ovs_port
 from headworks.node.underlay.carry import Address, Carried, gather, to_finish, to_first
 from headworks.node.underlay.dhcp_client import leases_for, rewritten
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
-from headworks.node.underlay.rollback import is_management
+from headworks.node.underlay.ovs_port import OvsPlug
+from headworks.node.underlay.plug import Plugged
+from headworks.node.underlay.rollback import is_management, service_text
 from headworks.state.underlay import NicAttachment
 
 ADDRESSES = """[{"addr_info": [
@@ -95,6 +101,88 @@ def test_a_nic_in_somebody_elses_bridge_is_an_error() -> None:
     (conflict,) = conflicts(desired, there, owned=())
     assert "eth2 is a port of bridge br-theirs" in conflict.text
     assert conflicts(desired, there, owned={"eth2"}) == ()
+
+
+class Shelf:
+    """A made-up kind of bridge, which remembers what is put into it."""
+
+    def __init__(self, **nics: Plugged) -> None:
+        self.nics = dict(nics)
+
+    def where(self) -> Mapping[str, Plugged]:
+        """What was put in."""
+        return self.nics
+
+    def set_mac(self, nic: str, bridge: str) -> None:
+        """It has none."""
+
+    def plug(self, nic: str, bridge: str, owner: str | None) -> bool:
+        """Put it in."""
+        new = nic not in self.nics
+        self.nics.setdefault(nic, Plugged(bridge, owner=owner))
+        return new
+
+    def unplug(self, nic: str, bridge: str) -> None:
+        """Take it out."""
+        self.nics.pop(nic, None)
+
+    def unplug_command(self, nic: str, bridge: str) -> list[str]:
+        """By hand."""
+        return ["/bin/take", nic, "from", bridge]
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A node with NICs eth1 to eth3, on which nothing is done; the steps of the moves in order."""
+    steps: list[str] = []
+    there = {name: SimpleNamespace(mac="02:00:00:00:00:01", up=True) for name in ("eth1", "eth2", "eth3")}
+    monkeypatch.setattr(nics.rtnl, "links", lambda names=None: there)
+    monkeypatch.setattr(nics, "gather", lambda device: Carried((Address("192.0.2.5/24"),), ("default via 192.0.2.1",)))
+    monkeypatch.setattr(nics, "ip_batch", lambda lines, force=False: steps.extend(lines[-1:]))
+    for name in ("remember", "forget", "unquieten"):
+        monkeypatch.setattr(nics, name, lambda *arguments: None)
+    monkeypatch.setattr(nics, "recall", lambda nic: None)
+    monkeypatch.setattr(nics, "move_clients", lambda old, new: [])
+    monkeypatch.setattr(nics, "arm", lambda nic, bridge, carried, unplug: steps.append(" ".join(unplug)))
+    return steps
+
+
+def test_nics_are_those_that_the_plug_knows_and_ours_those_that_it_marked(node: list[str]) -> None:
+    shelf = Shelf(eth1=Plugged("br1", owner="cloud"), eth2=Plugged("br1", owner="other"), eth3=Plugged("br1"))
+    found = UnderlaySubsystem("cloud", shelf).read({})
+    assert (set(found.objects), found.owned) == ({"eth1"}, frozenset({"eth1"}))
+    assert UnderlaySubsystem(None, shelf).read({}).owned == frozenset()
+
+
+def test_addresses_move_while_the_plug_has_the_nic_and_it_tells_the_way_back(node: list[str]) -> None:
+    shelf = Shelf()
+    subsystem = UnderlaySubsystem("cloud", shelf)
+    wanted = NicAttachment("eth1", "br1")
+    subsystem.apply([Change("nic", "eth1", None, wanted)])
+    assert shelf.nics == {"eth1": Plugged("br1", owner="cloud")}
+    assert node == [
+        "/bin/take eth1 from br1",
+        "address replace 192.0.2.5/24  dev br1",
+        "address flush dev eth1 to 192.0.2.5/24",
+    ]
+    subsystem.apply([Change("nic", "eth1", wanted, None)])
+    assert shelf.nics == {}
+
+
+def test_the_rollback_runs_the_plugs_command_between_the_two_moves_of_the_addresses() -> None:
+    text = service_text("eth1", "br1", ["/bin/take", "eth1"], Path("/run/first"), Path("/run/finish"))
+    commands = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")]
+    assert [commands[0].endswith("-batch /run/first"), commands[1], commands[3].endswith("-batch /run/finish")] == [
+        True,
+        "-/bin/take eth1",
+        True,
+    ]
+
+
+def test_open_vswitchs_command_deletes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ovs_port, "tool_path", lambda name: None)
+    words = OvsPlug().unplug_command("eth1", "br-ex")
+    assert " ".join(words) == "/usr/bin/ovs-vsctl --no-wait --if-exists del-port br-ex eth1"
 
 
 @pytest.mark.parametrize("name", ["", "eth0 up", "eth0\nlink delete eth1", "sixteen-letters-"])

@@ -1,8 +1,9 @@
 """Physical NICs in bridges: the NIC becomes a port and its addresses and routes move to the bridge in one step.
 
-The OVS bridge itself is a row in ``ovs.py``; this file is about not cutting the node off while a NIC goes in. How
-addresses are carried over is in ``underlay_move.py`` and their DHCP client in ``underlay_dhcp.py``, the way back that
-runs by itself in ``underlay_guard.py``, and what a userspace datapath needs of its NIC in ``underlay_userspace.py``.
+This file has the order of the steps, so that the node is not cut off while a NIC goes in. What does not belong here:
+how a NIC gets into a bridge (``plug.py``, ``ovs_port.py``), how its addresses are carried over (``carry.py``) and its
+DHCP client with them (``dhcp_client.py``), the rollback that runs by itself (``rollback.py``), what a userspace
+datapath needs of its NIC (``userspace.py``), and the bridge itself (``node/ovs/``).
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from collections.abc import Collection, Mapping, Sequence
 from ...state.underlay import NicAttachment
 from ...system import rtnl
 from ...system.ip_batch import ip_batch
-from ...system.ovsdb import Ovsdb, present
-from ..marks import MARK, NIC_MARK
 from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
 from .carry import Carried, forget, gather, recall, remember, to_finish, to_first
 from .dhcp_client import clients, move_clients
-from .ovs_port import plug, port_rows, set_mac, unplug
+from .ovs_port import OvsPlug
+from .plug import BridgePlug
 from .rollback import arm, is_management
 from .userspace import quiet, quieten, unquieten
 
 
 class UnderlaySubsystem(Subsystem[NicAttachment]):
-    """NICs as ports. Ours are Port rows with external_ids ``headworks=<cloud>`` and ``headworks-nic=<NIC>``."""
+    """NICs as ports of bridges of the kind ``plug``."""
 
     kind = "nic"
     record = NicAttachment
+
+    def __init__(self, owner: str | None = None, plug: BridgePlug | None = None) -> None:
+        super().__init__(owner)
+        self.plug: BridgePlug = plug or OvsPlug()
 
     def read(self, desired: Mapping[str, NicAttachment], scope: Scope | None = None) -> Reading[NicAttachment]:
         """NICs that are ports. A desired NIC that does not exist is a conflict, and so is one that somebody else put
@@ -35,18 +39,16 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         missing = tuple(
             Conflict(name, f"{name}: no such interface on this node") for name in sorted(set(desired) - set(links))
         )
-        if missing or not present():
+        if missing:
             return Reading(conflicts=missing)
-        with Ovsdb() as database:
-            rows = port_rows(database)
         objects, owned = {}, set()
-        for name, row in rows.items():
-            ours = self.owner is not None and row["marks"].get(MARK) == self.owner and NIC_MARK in row["marks"]
+        for name, plugged in self.plug.where().items():
+            ours = self.owner is not None and plugged.owner == self.owner
             if not (ours or name in desired) or (scope is not None and name not in scope):
                 continue
-            datapath = row["datapath_type"]
-            unsettled = _unsettled(links, name, row["bridge"], datapath) if name in desired else ""
-            objects[name] = NicAttachment(name, row["bridge"], datapath, unsettled)
+            bridge, datapath = plugged.bridge, plugged.datapath_type
+            unsettled = _unsettled(links, name, bridge, datapath) if name in desired else ""
+            objects[name] = NicAttachment(name, bridge, datapath, unsettled)
             if ours:
                 owned.add(name)
         return Reading(objects, frozenset(owned), conflicts=conflicts(desired, objects, owned))
@@ -77,18 +79,18 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             carried = recall(one.name) or gather(one.bridge)
         armed = is_management(carried)
         if armed:
-            arm(one.name, one.bridge, carried)
+            arm(one.name, one.bridge, carried, self.plug.unplug_command(one.name, one.bridge))
         plugged = False
         try:
-            set_mac(one)
+            self.plug.set_mac(one.name, one.bridge)
             ip_batch(to_first(carried, one.bridge, also_up=one.name))
-            plugged = plug(one, self.owner)
+            plugged = self.plug.plug(one.name, one.bridge, self.owner)
             ip_batch(to_finish(carried, one.name, one.bridge))
             if one.datapath_type == "netdev":
                 quieten(one.name)
             moved = move_clients(one.name, one.bridge)
         except Exception:
-            _put_back(one, carried, plugged)
+            self._put_back(one, carried, plugged)
             raise
         text = f"nic {one.name}: the way back is armed; it runs by itself unless the move is confirmed"
         confirmations = (Confirmation(self.kind, one.name, text),) if armed else ()
@@ -102,13 +104,22 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         if one.name in there:
             unquieten(one.name)
             ip_batch(to_first(carried, one.name))
-        unplug(one)
+        self.plug.unplug(one.name, one.bridge)
         moved: list[str] = []
         if one.name in there:
             ip_batch(to_finish(carried, one.bridge if one.bridge in there else "", one.name))
             moved = move_clients(one.bridge, one.name)
         forget(one.name)
         return [self.note(one.name, text) for text in moved]
+
+    def _put_back(self, one: NicAttachment, carried: Carried, plugged: bool) -> None:
+        """What a failed attachment had begun is undone."""
+        ip_batch(to_first(carried, one.name), force=True)
+        unquieten(one.name)
+        if plugged:
+            self.plug.unplug(one.name, one.bridge)
+        ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name), force=True)
+        move_clients(one.bridge, one.name)
 
 
 def conflicts(
@@ -124,16 +135,6 @@ def conflicts(
         Conflict(nic.name, f"{nic.name} is a port of bridge {nic.bridge}: take it out there, or map that bridge")
         for nic in foreign
     )
-
-
-def _put_back(one: NicAttachment, carried: Carried, plugged: bool) -> None:
-    """What a failed attachment had begun is undone."""
-    ip_batch(to_first(carried, one.name), force=True)
-    unquieten(one.name)
-    if plugged:
-        unplug(one)
-    ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name), force=True)
-    move_clients(one.bridge, one.name)
 
 
 def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:

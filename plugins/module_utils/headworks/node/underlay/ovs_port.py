@@ -1,19 +1,68 @@
-"""Plugging a NIC into an Open vSwitch bridge and taking it out again: rows of OVSDB, nothing else.
+"""A NIC as a port of an Open vSwitch bridge: rows of OVSDB, nothing else.
 
 What does not belong here: the addresses that the NIC had (``carry.py``), and the order of the steps (``nics.py``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ...state.underlay import NicAttachment
 from ...system import rtnl
 from ...system.ovsdb import Operation, Ovsdb, by_uuid, from_map, from_set, optional, present, select, to_map, to_set
+from ...system.process import tool_path
 from ..marks import MARK, NIC_MARK
+from .plug import Plugged
 
 
-def port_rows(database: Ovsdb) -> dict[str, dict[str, Any]]:
+class OvsPlug:
+    """Bridges of Open vSwitch. Our ports have external_ids ``headworks=<cloud>`` and ``headworks-nic=<NIC>``."""
+
+    def where(self) -> Mapping[str, Plugged]:
+        """Every port of every bridge, but for the bridges' own."""
+        if not present():
+            return {}
+        with Ovsdb() as database:
+            rows = _port_rows(database)
+        return {name: _plugged(row) for name, row in rows.items()}
+
+    def set_mac(self, nic: str, bridge: str) -> None:
+        """Open vSwitch takes a device down to change its MAC, and the kernel drops IPv6 addresses and routes of what is
+        down: therefore before the addresses come."""
+        mac = rtnl.links([nic])[nic].mac
+        with Ovsdb() as database:
+            database.commit([_hwaddr(_bridge(database, nic, bridge), mac)])
+
+    def plug(self, nic: str, bridge: str, owner: str | None) -> bool:
+        """Insert the port; one that is there already stays as it is."""
+        with Ovsdb() as database:
+            row = _port_rows(database).get(nic)
+            if row is None:
+                database.commit(_new_port(nic, _bridge(database, nic, bridge), owner))
+            return row is None
+
+    def unplug(self, nic: str, bridge: str) -> None:
+        """Delete the port; one of another bridge stays."""
+        if not present():
+            return
+        with Ovsdb() as database:
+            row = _port_rows(database).get(nic)
+            if row is not None and row["bridge"] == bridge:
+                gone = [["ports", "delete", to_set([["uuid", row["uuid"]]])]]
+                database.commit([_mutate(row["bridge_uuid"], gone), _hwaddr(row["bridge_uuid"], "")])
+
+    def unplug_command(self, nic: str, bridge: str) -> list[str]:
+        """As ``ovs-vsctl`` deletes a port."""
+        vsctl = tool_path("ovs-vsctl") or "/usr/bin/ovs-vsctl"
+        return [vsctl, "--no-wait", "--if-exists", "del-port", bridge, nic]
+
+
+def _plugged(row: Mapping[str, Any]) -> Plugged:
+    owner = row["marks"].get(MARK) if NIC_MARK in row["marks"] else None
+    return Plugged(row["bridge"], row["datapath_type"], owner)
+
+
+def _port_rows(database: Ovsdb) -> dict[str, dict[str, Any]]:
     """Port rows by name: ``uuid``, ``marks`` (external_ids), ``bridge``, ``bridge_uuid``, ``datapath_type``."""
     bridges, ports = database.select(
         [
@@ -36,49 +85,22 @@ def port_rows(database: Ovsdb) -> dict[str, dict[str, Any]]:
     return found
 
 
-def set_mac(one: NicAttachment) -> None:
-    """The bridge gets the NIC's MAC, first of all: Open vSwitch takes a device down to change it, and the kernel drops
-    IPv6 addresses and routes of what is down."""
-    mac = rtnl.links([one.name])[one.name].mac
-    with Ovsdb() as database:
-        database.commit([_hwaddr(_bridge(database, one), mac)])
-
-
-def plug(one: NicAttachment, owner: str | None) -> bool:
-    """The NIC becomes a port; returns whether it was none."""
-    with Ovsdb() as database:
-        row = port_rows(database).get(one.name)
-        if row is None:
-            database.commit(_new_port(one, _bridge(database, one), owner))
-        return row is None
-
-
-def _bridge(database: Ovsdb, one: NicAttachment) -> str:
-    """The bridge's row."""
-    (found,) = database.select([select("Bridge", ["_uuid"], [["name", "==", one.bridge]])])
+def _bridge(database: Ovsdb, nic: str, bridge: str) -> str:
+    """The uuid of the bridge's row."""
+    (found,) = database.select([select("Bridge", ["_uuid"], [["name", "==", bridge]])])
     if not found:
-        raise ValueError(f"{one.name}: there is no bridge {one.bridge}")
+        raise ValueError(f"{nic}: there is no bridge {bridge}")
     return str(found[0]["_uuid"][1])
 
 
-def _new_port(one: NicAttachment, bridge: str, owner: str | None) -> list[Operation]:
-    marks = {NIC_MARK: one.name, MARK: owner} if owner else {}
-    port = {"name": one.name, "interfaces": ["named-uuid", "i0"], "external_ids": to_map(marks)}
+def _new_port(nic: str, bridge: str, owner: str | None) -> list[Operation]:
+    marks = {NIC_MARK: nic, MARK: owner} if owner else {}
+    port = {"name": nic, "interfaces": ["named-uuid", "i0"], "external_ids": to_map(marks)}
     return [
-        {"op": "insert", "table": "Interface", "uuid-name": "i0", "row": {"name": one.name}},
+        {"op": "insert", "table": "Interface", "uuid-name": "i0", "row": {"name": nic}},
         {"op": "insert", "table": "Port", "uuid-name": "p0", "row": port},
         _mutate(bridge, [["ports", "insert", to_set([["named-uuid", "p0"]])]]),
     ]
-
-
-def unplug(one: NicAttachment) -> None:
-    if not present():
-        return
-    with Ovsdb() as database:
-        row = port_rows(database).get(one.name)
-        if row is not None and row["bridge"] == one.bridge:
-            gone = [["ports", "delete", to_set([["uuid", row["uuid"]]])]]
-            database.commit([_mutate(row["bridge_uuid"], gone), _hwaddr(row["bridge_uuid"], "")])
 
 
 def _hwaddr(bridge: str, mac: str) -> Operation:

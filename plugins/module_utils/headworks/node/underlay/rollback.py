@@ -7,6 +7,7 @@ the tools' own commands: they need neither us nor the network.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...system.files import write_file
@@ -29,8 +30,11 @@ def is_management(carried: Carried) -> bool:
     )
 
 
-def arm(nic: str, bridge: str, carried: Carried, seconds: int = SECONDS) -> None:
-    """Start the timer; what it undoes is the attachment of ``nic`` to ``bridge``. Without systemd there is none."""
+def arm(nic: str, bridge: str, carried: Carried, unplug: Sequence[str], seconds: int = SECONDS) -> None:
+    """Start the timer; what it undoes is the attachment of ``nic`` to ``bridge``. Without systemd there is none.
+
+    :param unplug: the command that takes the NIC out of the bridge.
+    """
     if not has_tool("systemctl") or not UNITS.parent.is_dir():
         return
     STORE.mkdir(parents=True, exist_ok=True)
@@ -38,7 +42,7 @@ def arm(nic: str, bridge: str, carried: Carried, seconds: int = SECONDS) -> None
     write_file(first, "\n".join(to_first(carried, nic)) + "\n")
     write_file(finish, "\n".join(to_finish(carried, bridge, nic)) + "\n")
     UNITS.mkdir(parents=True, exist_ok=True)
-    write_file(UNITS / f"{_PREFIX}{nic}.service", _service(nic, bridge, first, finish))
+    write_file(UNITS / f"{_PREFIX}{nic}.service", service_text(nic, bridge, unplug, first, finish))
     write_file(UNITS / f"{_PREFIX}{nic}.timer", _timer(nic, seconds))
     run(["systemctl", "daemon-reload"])
     run(["systemctl", "restart", f"{_PREFIX}{nic}.timer"])
@@ -62,8 +66,9 @@ def confirm() -> list[str]:
     return nics
 
 
-def _service(nic: str, bridge: str, first: Path, finish: Path) -> str:
-    ip, vsctl, nft = (tool_path(name) or f"/usr/bin/{name}" for name in ("ip", "ovs-vsctl", "nft"))
+def service_text(nic: str, bridge: str, unplug: Sequence[str], first: Path, finish: Path) -> str:
+    """The unit that takes the NIC out of the bridge and puts its addresses back."""
+    ip, nft = (tool_path(name) or f"/usr/bin/{name}" for name in ("ip", "nft"))
     return f"""\
 [Unit]
 Description=headworks: take {nic} out of {bridge} again, for nobody confirmed the move
@@ -71,7 +76,7 @@ Description=headworks: take {nic} out of {bridge} again, for nobody confirmed th
 [Service]
 Type=oneshot
 ExecStart={ip} -force -batch {first}
-ExecStart=-{vsctl} --no-wait --if-exists del-port {bridge} {nic}
+ExecStart=-{" ".join(unplug)}
 ExecStart=-{nft} delete chain netdev headworks nic-{nic}
 ExecStart={ip} -force -batch {finish}
 """
