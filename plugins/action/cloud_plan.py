@@ -24,7 +24,7 @@ try:
     from headworks.control.variables import expand, merge_additions, plain, select
     from headworks.model.errors import PlanError
     from headworks.plan.resolve import Resolution, resolve
-    from headworks.wiring.documents import wire
+    from headworks.wiring.documents import AVAILABLE, wire
 except ImportError as error:
     raise AnsibleError(
         f"cloud_plan: {error}: headworks is not installed for the Python that runs Ansible; "
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         dry = bool(self._task.check_mode or options["validate_only"])
         with nullcontext() if dry else allocations_file.locked(path):
             before = allocations_file.read(path)
-            resolution = resolve(inventory, before, facts, image_facts)
+            resolution = resolve(inventory, before, facts, image_facts, AVAILABLE)
             states = {} if options["validate_only"] else wire(resolution.cloud)
             changed = resolution.allocations.text() != (path.read_text() if before is not None else "")
             if changed and not dry:

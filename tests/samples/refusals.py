@@ -7,6 +7,7 @@ from typing import Any
 
 from headworks.model.errors import PlanError
 from headworks.plan.resolve import resolve
+from headworks.wiring.documents import AVAILABLE
 from inventories import facts_of, s1
 
 Cloud = dict[str, Any]
@@ -19,7 +20,7 @@ def messages_about(change: Change, **options: Any) -> list[str]:
     facts = facts_of(inventory)
     change(inventory)
     try:
-        resolve(inventory, None, facts, **options)
+        resolve(inventory, None, facts, available=AVAILABLE, **options)
     except PlanError as error:
         return list(error.messages)
     return []

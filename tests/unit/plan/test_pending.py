@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from headworks.model.errors import PlanError
 from headworks.plan.resolve import resolve
+from headworks.wiring.documents import AVAILABLE
 from inventories import facts_of, s1
 
 
 def warnings_of(key: str, value: object) -> str:
     inventory = s1()
     inventory["cloud"][key] = value
-    return "\n".join(resolve(inventory, None, facts_of(inventory)).warnings)
+    return "\n".join(resolve(inventory, None, facts_of(inventory), available=AVAILABLE).warnings)
 
 
 def test_a_cloud_without_pending_settings_has_no_warning() -> None:

@@ -6,7 +6,7 @@ Every step collects all its problems before the plan is refused. The steps thems
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,7 @@ def resolve(
     allocations: Allocations | Mapping[str, Any] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     image_facts: Mapping[str, Mapping[str, Any]] | None = None,
+    available: Mapping[str, Collection[str]] | None = None,
 ) -> Resolution:
     """Plan a cloud: check its inventory, place and allocate everything that the inventory leaves open.
 
@@ -63,6 +64,8 @@ def resolve(
     :param facts: node → ``{"vcpus", "ram_mb", "disk_gb", "kvm", "nics": {name: {"mac", "mtu", "addresses"}}}``,
         without the nodes that could not be reached.
     :param image_facts: image → ``{"virtual_size_bytes", "checksum", "format"}``, for files on the control node.
+    :param available: cloud variable → the values that the wiring implements (``AVAILABLE`` in ``wiring/documents.py``);
+        a variable that is not in it may have every value that its model accepts.
     :raises PlanError: the inventory is refused; ``messages`` say why.
     """
     inv = parse(inventory)
@@ -84,7 +87,7 @@ def resolve(
     images = {name: read_image(data) for name, data in (image_facts or {}).items()}
     problems = Problems()
     spaces = spaces_of(inv.cloud.networks)
-    warnings = validate(Check(inv, spaces, latest_facts, images, before, problems))
+    warnings = validate(Check(inv, spaces, latest_facts, images, before, problems, available or {}))
     problems.raise_if_any()
 
     placement, services = _place(inv, before, latest_facts, images, problems)

@@ -9,14 +9,17 @@ from ..state.codec import encode
 from ..state.document import SECTIONS, VERSION
 from .compute import disks, domains, images
 from .dhcp import dhcp_l3, dhcp_networks
-from .firewall.registry import firewall_of
+from .firewall.registry import FIREWALLS, firewall_of
 from .links import links, namespaces
 from .mechanism.interface import Sections
-from .mechanism.registry import mechanism_of
+from .mechanism.registry import MECHANISMS, mechanism_of
 from .metadata import instance_metadata, metadata_proxies
 from .node_view import Index, NodeView
 from .router import router_l3
 from .router_nft import router_tables
+
+# What the registries have, for the plan: it refuses other values before any node is touched.
+AVAILABLE = {"cloud_l2_mechanism": tuple(MECHANISMS), "cloud_firewall_driver": tuple(FIREWALLS)}
 
 
 def wire(cloud: Cloud) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ from ..images import ImageFacts
 class Check:
     """The inventory that is checked, what else is known about the cloud, and where problems and warnings go.
 
-    ``before`` holds the allocations of the last run.
+    ``before`` holds the allocations of the last run. ``available`` maps a variable of the cloud to the values of it
+    that headworks implements; a variable that is not in it may have every value that its model accepts.
     """
 
     inventory: Inventory
@@ -28,6 +29,7 @@ class Check:
     images: Mapping[str, ImageFacts]
     before: Allocations
     problems: Problems
+    available: Mapping[str, Collection[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @property

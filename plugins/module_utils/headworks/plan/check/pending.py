@@ -9,19 +9,14 @@ from collections.abc import Collection
 
 from .context import Check
 
-# What wiring/mechanism/registry.py and wiring/firewall/registry.py have; a test compares them. The first is suggested.
-AVAILABLE = {
-    "cloud_l2_mechanism": ("openvswitch",),
-    "cloud_firewall_driver": ("openvswitch", "none"),
-}
-
 
 def check_pending(check: Check) -> None:
     """Warn of settings that have no effect yet; refuse those whose replacement by another would be wrong."""
     cloud = check.cloud
-    for key, value in (("cloud_l2_mechanism", cloud.l2_mechanism), ("cloud_firewall_driver", cloud.firewall_driver)):
-        if value not in AVAILABLE[key]:
-            check.refuse(key, value, f"is not available yet; use {AVAILABLE[key][0]}")
+    for key, values in check.available.items():
+        value = getattr(cloud, key.removeprefix("cloud_"))
+        if value not in values:
+            check.refuse(key, value, f"is not available yet; use {' or '.join(values)}")
     pending: dict[str, Collection[str]] = {
         "cloud_security_groups": cloud.security_groups,
         "cloud_qos_policies": cloud.qos_policies,

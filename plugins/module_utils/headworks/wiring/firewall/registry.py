@@ -1,6 +1,6 @@
 """The firewall drivers that there are, by the value of ``cloud_firewall_driver``.
 
-``plan/check/pending.py`` refuses the values that are missing here; a test compares the two.
+The plan refuses the values that are missing here: ``AVAILABLE`` in ``documents.py`` tells it.
 """
 
 from __future__ import annotations
