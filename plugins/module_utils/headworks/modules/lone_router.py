@@ -7,7 +7,7 @@ module is the same as one made by ``site.yml``. What does not belong here: Ansib
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -29,11 +29,11 @@ from ..state.links import Link
 from ..state.namespaces import Namespace
 from ..state.nft import NftTable
 from ..state.ovs import OvsPort
-from ..wiring.devices import guest_device, switch_device
-from ..wiring.links import links
 from ..wiring.node_view import Index, NodeView, contains
+from ..wiring.owners import owner_device
 from ..wiring.router import router_l3
 from ..wiring.router_nft import router_tables
+from ..wiring.veth import switch_end, veth_pair
 
 NODE = "here"
 EXTERNAL = "external"
@@ -104,40 +104,29 @@ def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> Lon
 
 
 def _records(view: NodeView, router: Router, ports: Sequence[Port], plugs: Mapping[str, Plug]) -> LoneRouter:
-    by_device = {switch_device(view.cloud, port): port for port in ports}
-    found = []
-    for link in links(view):
-        plug = plugs.get(by_device[link.name].network)
-        found.append(replace(link, master=plug.bridge) if plug is not None and plug.kind == "linux" else link)
+    in_linux = {network: plug.bridge for network, plug in plugs.items() if plug.kind == "linux"}
+    in_ovs = {network: plug for network, plug in plugs.items() if plug.kind == "ovs"}
     return LoneRouter(
         Namespace(namespace_name(router.name)),
-        tuple(found),
-        tuple(
-            _ovs_port(view, port, plugs[port.network])
-            for port in ports
-            if port.network in plugs and _in_ovs(port, plugs)
-        ),
+        tuple(veth_pair(view, port, in_linux.get(port.network, "")) for port in view.ports),
+        tuple(_ovs_port(port, in_ovs[port.network]) for port in ports if port.network in in_ovs),
         router_l3(view)[0],
         router_tables(view)[0],
-        tuple(_told(view, one) for one in ports),
+        tuple(_told(view, port) for port in ports),
     )
 
 
-def _in_ovs(port: Port, plugs: Mapping[str, Plug]) -> bool:
-    return plugs[port.network].kind == "ovs"
-
-
-def _ovs_port(view: NodeView, port: Port, plug: Plug) -> OvsPort:
+def _ovs_port(port: Port, plug: Plug) -> OvsPort:
     ids = {"iface-id": port.id, "attached-mac": port.mac, "iface-status": "active"}
-    return OvsPort(switch_device(view.cloud, port), plug.bridge, tag=plug.vlan, external_ids=ids)
+    return OvsPort(switch_end(port), plug.bridge, tag=plug.vlan, external_ids=ids)
 
 
 def _told(view: NodeView, port: Port) -> dict[str, Any]:
     addresses = list(view.with_prefix(port))
     return {
         "name": port.network,
-        "device": guest_device(view.cloud, port),
-        "port": switch_device(view.cloud, port),
+        "device": owner_device(port),
+        "port": switch_end(port),
         "mac": port.mac,
         "addresses": addresses,
     }

@@ -8,11 +8,9 @@ pair. What does not belong here: making these devices (``links.py``).
 from __future__ import annotations
 
 from ..plan.cloud import Cloud, Port
-from . import names
 from .firewall.registry import firewall_of
 from .owners import owner_device, owner_of
-
-SWITCH_PREFIX = "tap"  # of the switch's end of a veth pair
+from .veth import switch_end
 
 
 def guest_device(cloud: Cloud, port: Port) -> str:
@@ -26,4 +24,4 @@ def switch_device(cloud: Cloud, port: Port) -> str:
     """The device that the switch has as a port."""
     if owner_of(port).link == "tap":
         return firewall_of(cloud).switch_device(port)
-    return names.port_device(SWITCH_PREFIX, port)
+    return switch_end(port)

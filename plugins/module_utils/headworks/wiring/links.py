@@ -1,7 +1,8 @@
 """Links of a node for its ports, and the namespaces that some of them lead into.
 
 What does not belong here: how the switch takes a link as a port, and the mechanism's own links (``mechanism/``); which
-links a guest's port needs (``firewall/``); what is inside the namespaces (``router.py``, ``dhcp.py``).
+links a guest's port needs (``firewall/``); what a veth pair is (``veth.py``); what is inside the namespaces
+(``router.py``, ``dhcp.py``).
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from ..plan.cloud import Port
 from ..state.links import Link
 from ..state.namespaces import Namespace
 from . import names
-from .devices import guest_device, switch_device
 from .firewall.registry import firewall_of
 from .mechanism.registry import mechanism_of
 from .node_view import NodeView
 from .owners import owner_of
+from .veth import veth_pair
 
 
 def namespaces(view: NodeView) -> list[Namespace]:
@@ -31,19 +32,7 @@ def links(view: NodeView) -> list[Link]:
 
 
 def _links(view: NodeView, port: Port) -> list[Link]:
-    mtu = view.cloud.networks[port.network].mtu
     master = mechanism_of(view.cloud).master(view, port)
-    owner = owner_of(port)
-    if owner.link == "tap":
-        return firewall_of(view.cloud).links(port, mtu, master)
-    pair = Link(
-        name=switch_device(view.cloud, port),
-        kind=owner.link,
-        mtu=mtu,
-        peer=guest_device(view.cloud, port),
-        peer_netns=owner.netns(view.cloud, port),
-        peer_mac=port.mac,
-        master=master,
-        tx_checksum=view.offload,
-    )
-    return [pair]
+    if owner_of(port).link == "tap":
+        return firewall_of(view.cloud).links(port, view.cloud.networks[port.network].mtu, master)
+    return [veth_pair(view, port, master)]
