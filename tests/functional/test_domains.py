@@ -1,4 +1,4 @@
-"""Guests on real libvirt (TCG): defined, started, changed without being destroyed, removed without a trace."""
+"""DomainSubsystem with real libvirt (TCG): guests are defined, started, changed without a restart, and removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ip(*args: str) -> None:
 
 @pytest.fixture
 def base() -> Iterator[Path]:
-    """A base image that boots into the BIOS's 'no bootable device' and stays there: enough for libvirt."""
+    """A directory with a blank base image. A guest on it stops at the BIOS's 'no bootable device', which suffices."""
     directory = Path("/var/tmp") / f"base-{uuid.uuid4().hex[:8]}"
     directory.mkdir()
     directory.chmod(0o755)
@@ -40,7 +40,7 @@ def base() -> Iterator[Path]:
 
 @pytest.fixture
 def guest(base: Path) -> Iterator[Domain]:
-    """A guest with its disk made and its tap there; undefined afterwards, whatever happened."""
+    """A guest whose disk and tap exist. After the test it is undefined in any case."""
     identity = str(uuid.uuid4())
     instances = base / "instances"
     disk = Disk(identity, "vm1", "b" * 64)
@@ -61,17 +61,17 @@ def guest(base: Path) -> Iterator[Domain]:
         console_log=str(instances / identity / "console.log"),
     )
     connection = libvirt.open("qemu:///system")
-    for one in connection.listAllDomains():
-        if one.UUIDString() == identity:
-            if one.isActive():
-                one.destroy()
-            one.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+    for handle in connection.listAllDomains():
+        if handle.UUIDString() == identity:
+            if handle.isActive():
+                handle.destroy()
+            handle.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
     connection.close()
     ip("link", "del", tap)
 
 
-def settle(*guests: Domain, check: bool = False):
-    return converge([(DomainSubsystem(OWNER), {one.name: one for one in guests})], check=check)
+def run(*guests: Domain, check: bool = False):
+    return converge([(DomainSubsystem(OWNER), {guest.name: guest for guest in guests})], check=check)
 
 
 def process_id(guest: Domain) -> int:
@@ -80,50 +80,50 @@ def process_id(guest: Domain) -> int:
 
 
 def test_a_guest_starts_and_a_second_run_changes_nothing(guest: Domain) -> None:
-    assert [one["verb"] for one in settle(guest).changes] == ["add"]
+    assert [change["verb"] for change in run(guest).changes] == ["add"]
     before = process_id(guest)
-    assert settle(guest).changes == []
+    assert run(guest).changes == []
     assert process_id(guest) == before
 
 
 def test_check_mode_defines_nothing(guest: Domain) -> None:
-    assert [one["name"] for one in settle(guest, check=True).changes] == [guest.name]
-    assert settle(guest, check=True).changes != []
+    assert [change["name"] for change in run(guest, check=True).changes] == [guest.name]
+    assert run(guest, check=True).changes != []
 
 
 @pytest.mark.parametrize("state", ["stopped", "paused", "suspended"])
 def test_every_state_is_reached_and_left_again(guest: Domain, state: str) -> None:
-    settle(guest)
+    run(guest)
     resting = replace(guest, state=state)
-    settle(resting)
-    assert settle(resting).changes == []
-    settle(guest)
-    assert settle(guest).changes == []
+    run(resting)
+    assert run(resting).changes == []
+    run(guest)
+    assert run(guest).changes == []
 
 
-def test_more_memory_waits_for_the_next_start_and_is_said(guest: Domain) -> None:
-    settle(guest)
+def test_more_memory_takes_effect_at_the_next_start_and_a_note_says_so(guest: Domain) -> None:
+    run(guest)
     before = process_id(guest)
-    result = settle(replace(guest, memory_mb=96))
+    result = run(replace(guest, memory_mb=96))
     assert result.changed
-    again = settle(replace(guest, memory_mb=96))
+    again = run(replace(guest, memory_mb=96))
     assert again.changes == []
     assert "vm1" in again.notes[0].text
     assert "next start" in again.notes[0].text
     assert process_id(guest) == before
 
 
-def test_a_nic_is_added_and_taken_away_while_the_guest_runs(guest: Domain) -> None:
-    settle(guest)
+def test_a_nic_is_added_and_removed_while_the_guest_runs(guest: Domain) -> None:
+    run(guest)
     before = process_id(guest)
     tap = f"{guest.nics[0].tap[:-1]}x"
     ip("tuntap", "add", "dev", tap, "mode", "tap")
     try:
         more = replace(guest, nics=(*guest.nics, Nic(tap, "fa:16:3e:aa:bb:02", 1458, offload=False)))
-        settle(more)
-        assert settle(more).changes == []
-        settle(guest)
-        assert settle(guest).changes == []
+        run(more)
+        assert run(more).changes == []
+        run(guest)
+        assert run(guest).changes == []
         assert process_id(guest) == before
     finally:
         time.sleep(0.1)
@@ -131,7 +131,7 @@ def test_a_nic_is_added_and_taken_away_while_the_guest_runs(guest: Domain) -> No
 
 
 def defined_earlier(guest: Domain) -> str:
-    """The XML by which versions before the list of disks defined a guest."""
+    """Return the XML with which versions before the list of disks defined a guest."""
     (nic,), (disk,) = guest.nics, guest.disks
     offloads = 'csum="off" tso4="off" tso6="off" ecn="off" ufo="off"'
     return (
@@ -153,7 +153,7 @@ def defined_earlier(guest: Domain) -> str:
 
 
 def definition(guest: Domain) -> str:
-    """The guest's definition as libvirt has it."""
+    """Return the guest's definition from libvirt."""
     connection = libvirt.open("qemu:///system")
     try:
         return connection.lookupByUUIDString(guest.name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
@@ -161,26 +161,26 @@ def definition(guest: Domain) -> str:
         connection.close()
 
 
-def test_a_running_guest_of_an_earlier_version_is_left_as_it_is(guest: Domain) -> None:
+def test_a_running_guest_that_an_earlier_version_defined_is_not_changed(guest: Domain) -> None:
     connection = libvirt.open("qemu:///system")
     connection.defineXML(defined_earlier(guest)).create()
     connection.close()
     before, process = definition(guest), process_id(guest)
-    assert settle(guest, check=True).changes == []
-    assert settle(guest).changes == []
+    assert run(guest, check=True).changes == []
+    assert run(guest).changes == []
     assert (definition(guest), process_id(guest)) == (before, process)
 
 
 @pytest.fixture
 def data_disk(base: Path) -> DomainDisk:
-    """A second disk."""
+    """A second disk, which no guest has yet."""
     path = base / "data"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "8M"], check=True)
     return DomainDisk(str(path), "vdb")
 
 
 def block_devices(guest: Domain) -> set[str]:
-    """The disks that the running guest has now."""
+    """Return the devices of the disks that the running guest has."""
     connection = libvirt.open("qemu:///system")
     try:
         text = connection.lookupByUUIDString(guest.name).XMLDesc()
@@ -193,78 +193,85 @@ def block_devices(guest: Domain) -> set[str]:
 def test_a_second_disk_is_added_and_removed_and_a_second_run_changes_nothing(
     guest: Domain, data_disk: DomainDisk, state: str
 ) -> None:
-    alone = replace(guest, state=state)
-    both = replace(alone, disks=(*guest.disks, data_disk))
-    settle(alone)
+    one_disk = replace(guest, state=state)
+    two_disks = replace(one_disk, disks=(*guest.disks, data_disk))
+    run(one_disk)
     process = process_id(guest) if state == "running" else None
-    assert [one["verb"] for one in settle(both).changes] == ["change"]
-    again = settle(both)
+    assert [change["verb"] for change in run(two_disks).changes] == ["change"]
+    again = run(two_disks)
     assert (again.changes, again.notes) == ([], [])
     assert data_disk.path in definition(guest)
     if process:
         assert block_devices(guest) == {"vda", "vdb"}
-    settle(alone)
-    assert settle(alone).changes == []
+    run(one_disk)
+    assert run(one_disk).changes == []
     assert data_disk.path not in definition(guest)
     if process:
         assert process_id(guest) == process
     assert Path(data_disk.path).exists()
 
 
-def test_a_disk_that_a_killed_run_attached_already_is_no_obstacle(guest: Domain, data_disk: DomainDisk) -> None:
-    settle(guest)
+def test_a_disk_that_a_killed_run_has_attached_is_not_attached_again(guest: Domain, data_disk: DomainDisk) -> None:
+    run(guest)
     connection = libvirt.open("qemu:///system")
     element = ElementTree.tostring(build_disk(data_disk), encoding="unicode")
     connection.lookupByUUIDString(guest.name).attachDeviceFlags(element, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     connection.close()
-    both = replace(guest, disks=(*guest.disks, data_disk))
-    settle(both)
-    assert settle(both).changes == []
+    two_disks = replace(guest, disks=(*guest.disks, data_disk))
+    run(two_disks)
+    assert run(two_disks).changes == []
 
 
-def test_a_disk_that_an_operator_attached_is_never_touched(guest: Domain, data_disk: DomainDisk) -> None:
-    settle(guest)
+def test_a_disk_that_an_operator_attached_is_not_changed(guest: Domain, data_disk: DomainDisk) -> None:
+    run(guest)
     connection = libvirt.open("qemu:///system")
     element = ElementTree.tostring(build_disk(data_disk), encoding="unicode")
     flags = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
     connection.lookupByUUIDString(guest.name).attachDeviceFlags(element, flags)
     connection.close()
-    assert settle(guest).changes == []
-    settle(replace(guest, memory_mb=96))
+    assert run(guest).changes == []
+    run(replace(guest, memory_mb=96))
     assert data_disk.path in definition(guest)
 
 
-def test_a_removed_guest_leaves_neither_domain_nor_directory(guest: Domain) -> None:
-    settle(guest)
+def test_a_removed_guest_leaves_no_domain_and_no_directory(guest: Domain) -> None:
+    run(guest)
     instances = Path(guest.disks[0].path).parent.parent
     removed = converge([(DiskSubsystem(OWNER, instances), {}), (DomainSubsystem(OWNER), {})])
-    assert {one["verb"] for one in removed.changes} == {"remove"}
+    assert {change["verb"] for change in removed.changes} == {"remove"}
     assert list(instances.iterdir()) == []
-    assert settle().changes == []
+    assert run().changes == []
 
 
-def test_a_domain_made_by_hand_is_never_touched(guest: Domain) -> None:
+def test_a_foreign_domain_is_not_changed(guest: Domain) -> None:
     foreign = str(uuid.uuid4())
     connection = libvirt.open("qemu:///system")
-    made = connection.defineXML(
+    handle = connection.defineXML(
         f"<domain type='qemu'><name>foreign-{foreign[:8]}</name><uuid>{foreign}</uuid><memory>65536</memory>"
         "<os><type>hvm</type></os></domain>"
     )
     try:
-        settle(guest)
-        settle()
+        run(guest)
+        run()
         assert connection.lookupByUUIDString(foreign).name() == f"foreign-{foreign[:8]}"
     finally:
-        made.undefine()
+        handle.undefine()
         connection.close()
 
 
-def test_one_bad_guest_is_named_and_does_not_keep_the_others_back(guest: Domain) -> None:
-    nowhere = (DomainDisk("/nowhere/disk", "vda"),)
-    bad = replace(guest, name=str(uuid.uuid4()), domain="instance-bad", title="broken", disks=nowhere, nics=())
+def test_an_error_names_the_guest_that_failed_and_the_other_guests_start(guest: Domain) -> None:
+    bad = replace(
+        guest,
+        name=str(uuid.uuid4()),
+        domain="instance-bad",
+        title="broken",
+        disks=(DomainDisk("/nowhere/disk", "vda"),),
+        nics=(),
+        console_log="",  # libvirt lets only one of two guests open the same console log
+    )
     with pytest.raises(ConvergeError, match="instance broken:"):
-        settle(bad, guest)
+        run(bad, guest)
     try:
-        assert settle(guest, check=True).changes[0]["name"] != guest.name
+        assert run(guest, check=True).changes[0]["name"] != guest.name
     finally:
-        settle(guest)
+        run(guest)

@@ -1,4 +1,4 @@
-"""A guest's XML: what is built means what was asked, and small changes keep what libvirt or an operator added."""
+"""A guest's XML: it has the meaning of its record, and changes keep what libvirt or an operator added."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOMAIN = Domain(
     cloud="lab",
     console_log=f"{HOME}/console.log",
 )
-# As versions before the list of disks built it, for DOMAIN: guests that such a version defined are on nodes.
+# The XML of DOMAIN as versions before the list of disks built it. Nodes have guests that such a version defined.
 BUILT_EARLIER = (
     '<domain xmlns:headworks="https://headworks.invalid/xmlns/instance/1" type="qemu"><name>instance-00000001</name>'
     "<uuid>6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001</uuid><title>vm1</title>"
@@ -45,20 +45,20 @@ BUILT_EARLIER = (
 
 
 def same(desired: Domain, actual: Domain) -> bool:
-    """Whether the engine leaves a guest as it is."""
+    """Return whether the engine changes nothing on a guest."""
     return DomainSubsystem("lab").same(desired, actual)
 
 
-def test_a_built_domain_reads_back_as_the_same_record() -> None:
+def test_parsing_the_built_xml_gives_the_same_record() -> None:
     assert domain_xml.parse(domain_xml.build(DOMAIN), "running") == DOMAIN
 
 
-def test_libvirts_kibibytes_mean_the_same_memory() -> None:
+def test_memory_in_kibibytes_is_converted() -> None:
     text = domain_xml.build(DOMAIN).replace('<memory unit="MiB">64<', '<memory unit="KiB">65536<')
     assert domain_xml.parse(text, "running").memory_mb == 64
 
 
-def test_offloads_are_off_on_the_userspace_datapath_only() -> None:
+def test_nic_offloads_are_off_only_if_the_record_says_so() -> None:
     assert domain_xml.build_nic(NIC).find("driver/host").get("csum") == "off"
     assert domain_xml.build_nic(replace(NIC, offload=True)).find("driver") is None
 
@@ -67,23 +67,23 @@ def test_the_tap_is_not_managed_by_libvirt() -> None:
     assert domain_xml.build_nic(NIC).find("target").attrib == {"dev": "tap0d1c2b3a-44", "managed": "no"}
 
 
-def test_the_console_goes_to_the_file_that_the_domain_names() -> None:
+def test_the_console_log_is_the_file_in_the_record() -> None:
     log = ET.fromstring(domain_xml.build(DOMAIN)).find("devices/serial/log")
     assert log.get("file") == f"{HOME}/console.log"
     assert ET.fromstring(domain_xml.build(replace(DOMAIN, console_log=""))).find("devices/serial/log") is None
 
 
-def test_a_guest_of_one_disk_is_defined_as_earlier_versions_defined_it() -> None:
+def test_the_xml_of_a_guest_with_one_disk_equals_that_of_earlier_versions() -> None:
     assert domain_xml.build(DOMAIN) == BUILT_EARLIER
 
 
-def test_a_guest_that_an_earlier_version_defined_is_left_as_it_is() -> None:
-    found = domain_xml.parse(BUILT_EARLIER, "running")
-    assert found == DOMAIN
-    assert same(DOMAIN, found)
+def test_a_guest_that_an_earlier_version_defined_is_not_changed() -> None:
+    actual = domain_xml.parse(BUILT_EARLIER, "running")
+    assert actual == DOMAIN
+    assert same(DOMAIN, actual)
 
 
-def test_a_second_disk_is_only_data() -> None:
+def test_a_second_disk_has_its_own_device_bus_and_format() -> None:
     domain = replace(DOMAIN, disks=(ROOT, DATA))
     text = domain_xml.build(domain)
     assert domain_xml.parse(text, "running") == domain
@@ -101,7 +101,7 @@ def test_a_disk_is_added_to_an_existing_definition_and_removed_from_it() -> None
     assert "/srv/data.raw" not in domain_xml.with_scalars(more, DOMAIN)
 
 
-def test_another_file_is_put_in_the_place_of_the_old_one() -> None:
+def test_a_disk_with_another_file_keeps_its_address() -> None:
     address = '<address type="pci" slot="0x07" />'
     text = BUILT_EARLIER.replace("</disk>", f"{address}</disk>")
     moved = replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),))
@@ -110,55 +110,55 @@ def test_another_file_is_put_in_the_place_of_the_old_one() -> None:
     assert address in changed
 
 
-def test_a_disk_that_an_operator_attached_is_no_difference_and_stays() -> None:
+def test_a_disk_that_an_operator_attached_is_not_a_difference_and_stays() -> None:
     theirs = '<disk type="file" device="disk"><source file="/srv/theirs" /><target dev="vdz" bus="virtio" /></disk>'
     text = BUILT_EARLIER.replace("</disk>", f"</disk>{theirs}")
     assert same(DOMAIN, domain_xml.parse(text, "running"))
-    for wanted in (DOMAIN, replace(DOMAIN, disks=(ROOT, DATA)), replace(DOMAIN, title="web1")):
-        assert "/srv/theirs" in domain_xml.with_scalars(text, wanted)
+    for desired in (DOMAIN, replace(DOMAIN, disks=(ROOT, DATA)), replace(DOMAIN, title="web1")):
+        assert "/srv/theirs" in domain_xml.with_scalars(text, desired)
 
 
-def test_disks_differ_by_device_and_file_alone() -> None:
-    found = domain_xml.parse(BUILT_EARLIER, "running")
-    assert same(replace(DOMAIN, disks=(replace(ROOT, bus="sata", format="raw"),)), found)
-    assert not same(replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),)), found)
-    assert not same(replace(DOMAIN, disks=(ROOT, DATA)), found)
+def test_only_device_and_file_of_disks_are_compared() -> None:
+    actual = domain_xml.parse(BUILT_EARLIER, "running")
+    assert same(replace(DOMAIN, disks=(replace(ROOT, bus="sata", format="raw"),)), actual)
+    assert not same(replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),)), actual)
+    assert not same(replace(DOMAIN, disks=(ROOT, DATA)), actual)
     both = replace(DOMAIN, disks=(ROOT, DATA))
     assert same(both, replace(both, disks=(DATA, ROOT)))
     assert not same(DOMAIN, both)
 
 
-def test_the_consoles_log_of_an_existing_guest_is_no_difference() -> None:
+def test_the_console_log_of_an_existing_guest_is_not_compared() -> None:
     assert same(DOMAIN, replace(DOMAIN, console_log=""))
 
 
-def test_a_guest_without_a_mark_gets_the_clouds() -> None:
+def test_a_guest_without_a_mark_gets_the_mark_of_the_cloud() -> None:
     for text in (BUILT_EARLIER.replace("headworks:instance", "headworks:other"), BUILT_EARLIER.replace('"lab"', '""')):
         assert domain_xml.parse(text, "running").cloud == ""
         assert domain_xml.parse(domain_xml.with_scalars(text, DOMAIN), "running").cloud == "lab"
 
 
-def test_whose_a_guest_is_stays_when_a_module_changes_it() -> None:
-    lone = replace(DOMAIN, cloud="", title="web1")
-    assert domain_xml.parse(domain_xml.with_scalars(BUILT_EARLIER, lone), "running").cloud == "lab"
-    by_hand = BUILT_EARLIER.replace('<headworks:instance cloud="lab" />', "")
-    assert "headworks:instance" not in domain_xml.with_scalars(by_hand, lone)
+def test_a_guest_keeps_its_cloud_or_lack_of_a_mark_when_a_module_changes_it() -> None:
+    without_cloud = replace(DOMAIN, cloud="", title="web1")
+    assert domain_xml.parse(domain_xml.with_scalars(BUILT_EARLIER, without_cloud), "running").cloud == "lab"
+    foreign = BUILT_EARLIER.replace('<headworks:instance cloud="lab" />', "")
+    assert "headworks:instance" not in domain_xml.with_scalars(foreign, without_cloud)
 
 
-def test_changing_memory_keeps_what_else_is_in_the_definition() -> None:
+def test_a_change_of_memory_keeps_other_devices_in_the_definition() -> None:
     text = domain_xml.build(DOMAIN).replace("<devices>", "<devices><watchdog model='i6300esb'/>")
     changed = domain_xml.with_scalars(text, replace(DOMAIN, memory_mb=128, vcpus=2, title="web1"))
     assert ET.fromstring(changed).find("devices/watchdog") is not None
     assert domain_xml.parse(changed, "running") == replace(DOMAIN, memory_mb=128, vcpus=2, title="web1")
 
 
-def test_a_nic_is_found_by_its_tap_or_named_as_missing() -> None:
+def test_a_nic_is_found_by_its_tap_and_a_missing_nic_is_a_key_error() -> None:
     text = domain_xml.build(DOMAIN)
     assert NIC.mac in domain_xml.find_nic(text, NIC.tap)
     with pytest.raises(KeyError):
         domain_xml.find_nic(text, "tapelsewhere")
 
 
-def test_markup_in_a_title_stays_text() -> None:
+def test_markup_in_a_title_is_escaped() -> None:
     hostile = replace(DOMAIN, title="</title><devices>")
     assert domain_xml.parse(domain_xml.build(hostile), "running").title == "</title><devices>"

@@ -11,10 +11,10 @@ DHCP_LEASES = "leases"  # dnsmasq's lease file in the network's directory
 
 
 def root_disk(instance: str) -> str:
-    """The root disk of the guest with uuid ``instance``."""
+    """Return the path of the root disk of the guest with uuid ``instance``."""
     return f"{INSTANCES_DIR}/{instance}/disk"
 
 
 def console_log(instance: str) -> str:
-    """What the guest with uuid ``instance`` has written to its console."""
+    """Return the path of the console log of the guest with uuid ``instance``."""
     return f"{INSTANCES_DIR}/{instance}/console.log"

@@ -1,4 +1,4 @@
-"""Domain records to libvirt XML and back. Talking to libvirt is ``domains.py``."""
+"""Convert domain records to libvirt XML and back. What does not belong here: calls to libvirt (``domains.py``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUEST_OFFLOADS = ("csum", "tso4", "tso6", "ecn", "ufo")
 
 
 def build(domain: Domain) -> str:
-    """The XML that defines ``domain``."""
+    """Return the XML that defines ``domain``."""
     root = ET.Element("domain", type=domain.virt_type)
     _texts(root, (("name", domain.domain), ("uuid", domain.name), ("title", domain.title)))
     metadata = ET.SubElement(root, "metadata")
@@ -62,8 +62,8 @@ def _devices(domain: Domain) -> ET.Element:
 
 
 def build_mark(domain: Domain) -> ET.Element:
-    """The metadata element by which a domain is known as ours. It names the disks that are ours, unless that is the
-    root disk alone; a disk that somebody else attached is left out of the record, and is never touched."""
+    """Return the metadata element that marks a domain as ours. It lists our disks, unless the root disk is the only
+    one. A disk that an operator attached is not listed, is not in the record, and is never changed."""
     mark = ET.Element(_MARK, cloud=domain.cloud)
     targets = [disk.target for disk in domain.disks]
     if targets != [ROOT_TARGET]:
@@ -72,7 +72,7 @@ def build_mark(domain: Domain) -> ET.Element:
 
 
 def build_disk(disk: DomainDisk) -> ET.Element:
-    """A disk in a file."""
+    """Return the ``<disk>`` of a disk in a file."""
     element = ET.Element("disk", type="file", device="disk")
     ET.SubElement(element, "driver", name="qemu", type=disk.format, discard="unmap")
     ET.SubElement(element, "source", file=disk.path)
@@ -81,7 +81,8 @@ def build_disk(disk: DomainDisk) -> ET.Element:
 
 
 def build_nic(nic: Nic) -> ET.Element:
-    """A virtio NIC on a tap that is already there and already a port of the bridge (so ``managed='no'``)."""
+    """Return the ``<interface>`` of a virtio NIC. ``managed='no'``: the tap exists already and is a port of a bridge,
+    so libvirt must not create it."""
     interface = ET.Element("interface", type="ethernet")
     ET.SubElement(interface, "mac", address=nic.mac)
     ET.SubElement(interface, "target", dev=nic.tap, managed="no")
@@ -95,7 +96,7 @@ def build_nic(nic: Nic) -> ET.Element:
 
 
 def parse(text: str, state: str) -> Domain:
-    """What a domain's XML (as libvirt prints it) means, in our record; ``state`` is added from elsewhere."""
+    """Return the record of a domain from its XML as libvirt prints it. The XML does not have ``state``."""
     root = ET.fromstring(text)
     mark, log = root.find(f"metadata/{_MARK}"), root.find("devices/serial/log")
     return Domain(
@@ -108,14 +109,14 @@ def parse(text: str, state: str) -> Domain:
         state=state,
         virt_type=root.get("type", ""),
         machine=_machine(root),
-        nics=tuple(parse_nic(one) for one in root.findall("devices/interface")),
+        nics=tuple(parse_nic(interface) for interface in root.findall("devices/interface")),
         cloud="" if mark is None else mark.get("cloud", ""),
         console_log="" if log is None else log.get("file", ""),
     )
 
 
 def parse_disk(element: ET.Element) -> DomainDisk:
-    """One ``<disk>``."""
+    """Return the record of a ``<disk>``."""
     source, target, driver = element.find("source"), element.find("target"), element.find("driver")
     return DomainDisk(
         path="" if source is None else source.get("file", ""),
@@ -126,7 +127,7 @@ def parse_disk(element: ET.Element) -> DomainDisk:
 
 
 def parse_nic(interface: ET.Element) -> Nic:
-    """One ``<interface>``."""
+    """Return the record of an ``<interface>``."""
     target, mac, mtu = interface.find("target"), interface.find("mac"), interface.find("mtu")
     host = interface.find("driver/host")
     return Nic(
@@ -138,9 +139,9 @@ def parse_nic(interface: ET.Element) -> Nic:
 
 
 def find_nic(text: str, tap: str) -> str:
-    """The ``<interface>`` of ``tap`` in a domain's XML, as XML (what detaching needs).
+    """Return the ``<interface>`` of ``tap`` in a domain's XML. libvirt needs it to detach the NIC.
 
-    :raises KeyError: the domain has no such NIC.
+    :raises KeyError: the domain has no NIC on ``tap``.
     """
     for interface in ET.fromstring(text).findall("devices/interface"):
         if parse_nic(interface).tap == tap:
@@ -149,19 +150,19 @@ def find_nic(text: str, tap: str) -> str:
 
 
 def disk_paths(text: str) -> dict[str, str]:
-    """The file of every disk in a domain's XML, whoever attached it, by the guest's device."""
+    """Return device → file of all disks in a domain's XML, also of disks that are not ours."""
     return {target: parse_disk(element).path for target, element in _disks(ET.fromstring(text)).items()}
 
 
 def find_disk(text: str, target: str) -> str | None:
-    """The ``<disk>`` of device ``target`` in a domain's XML, as XML; None when the domain has no such disk."""
+    """Return the ``<disk>`` of device ``target`` in a domain's XML, or None if the domain has no such disk."""
     element = _disks(ET.fromstring(text)).get(target)
     return None if element is None else ET.tostring(element, encoding="unicode")
 
 
 def with_scalars(text: str, domain: Domain) -> str:
-    """The domain's own XML with title, mark, vcpus, memory, type and disks as in ``domain``; device addresses and
-    everything else an operator may have added stay."""
+    """Return the domain's XML ``text`` with title, mark, vcpus, memory, type and disks as in ``domain``. Device
+    addresses and all that an operator has added stay."""
     root = ET.fromstring(text)
     root.set("type", domain.virt_type)
     for tag, value in (("title", domain.title), ("vcpu", str(domain.vcpus))):
@@ -181,11 +182,12 @@ def with_scalars(text: str, domain: Domain) -> str:
 
 
 def _set_disks(root: ET.Element, domain: Domain) -> None:
-    """Our disks as in ``domain``: a file is exchanged in its place, so that the device keeps its address."""
-    devices, there, ours = root.find("devices"), _disks(root), _our_disks(root)
-    assert devices is not None  # every domain has some
+    """Set our disks as in ``domain``. For another file only the source is changed, so that the device keeps its
+    address."""
+    devices, existing, ours = root.find("devices"), _disks(root), _our_disks(root)
+    assert devices is not None  # libvirt always prints <devices>
     for disk in domain.disks:
-        element = there.get(disk.target)
+        element = existing.get(disk.target)
         if element is None:
             devices.append(build_disk(disk))
         elif (source := element.find("source")) is not None:
@@ -195,18 +197,18 @@ def _set_disks(root: ET.Element, domain: Domain) -> None:
 
 
 def _set_mark(root: ET.Element, domain: Domain) -> None:
-    """The mark as in ``domain``; whose the domain is stays when ``domain`` does not say it."""
-    there = root.find(f"metadata/{_MARK}")
-    mark = build_mark(replace(domain, cloud=domain.cloud or ("" if there is None else there.get("cloud", ""))))
-    if there is not None:
-        there.attrib = mark.attrib
-    elif any(mark.attrib.values()):  # a domain made by hand, which a module changes, stays without a mark
+    """Set the mark as in ``domain``. If ``domain`` has no cloud, the cloud in the existing mark stays."""
+    existing = root.find(f"metadata/{_MARK}")
+    mark = build_mark(replace(domain, cloud=domain.cloud or ("" if existing is None else existing.get("cloud", ""))))
+    if existing is not None:
+        existing.attrib = mark.attrib
+    elif any(mark.attrib.values()):  # a foreign domain that a module changes gets no mark
         metadata = root.find("metadata")
         (ET.SubElement(root, "metadata") if metadata is None else metadata).append(mark)
 
 
 def _disks(root: ET.Element) -> dict[str, ET.Element]:
-    """The disks (not CD-ROMs and the like) by the guest's device, in order."""
+    """Return device → element of the disks, without CD-ROMs and floppies, in their order."""
     return {_target(element): element for element in root.findall("devices/disk[@device='disk']")}
 
 
@@ -222,7 +224,7 @@ def _target(disk: ET.Element) -> str:
 
 
 def _mebibytes(element: ET.Element | None) -> int:
-    """libvirt prints KiB; other units only come from hand-written XML."""
+    """Return an amount of memory in MiB. libvirt prints KiB; only XML from elsewhere has other units."""
     if element is None or not element.text:
         return 0
     scale = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "b": 1, "bytes": 1}[element.get("unit", "KiB")]

@@ -1,6 +1,7 @@
-"""libvirt domains: defined, compared by meaning, changed live where libvirt can; never destroyed to be changed.
+"""libvirt domains: they are defined, compared by meaning, and changed live where libvirt can. A domain is never
+destroyed to be changed.
 
-The XML is ``domain_xml.py``. What does not belong here: the taps (``node/links/``, ``node/ovs/``), and the files of the
+What does not belong here: the XML (``domain_xml.py``), the taps (``node/links/``, ``node/ovs/``), and the files of the
 disks (``disks.py``).
 """
 
@@ -20,16 +21,16 @@ from . import domain_xml
 
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
-SHUTDOWN_SECONDS = 30
-STARTS_AT_ONCE = 4
+SHUTDOWN_SECONDS = 30  # how long a guest gets to shut down before it is destroyed
+PARALLEL_STARTS = 4
 
 
 class DomainError(RuntimeError):
-    """One or more guests could not be brought to their state; the message names each by its inventory name."""
+    """Some guests could not be configured or started. The message has the inventory name of each."""
 
 
 class DomainSubsystem(Subsystem[Domain]):
-    """All guests of a node through one libvirt connection."""
+    """All guests of a node, through a single libvirt connection."""
 
     kind = "domain"
     record = Domain
@@ -39,109 +40,110 @@ class DomainSubsystem(Subsystem[Domain]):
         self.uri = uri
 
     def read(self, desired: Mapping[str, Domain], scope: Scope | None = None) -> Reading[Domain]:
-        """Domains with our mark, and those that have a desired uuid."""
-        if not _available():
+        """Return the domains with our mark, and those with a desired uuid."""
+        if not _has_libvirt():
             return Reading()
         objects, owned, notes = {}, set(), []
         with self._connection() as connection:
             for handle in connection.listAllDomains():
-                one = _read_one(handle)
-                if one is None or (scope is not None and one.name not in scope):
+                domain = _read_domain(handle)
+                if domain is None or (scope is not None and domain.name not in scope):
                     continue
-                if self.owner is not None and one.cloud == self.owner:
-                    owned.add(one.name)
-                elif one.name not in desired:
+                if self.owner is not None and domain.cloud == self.owner:
+                    owned.add(domain.name)
+                elif domain.name not in desired:
                     continue
-                objects[one.name] = one
-                notes += self._pending(handle, one)
+                objects[domain.name] = domain
+                notes += self._restart_notes(handle, domain)
         return Reading(objects, frozenset(owned), notes=tuple(notes))
 
     def same(self, desired: Domain, actual: Domain) -> bool:
-        """By meaning: libvirt expands an unset machine type, and NICs and disks are known by their device, not by their
-        place. A disk's bus and format, and the console's log, are used when they are made and not compared later."""
-        kept = replace(
+        """Return whether both have the same meaning. libvirt sets a machine type where none is desired, and the order
+        of NICs and disks does not count. A disk's bus and format and the console log only matter when they are created,
+        so they are not compared."""
+        compared = replace(
             desired,
             machine=desired.machine or actual.machine,
             cloud=desired.cloud or actual.cloud,
             console_log=actual.console_log,
         )
-        return _by_device(kept) == _by_device(actual)
+        return _by_device(compared) == _by_device(actual)
 
     def apply(self, changes: Sequence[Change[Domain]]) -> Applied:
-        """Remove, then define and change, then bring to the wanted states a few at a time.
+        """Remove, define and change domains, then set their states, four at a time.
 
-        One guest that fails does not keep the others from their state.
+        When a guest fails, the other guests are still configured and started.
 
-        :raises DomainError: naming every guest that failed, with libvirt's words.
+        :raises DomainError: some guests failed. The message has libvirt's error for each.
         """
-        from concurrent.futures import ThreadPoolExecutor  # only who starts guests pays for it
+        from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that start guests need it
 
         failures: dict[str, str] = {}
         with self._connection() as connection:
             for change in changes:
-                with _told(failures, change):
+                with _collected(failures, change):
                     if change.after is None:
                         _remove(connection, change)
                     else:
-                        self._settle(connection, change)
+                        self._define(connection, change)
 
-            def bring(change: Change[Domain]) -> None:
-                with _told(failures, change):
-                    _bring_to_state(connection, change.after)
+            def set_state(change: Change[Domain]) -> None:
+                with _collected(failures, change):
+                    _set_state(connection, change.after)
 
             defined = [change for change in changes if change.after is not None and change.name not in failures]
-            with ThreadPoolExecutor(max_workers=STARTS_AT_ONCE) as pool:
-                list(pool.map(bring, defined))
+            with ThreadPoolExecutor(max_workers=PARALLEL_STARTS) as pool:
+                list(pool.map(set_state, defined))
         if failures:
             raise DomainError("; ".join(failures.values()))
         return Applied()
 
-    def _settle(self, connection: Any, change: Change[Domain]) -> None:
-        """Define a new guest, or change the definition of an existing one, live as far as libvirt can."""
-        wanted = change.after
-        assert wanted is not None
+    def _define(self, connection: Any, change: Change[Domain]) -> None:
+        """Define a new guest, or change the definition of an existing guest, also live as far as libvirt can."""
+        desired = change.after
+        assert desired is not None
         if change.before is None:
-            connection.defineXML(domain_xml.build(wanted))
+            connection.defineXML(domain_xml.build(desired))
             return
-        handle = connection.lookupByUUIDString(wanted.name)
-        self._change_nics(handle, change.before, wanted)
+        handle = connection.lookupByUUIDString(desired.name)
+        self._change_nics(handle, change.before, desired)
         if handle.isActive():
-            _change_live_disks(handle, change.before, wanted)
-        if _scalars(change.before) != _scalars(replace(wanted, cloud=wanted.cloud or change.before.cloud)):
-            connection.defineXML(domain_xml.with_scalars(_inactive(handle), wanted))
+            _change_live_disks(handle, change.before, desired)
+        if _scalars(change.before) != _scalars(replace(desired, cloud=desired.cloud or change.before.cloud)):
+            connection.defineXML(domain_xml.with_scalars(_definition(handle), desired))
 
     def _change_nics(self, handle: Any, before: Domain, after: Domain) -> None:
         import libvirt
 
         flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if handle.isActive() else 0)
-        had, wanted = {nic.tap: nic for nic in before.nics}, {nic.tap: nic for nic in after.nics}
-        for tap in sorted(had):
-            if had[tap] != wanted.get(tap):
-                handle.detachDeviceFlags(domain_xml.find_nic(_inactive(handle), tap), flags)
-        for tap, nic in wanted.items():
-            if nic != had.get(tap):
+        actual, desired = {nic.tap: nic for nic in before.nics}, {nic.tap: nic for nic in after.nics}
+        for tap in sorted(actual):
+            if actual[tap] != desired.get(tap):
+                handle.detachDeviceFlags(domain_xml.find_nic(_definition(handle), tap), flags)
+        for tap, nic in desired.items():
+            if nic != actual.get(tap):
                 handle.attachDeviceFlags(ElementTree.tostring(domain_xml.build_nic(nic), encoding="unicode"), flags)
 
-    def _pending(self, handle: Any, inactive: Domain) -> list[Note]:
-        """A note if a running guest has another definition than it runs with: it is not restarted for that."""
+    def _restart_notes(self, handle: Any, defined: Domain) -> list[Note]:
+        """Return a note if a running guest needs a restart to get what its definition says. It is not restarted."""
         if not handle.isActive():
             return []
         text = handle.XMLDesc()
-        live, paths = domain_xml.parse(text, inactive.state), domain_xml.disk_paths(text)
-        same_size = (live.vcpus, live.memory_mb) == (inactive.vcpus, inactive.memory_mb)
-        if not same_size or any(paths.get(disk.target) != disk.path for disk in inactive.disks):
+        live, paths = domain_xml.parse(text, defined.state), domain_xml.disk_paths(text)
+        same_size = (live.vcpus, live.memory_mb) == (defined.vcpus, defined.memory_mb)
+        if not same_size or any(paths.get(disk.target) != disk.path for disk in defined.disks):
             text = (
-                f"instance {inactive.title}: {inactive.vcpus} vCPU and {inactive.memory_mb} MB take effect at its next "
+                f"instance {defined.title}: {defined.vcpus} vCPU and {defined.memory_mb} MB take effect at its next "
                 f"start (it runs with {live.vcpus} vCPU and {live.memory_mb} MB)"
             )
-            return [self.note(inactive.name, text)]
+            return [self.note(defined.name, text)]
         return []
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         import libvirt
 
-        # Errors are raised as exceptions; libvirt would print each on stderr as well.
+        # libvirt raises errors as exceptions. Without this handler it would also print each error to stderr.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
         connection = libvirt.open(self.uri)
         try:
@@ -151,16 +153,18 @@ class DomainSubsystem(Subsystem[Domain]):
 
 
 def list_domains() -> list[Domain]:
-    """All guests of this node, whoever made them, sorted by title; none where there is no libvirt."""
-    if not _available():
+    """Return all domains of this node, also those that are not ours, sorted by title; empty without libvirt."""
+    if not _has_libvirt():
         return []
     with DomainSubsystem()._connection() as connection:
-        found = [_read_one(handle) for handle in connection.listAllDomains()]
-    return sorted((one for one in found if one is not None), key=lambda one: (one.title, one.name))
+        domains = [_read_domain(handle) for handle in connection.listAllDomains()]
+    return sorted(
+        (domain for domain in domains if domain is not None), key=lambda domain: (domain.title, domain.name)
+    )
 
 
-def _available() -> bool:
-    """Whether this node has libvirt (a bare node in check mode does not)."""
+def _has_libvirt() -> bool:
+    """Return whether this node has libvirt. A bare node in check mode does not have it."""
     try:
         import libvirt  # noqa: F401
     except ImportError:
@@ -169,55 +173,58 @@ def _available() -> bool:
 
 
 @contextmanager
-def _told(failures: dict[str, str], change: Change[Domain]) -> Iterator[None]:
-    """One guest's failure is kept by its uuid, with its inventory name, and does not stop the others."""
-    one = change.after or change.before
+def _collected(failures: dict[str, str], change: Change[Domain]) -> Iterator[None]:
+    """Catch a failure of the body and add it to ``failures``, by the guest's uuid and with its inventory name."""
+    domain = change.after or change.before
     try:
         yield
     except Exception as error:
-        failures[change.name] = f"instance {one.title if one else change.name}: {error}"
+        failures[change.name] = f"instance {domain.title if domain else change.name}: {error}"
 
 
 def _by_device(domain: Domain) -> Domain:
+    """Return the domain with its NICs and disks sorted by device, and its disks without bus and format."""
     disks = tuple(DomainDisk(disk.path, disk.target) for disk in sorted(domain.disks, key=lambda disk: disk.target))
     return replace(domain, nics=tuple(sorted(domain.nics, key=lambda nic: nic.tap)), disks=disks)
 
 
 def _scalars(domain: Domain) -> tuple[object, ...]:
-    """What is changed by defining the domain anew."""
+    """Return the values that need a new definition of the domain."""
     disks = _by_device(domain).disks
     return (domain.title, domain.vcpus, domain.memory_mb, disks, domain.virt_type, domain.cloud)
 
 
 def _change_live_disks(handle: Any, before: Domain, after: Domain) -> None:
-    """Attach disks to a running guest and detach disks from it; the definition follows. Another file for a disk that
-    stays is taken up at the next start. What a run that was killed has done already is not done again."""
+    """Attach disks to a running guest and detach disks from it. ``_define`` changes the definition afterwards. A disk
+    that gets another file uses it from the next start on. Disks that a killed run has already attached or detached are
+    skipped."""
     import libvirt
 
     live = str(handle.XMLDesc())
-    wanted = {disk.target: disk for disk in after.disks}
-    for target in sorted({disk.target for disk in before.disks} - set(wanted)):
-        there = domain_xml.find_disk(live, target)
-        if there is not None:
-            handle.detachDeviceFlags(there, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    for target in sorted(set(wanted) - {disk.target for disk in before.disks}):
+    desired = {disk.target: disk for disk in after.disks}
+    for target in sorted({disk.target for disk in before.disks} - set(desired)):
+        attached = domain_xml.find_disk(live, target)
+        if attached is not None:
+            handle.detachDeviceFlags(attached, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    for target in sorted(set(desired) - {disk.target for disk in before.disks}):
         if domain_xml.find_disk(live, target) is None:
-            element = domain_xml.build_disk(wanted[target])
+            element = domain_xml.build_disk(desired[target])
             handle.attachDeviceFlags(ElementTree.tostring(element, encoding="unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
-def _inactive(handle: Any) -> str:
+def _definition(handle: Any) -> str:
+    """Return the XML that the domain gets at its next start."""
     import libvirt
 
     return str(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
-def _read_one(handle: Any) -> Domain | None:
-    """A domain as a record; None when it went away while being read."""
+def _read_domain(handle: Any) -> Domain | None:
+    """Return a domain as a record; None if the domain was removed meanwhile."""
     import libvirt
 
     try:
-        return domain_xml.parse(_inactive(handle), _state(handle))
+        return domain_xml.parse(_definition(handle), _state(handle))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
@@ -225,7 +232,7 @@ def _read_one(handle: Any) -> Domain | None:
 
 
 def _state(handle: Any) -> str:
-    """libvirt's states in the inventory's words; ``suspended`` is saved to disk, as Nova's suspend does."""
+    """Return the domain's state by its name in the inventory. ``suspended`` means saved to disk, as in Nova."""
     import libvirt
 
     state = handle.state()[0]
@@ -236,38 +243,38 @@ def _state(handle: Any) -> str:
     return "suspended" if handle.hasManagedSaveImage() else "stopped"
 
 
-def _bring_to_state(connection: Any, wanted: Domain | None) -> None:
-    """From whatever the guest's state is to the wanted one (create() also restores a managed save)."""
-    assert wanted is not None
-    handle = connection.lookupByUUIDString(wanted.name)
-    current = _state(handle)
-    if current == wanted.state:
+def _set_state(connection: Any, desired: Domain | None) -> None:
+    """Bring the guest from its actual state to the desired state. libvirt's create() also restores a saved guest."""
+    assert desired is not None
+    handle = connection.lookupByUUIDString(desired.name)
+    actual = _state(handle)
+    if actual == desired.state:
         return
-    if wanted.state == "running":
-        if current == "paused":
+    if desired.state == "running":
+        if actual == "paused":
             handle.resume()
         else:
             handle.create()
-    elif wanted.state == "paused":
-        if current != "running":
+    elif desired.state == "paused":
+        if actual != "running":
             handle.create()
         handle.suspend()
-    elif wanted.state == "suspended":
-        if current == "stopped":
+    elif desired.state == "suspended":
+        if actual == "stopped":
             handle.create()
         handle.managedSave()
-    elif wanted.state == "stopped":
-        _stop(handle, current)
+    elif desired.state == "stopped":
+        _stop(handle, actual)
 
 
-def _stop(handle: Any, current: str) -> None:
-    """Ask the guest (ACPI), and after ``SHUTDOWN_SECONDS`` pull the plug, as Nova's stop does."""
+def _stop(handle: Any, actual: str) -> None:
+    """Ask the guest to shut down (ACPI), and destroy it if it still runs after ``SHUTDOWN_SECONDS``, as Nova does."""
     import libvirt
 
-    if current == "suspended":
+    if actual == "suspended":
         handle.managedSaveRemove()
         return
-    if current == "paused":
+    if actual == "paused":
         handle.resume()
     handle.shutdown()
     deadline = time.monotonic() + SHUTDOWN_SECONDS
