@@ -118,9 +118,15 @@ def test_an_invalid_value_is_refused_with_its_key_and_the_rule(path: str, value:
     assert expected in messages[0]
 
 
-def test_the_message_about_a_missing_cloud_name_shows_no_value() -> None:
+def test_the_message_about_a_missing_variable_shows_no_value() -> None:
     inventory = s1()
-    del inventory["cloud"]["cloud_name"]
+    del inventory["instances"]["vm1"]["vars"]["instance_flavor"]
     with pytest.raises(PlanError) as error:
         parse(inventory)
-    assert error.value.messages == ("cloud_name: is required",)
+    assert error.value.messages == ("instances.vm1.instance_flavor: is required",)
+
+
+def test_a_cloud_without_a_name_is_called_cloud() -> None:
+    inventory = s1()
+    del inventory["cloud"]["cloud_name"]
+    assert parse(inventory).cloud.name == "cloud"

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from .written import range_kind, text_kind
+
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _RANGE = re.compile(r"(\d{1,10})(?:[:-](\d{1,10}))?")
 # This host, loopback, link-local (metadata among it), multicast and reserved.
@@ -95,11 +97,20 @@ def _within(low: int, high: int, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Address = Annotated[str, AfterValidator(address)]
-Address4 = Annotated[str, AfterValidator(address4)]
-Cidr = Annotated[str, AfterValidator(cidr)]
-SubnetCidr = Annotated[str, AfterValidator(subnet_cidr)]
-Mac = Annotated[str, AfterValidator(mac)]
-VlanRange = Annotated[tuple[int, int], BeforeValidator(number_range), _within(1, 4094, "VLANs")]
-TunnelRange = Annotated[tuple[int, int], BeforeValidator(number_range), _within(1, 16777215, "tunnel ids")]
-PortRange = Annotated[tuple[int, int], BeforeValidator(number_range), _within(1, 65535, "ports")]
+ADDRESS = text_kind("IP address", "^([0-9]{1,3}([.][0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$", example="192.0.2.7")
+ADDRESS4 = text_kind("IPv4 address", "^[0-9]{1,3}([.][0-9]{1,3}){3}$")
+CIDR = text_kind("CIDR", "^[0-9a-fA-F:.]+/[0-9.]+$", example="192.0.2.0/24")
+ADDRESS_OR_CIDR = text_kind("address or CIDR", "^[0-9a-fA-F:.]+(/[0-9.]+)?$")
+MAC = text_kind("MAC address", "^[0-9a-fA-F][02468aceACE]([:-][0-9a-fA-F]{2}){5}$")
+VLANS = range_kind("range of VLANs", 1, 4094)
+TUNNEL_IDS = range_kind("range of tunnel ids", 1, 16777215)
+PORTS = range_kind("range of ports", 1, 65535)
+
+Address = Annotated[str, ADDRESS, AfterValidator(address)]
+Address4 = Annotated[str, ADDRESS4, AfterValidator(address4)]
+Cidr = Annotated[str, CIDR, AfterValidator(cidr)]
+SubnetCidr = Annotated[str, CIDR, AfterValidator(subnet_cidr)]
+Mac = Annotated[str, MAC, AfterValidator(mac)]
+VlanRange = Annotated[tuple[int, int], VLANS, BeforeValidator(number_range), _within(1, 4094, "VLANs")]
+TunnelRange = Annotated[tuple[int, int], TUNNEL_IDS, BeforeValidator(number_range), _within(1, 16777215, "tunnel ids")]
+PortRange = Annotated[tuple[int, int], PORTS, BeforeValidator(number_range), _within(1, 65535, "ports")]

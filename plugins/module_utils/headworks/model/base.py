@@ -1,4 +1,8 @@
-"""The base of every model, and numbers. What an operator misspells is refused: no model takes an unknown key."""
+"""The base of every model, and numbers. What an operator misspells is refused: no model takes an unknown key.
+
+Every field of every model has a description: the reference of the variables and the JSON Schema are generated from
+the models (``describe.py``).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from .names import Name
+from .written import NULL
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -38,6 +43,6 @@ Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=-1)]
 TcpPort = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 # Empty when not given, or null.
-Listed = Annotated[list[T], none_as(list), Field(default_factory=list)]
-Keyed = Annotated[dict[K, T], none_as(dict), Field(default_factory=dict)]
-Named = Annotated[dict[Name, T], none_as(dict), Field(default_factory=dict)]
+Listed = Annotated[list[T], NULL, none_as(list), Field(default_factory=list)]
+Keyed = Annotated[dict[K, T], NULL, none_as(dict), Field(default_factory=dict)]
+Named = Annotated[dict[Name, T], NULL, none_as(dict), Field(default_factory=dict)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from .addresses import Address, TunnelRange, VlanRange
 from .base import Keyed, Model, Named, Positive
@@ -11,26 +13,81 @@ from .names import Name, PublicKey
 from .network import FloatingIpModel, NetworkModel, RouterModel
 from .security import QosPolicyModel, SecurityGroupModel
 from .services import LoadBalancerModel, ProjectModel
+from .written import Kind
 
 
 class CloudModel(Model):
     """Everything that is not a node or an instance, keyed by name."""
 
-    name: Name
-    l2_mechanism: Literal["openvswitch", "linuxbridge"] = "openvswitch"
-    firewall_driver: Literal["openvswitch", "iptables_hybrid", "none"] = "openvswitch"
-    vlan_ranges: Named[list[VlanRange]]
-    tunnel_id_range: TunnelRange = (1, 16777215)
-    dhcp_agents_per_network: Positive = 1
-    networks: Named[NetworkModel]
-    routers: Named[RouterModel]
-    floating_ips: Keyed[Address, FloatingIpModel]
-    security_groups: Named[SecurityGroupModel]
-    qos_policies: Named[QosPolicyModel]
-    flavors: Named[FlavorModel]
-    images: Named[ImageModel]
-    keypairs: Named[PublicKey]
-    volumes: Named[VolumeModel]
-    affinity_groups: Named[AffinityGroupModel]
-    load_balancers: Named[LoadBalancerModel]
-    projects: Named[ProjectModel]
+    name: Name = Field(
+        default="cloud",
+        description="Name of the cloud. All ids are derived from it, and it marks what belongs to the cloud on a node. "
+        "Choose it once: allocations of another name are refused.",
+    )
+    l2_mechanism: Literal["openvswitch", "linuxbridge"] = Field(
+        default="openvswitch",
+        description="How nodes connect ports to networks. linuxbridge is not available yet and is refused.",
+    )
+    firewall_driver: Literal["openvswitch", "iptables_hybrid", "none"] = Field(
+        default="openvswitch",
+        description="How nodes filter the traffic of ports. iptables_hybrid is not available yet and is refused.",
+    )
+    vlan_ranges: Named[list[VlanRange]] = Field(
+        description="VLANs that networks of type vlan may get, keyed by physical network.",
+        examples=[{"physnet1": ["2000:4094"]}],
+    )
+    tunnel_id_range: TunnelRange = Field(
+        default=(1, 16777215),
+        description="Tunnel ids that networks of type vxlan, gre and geneve may get: the first and the last.",
+    )
+    dhcp_agents_per_network: Positive = Field(
+        default=1, description="Number of network nodes that run DHCP for each network."
+    )
+    networks: Named[NetworkModel] = Field(description="Networks with their subnets, keyed by name.")
+    routers: Named[RouterModel] = Field(description="Routers, keyed by name.")
+    floating_ips: Keyed[Address, FloatingIpModel] = Field(
+        description="Floating IPs, keyed by address: an IPv4 address inside an allocation pool of an external network."
+    )
+    security_groups: Named[SecurityGroupModel] = Field(
+        description="Security groups, keyed by name; the group default exists in any case. They are checked, but not "
+        "acted on yet: nothing is filtered."
+    )
+    qos_policies: Named[QosPolicyModel] = Field(
+        description="Limits and markings of traffic, keyed by name. They are checked, but not acted on yet."
+    )
+    flavors: Named[FlavorModel] = Field(description="Sizes of instances, keyed by name.")
+    images: Named[ImageModel] = Field(
+        description="Images that instances start from, keyed by name. An image has no backing file, and its virtual "
+        "size must fit the flavor's disk."
+    )
+    keypairs: Named[PublicKey] = Field(
+        description="Public ssh keys, keyed by name. A private key is refused.",
+        examples=[{"ops": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5m1sPq2gTq0Vh5W8o7nH0w2rZ0vS7xk3m0oX4b9Qab ops"}],
+    )
+    volumes: Named[VolumeModel] = Field(
+        description="Disks that outlive their instance, keyed by name. They are checked, but not acted on yet."
+    )
+    affinity_groups: Named[AffinityGroupModel] = Field(
+        description="Groups of instances that are placed together or apart, keyed by name."
+    )
+    load_balancers: Named[LoadBalancerModel] = Field(
+        description="Load balancers, keyed by name. They are checked, but not acted on yet."
+    )
+    projects: Named[ProjectModel] = Field(
+        description="Projects and their quotas, keyed by name. They are checked, but not acted on yet."
+    )
+
+
+class AllocationsModel(Model):
+    """Variables that the caller of the plan reads: where allocations are kept. They do not describe the cloud."""
+
+    allocations_file: Annotated[str, Kind("path of a file", {"type": "string"})] = Field(
+        default="",
+        description="File that keeps the allocations; commit it. Empty: group_vars/all/allocations.yml beside the "
+        "inventory. A relative path starts at the directory of the last inventory.",
+    )
+    allocations: dict[str, Any] = Field(
+        default_factory=dict,
+        description="The allocations themselves, as headworks writes them to cloud_allocations_file. Do not set this "
+        "variable yourself.",
+    )

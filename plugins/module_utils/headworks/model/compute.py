@@ -7,32 +7,45 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from .addresses import Address, Mac
+from .addresses import ADDRESS_OR_CIDR, Address, Mac
 from .addresses import cidr as check_cidr
 from .base import Count, Keyed, Listed, Model, Positive
-from .names import Checksum, ImageUrl, Line, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
+from .names import NAME, Checksum, ImageUrl, Line, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
+from .written import ShortForm
 
 
 class FlavorModel(Model):
     """A size. ``disk_gb`` 0 = the image's own size."""
 
-    vcpus: Annotated[Positive, Field(le=4096)]
-    ram_mb: Positive
-    disk_gb: Count = 0
-    description: Line = ""
+    vcpus: Annotated[Positive, Field(le=4096)] = Field(description="Number of virtual processors.", examples=[1])
+    ram_mb: Positive = Field(description="Memory in MiB.", examples=[512])
+    disk_gb: Count = Field(
+        default=0, description="Size of the disk in GiB. With 0, the disk has the size of the image."
+    )
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
 
 
 class ImageModel(Model):
     """An image: a file on the control node (``path``) or a URL. ``checksum`` is of the file as it is fetched."""
 
-    path: LocalPath | None = None
-    url: ImageUrl | None = None
-    checksum: Checksum | None = None
-    format: Literal["qcow2", "raw"] = "qcow2"
-    min_disk_gb: Count = 0
-    min_ram_mb: Count = 0
-    properties: Keyed[MetadataKey, Any]
-    description: Line = ""
+    path: LocalPath | None = Field(
+        default=None,
+        description="Image file on the control node. An image has either path or url.",
+        examples=["/srv/images/nano.qcow2"],
+    )
+    url: ImageUrl | None = Field(
+        default=None, description="Where the controller fetches the image from. An image has either path or url."
+    )
+    checksum: Checksum | None = Field(
+        default=None, description="Checksum of the file. It is required with url; with path and null, it is computed."
+    )
+    format: Literal["qcow2", "raw"] = Field(default="qcow2", description="Format of the file.")
+    min_disk_gb: Count = Field(
+        default=0, description="Smallest disk in GiB that a flavor may have with this image, unless its disk_gb is 0."
+    )
+    min_ram_mb: Count = Field(default=0, description="Least memory in MiB that a flavor may have with this image.")
+    properties: Keyed[MetadataKey, Any] = Field(description="OpenStack's image properties. They have no effect yet.")
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
 
     @model_validator(mode="after")
     def _one_source(self) -> ImageModel:
@@ -46,17 +59,25 @@ class ImageModel(Model):
 class VolumeModel(Model):
     """A disk that outlives its instance."""
 
-    size_gb: Positive
-    image: Name | None = None
-    availability_zone: Name | None = None
-    project: Name | None = None
-    description: Line = ""
+    size_gb: Positive = Field(description="Size in GiB.", examples=[10])
+    image: Name | None = Field(
+        default=None, description="Name of the image that the volume is a copy of; null for an empty volume."
+    )
+    availability_zone: Name | None = Field(default=None, description="Availability zone of the volume; null for any.")
+    project: Name | None = Field(
+        default=None, description="Name of the project that the volume belongs to; null for none. It has no effect yet."
+    )
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
 
 
 class AffinityGroupModel(Model):
     """Instances that should live together or apart."""
 
-    policy: Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+    policy: Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"] = Field(
+        description="With affinity, the instances of the group share a node; with anti-affinity, each is on a node of "
+        "its own. A soft policy is ignored where it cannot be met.",
+        examples=["anti-affinity"],
+    )
 
 
 def _pair(value: Any) -> Any:
@@ -72,11 +93,15 @@ def _address_or_cidr(value: str) -> str:
 class AddressPairModel(Model):
     """Another address that a port may send from; ``mac_address`` None = the port's own."""
 
-    ip_address: Annotated[str, BeforeValidator(lambda value: _address_or_cidr(str(value)))]
-    mac_address: Mac | None = None
+    ip_address: Annotated[str, ADDRESS_OR_CIDR, BeforeValidator(lambda value: _address_or_cidr(str(value)))] = Field(
+        description="Address or network that the guest may send from, besides its own address.", examples=["192.0.2.99"]
+    )
+    mac_address: Mac | None = Field(
+        default=None, description="MAC address that goes with it. With null, it is that of the NIC."
+    )
 
 
-AddressPair = Annotated[AddressPairModel, BeforeValidator(_pair)]
+AddressPair = Annotated[AddressPairModel, ShortForm(ADDRESS_OR_CIDR), BeforeValidator(_pair)]
 
 
 def _named_network(value: Any) -> Any:
@@ -86,23 +111,44 @@ def _named_network(value: Any) -> Any:
 class NicModel(Model):
     """A NIC. ``security_groups``, ``port_security`` and ``qos_policy`` None = the instance's, the network's."""
 
-    network: Name
-    subnet: Name | None = None
-    address: Address | None = None
-    mac: Mac | None = None
-    security_groups: list[Name] | None = None
-    qos_policy: Name | None = None
-    port_security: bool | None = None
-    allowed_address_pairs: Listed[AddressPair]
+    network: Name = Field(description="Name of the network.", examples=["web"])
+    subnet: Name | None = Field(
+        default=None, description="Name of the subnet that the address is from. With null, the plan chooses."
+    )
+    address: Address | None = Field(
+        default=None,
+        description="Address of the NIC; it must be in a subnet of the network and free. With null, the plan "
+        "allocates one.",
+    )
+    mac: Mac | None = Field(
+        default=None,
+        description="MAC address of the NIC; it must be unique. With null, it is derived from the id of the port.",
+    )
+    security_groups: list[Name] | None = Field(
+        default=None,
+        description="Names of the NIC's security groups. With null, instance_security_groups apply. They are checked, "
+        "but not acted on yet.",
+    )
+    qos_policy: Name | None = Field(
+        default=None, description="Name of the QoS policy. With null, it is that of the network. It has no effect yet."
+    )
+    port_security: bool | None = Field(
+        default=None,
+        description="Whether the guest may only send from its own addresses. With null, it is as the network says.",
+    )
+    allowed_address_pairs: Listed[AddressPair] = Field(description="Further addresses that the guest may send from.")
 
 
-Nic = Annotated[NicModel, BeforeValidator(_named_network)]
+Nic = Annotated[NicModel, ShortForm(NAME), BeforeValidator(_named_network)]
 
 
 def _as_text(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else value
+
+
+TextOrNumber = Annotated[MetadataValue, BeforeValidator(_as_text)]
 
 
 def _list_of_one(value: Any) -> Any:
@@ -112,17 +158,51 @@ def _list_of_one(value: Any) -> Any:
 class InstanceModel(Model):
     """An instance: the ``instance_*`` variables of a host of group ``instances``, without their prefix."""
 
-    flavor: Name
-    image: Name
-    networks: Annotated[Listed[Nic], BeforeValidator(_list_of_one)]
-    security_groups: list[Name] = Field(default_factory=lambda: ["default"])
-    keypair: Name | None = None
-    user_data: UserData = ""
-    metadata: Annotated[Keyed[MetadataKey, Annotated[MetadataValue, BeforeValidator(_as_text)]], Field(max_length=128)]
-    config_drive: bool = False
-    volumes: Listed[Name]
-    project: Name | None = None
-    state: Literal["running", "stopped", "paused", "suspended", "absent"] = "running"
-    host: NodeName | None = None
-    availability_zone: Name | None = None
-    affinity_group: Name | None = None
+    flavor: Name = Field(description="Name of the flavor: the size of the instance.", examples=["m1.small"])
+    image: Name = Field(description="Name of the image that the disk is made from.", examples=["debian"])
+    networks: Annotated[Listed[Nic], ShortForm(NAME), BeforeValidator(_list_of_one)] = Field(
+        description="NICs in order, each as the name of a network or as a dictionary.", examples=[["web"]]
+    )
+    security_groups: list[Name] = Field(
+        default_factory=lambda: ["default"],
+        description="Names of the security groups of all NICs that do not name their own. They are checked, but not "
+        "acted on yet.",
+    )
+    keypair: Name | None = Field(
+        default=None, description="Name of the key of cloud_keypairs that may log in; null for none."
+    )
+    user_data: UserData = Field(
+        default="", description="What the guest runs or reads at its first boot; at most 65535 bytes."
+    )
+    metadata: Annotated[Keyed[MetadataKey, TextOrNumber], Field(max_length=128)] = Field(
+        description="Keys and values for the guest, at most 128; it reads them in openstack/latest/meta_data.json of "
+        "the metadata service.",
+    )
+    config_drive: bool = Field(
+        default=False,
+        description="Whether the guest has its metadata on a drive as well. It is checked, but not acted on yet.",
+    )
+    volumes: Listed[Name] = Field(
+        description="Names of the volumes of cloud_volumes that are attached. They are checked, but not acted on yet."
+    )
+    project: Name | None = Field(
+        default=None,
+        description="Name of the project of cloud_projects that the instance belongs to; null for none. It has no "
+        "effect yet.",
+    )
+    state: Literal["running", "stopped", "paused", "suspended", "absent"] = Field(
+        default="running",
+        description="State that the instance is kept in. A stopped guest is asked to shut down and switched off after "
+        "30 s; a suspended guest has its memory on disk; absent is as if the instance were not in the inventory.",
+    )
+    host: NodeName | None = Field(
+        default=None,
+        description="Name of the compute node that a new instance is placed on. With null, the scheduler chooses. An "
+        "instance that lives on another node is not moved: that is refused.",
+    )
+    availability_zone: Name | None = Field(
+        default=None, description="Availability zone of the compute node; null for any."
+    )
+    affinity_group: Name | None = Field(
+        default=None, description="Name of the group of cloud_affinity_groups that the instance is in; null for none."
+    )

@@ -12,18 +12,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .base import Model
-from .cloud import CloudModel
+from .cloud import AllocationsModel, CloudModel
 from .compute import InstanceModel
 from .errors import Problems, did_you_mean
 from .names import HostName, NodeName
 from .node import ROLES, NodeModel
 
-# Variables that steer the playbooks and are no part of the cloud's description.
-HELPER_VARIABLES = {
-    "cloud": ("allocations", "allocations_file"),
-    "node": (),
-    "instance": (),
-}
+# Every variable an operator may set, by its prefix: those that describe the cloud, and those that its caller reads.
+MODELS: Mapping[str, type[Model]] = {"cloud": CloudModel, "node": NodeModel, "instance": InstanceModel}
+HELPERS: Mapping[str, type[Model]] = {"cloud": AllocationsModel}
 # Their values may be secret: never shown.
 _HIDDEN = ("user_data",)
 _M = TypeVar("_M", bound=Model)
@@ -97,7 +94,7 @@ def _check_name(adapter: TypeAdapter[str], key: str, name: str, problems: Proble
 def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: str, problems: Problems) -> _M | None:
     """``variables`` with ``prefix_`` as a ``model``, or None with the problems added."""
     start = f"{prefix}_"
-    helpers = HELPER_VARIABLES[prefix]
+    helpers = _helpers(prefix)
     fields = {
         name.removeprefix(start): value
         for name, value in variables.items()
@@ -116,6 +113,11 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
             else:
                 problems.add(key, "…" if hidden else one["input"], rule)
         return None
+
+
+def _helpers(prefix: str) -> list[str]:
+    """The names, without ``prefix``, of the variables that describe nothing of the cloud."""
+    return list(HELPERS[prefix].model_fields) if prefix in HELPERS else []
 
 
 _RULES = {
@@ -150,7 +152,7 @@ def _rule(error: Any, root: Any, prefix: str = "") -> str:
     if kind == "extra_forbidden":
         fields = _fields_at(root, error["loc"][:-1])
         if len(error["loc"]) == 1:
-            known = [prefix + one for one in fields] + [prefix + one for one in HELPER_VARIABLES[prefix[:-1]]]
+            known = [prefix + one for one in fields] + [prefix + one for one in _helpers(prefix[:-1])]
             return f"is not a known variable;{did_you_mean(prefix + str(error['loc'][0]), known) or ' it is misspelt'}"
         hint = did_you_mean(str(error["loc"][-1]), fields)
         return f"is not a known key;{hint or ' known: ' + ', '.join(sorted(fields))}"

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from .written import Kind, text_kind
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 _LINK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -170,17 +172,40 @@ def _after(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Name = Annotated[str, _after(name)]
-HostName = Annotated[str, _after(host_name)]
-NodeName = Annotated[str, _after(node_name)]
-Domain = Annotated[str, _after(domain)]
-LinkName = Annotated[str, _after(link_name)]
-ProviderBridge = Annotated[str, _after(provider_bridge)]
-Line = Annotated[str, _after(line)]
-UserData = Annotated[str, _after(no_nul)]
-MetadataKey = Annotated[str, _after(metadata_key)]
-MetadataValue = Annotated[str, _after(metadata_value)]
-LocalPath = Annotated[str, _after(local_path)]
-ImageUrl = Annotated[str, _after(image_url)]
-Checksum = Annotated[str, _after(checksum)]
-PublicKey = Annotated[str, _after(public_key)]
+# Patterns as JSON Schema reads them.
+_NAME_TEXT = rf"^(?!.*\.\.){_NAME.pattern}$"
+_LABEL_TEXT = _HOST_LABEL.pattern
+_RESERVED = "|".join(RESERVED_BRIDGES)
+_ANY_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+_CHECKSUM_TEXT = "^([sS][hH][aA]256:[0-9a-fA-F]{64}|[sS][hH][aA]512:[0-9a-fA-F]{128})$"
+_KEY_TEXT = rf"^\s*({'|'.join(_KEY_TYPES)}) "
+
+NAME = text_kind("name", _NAME_TEXT, example="NAME", most=63)
+HOST_NAME = text_kind("host name", f"^{_LABEL_TEXT}$", most=63)
+NODE_NAME = text_kind("name of a node", _NAME_TEXT, most=253)
+DOMAIN = text_kind("DNS domain", rf"^{_LABEL_TEXT}(\.{_LABEL_TEXT})*\.?$", most=254)
+LINK_NAME = text_kind("name of a network device", f"^{_LINK.pattern}$", most=15)
+PROVIDER_BRIDGE = text_kind("name of a bridge", f"^(?!({_RESERVED})$){_LINK.pattern}$", most=15)
+LINE = text_kind("text on one line", _ANY_LINE)
+USER_DATA = Kind("text", {"type": "string", "maxLength": 65535})
+METADATA_KEY = text_kind("key", f"^{_METADATA_KEY.pattern}$", example="KEY", most=255)
+METADATA_VALUE = Kind("text, number or boolean", {"type": ["string", "number", "boolean"], "maxLength": 255})
+LOCAL_PATH = text_kind("path of a file", "^[^-]")
+IMAGE_URL = text_kind("URL (https, http or file)", r"^(https?|file)://[^ \\]+$")
+CHECKSUM = text_kind("sha256:… or sha512:…", _CHECKSUM_TEXT)
+PUBLIC_KEY = text_kind("public ssh key", _KEY_TEXT)
+
+Name = Annotated[str, NAME, _after(name)]
+HostName = Annotated[str, HOST_NAME, _after(host_name)]
+NodeName = Annotated[str, NODE_NAME, _after(node_name)]
+Domain = Annotated[str, DOMAIN, _after(domain)]
+LinkName = Annotated[str, LINK_NAME, _after(link_name)]
+ProviderBridge = Annotated[str, PROVIDER_BRIDGE, _after(provider_bridge)]
+Line = Annotated[str, LINE, _after(line)]
+UserData = Annotated[str, USER_DATA, _after(no_nul)]
+MetadataKey = Annotated[str, METADATA_KEY, _after(metadata_key)]
+MetadataValue = Annotated[str, METADATA_VALUE, _after(metadata_value)]
+LocalPath = Annotated[str, LOCAL_PATH, _after(local_path)]
+ImageUrl = Annotated[str, IMAGE_URL, _after(image_url)]
+Checksum = Annotated[str, CHECKSUM, _after(checksum)]
+PublicKey = Annotated[str, PUBLIC_KEY, _after(public_key)]

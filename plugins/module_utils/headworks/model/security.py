@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from .addresses import Cidr, PortRange
 from .base import Count, Listed, Model, Positive
 from .names import Line, Name
+from .written import Kind
 
 PROTOCOLS = {
     "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "icmpv6": 58, "igmp": 2, "ipip": 4, "ospf": 89,
@@ -17,6 +18,18 @@ PROTOCOLS = {
 }
 _WITH_PORTS = ("tcp", "udp", "sctp", "dccp", "udplite")
 _DSCP = (0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56)
+_PROTOCOL_NAMES = ["any", "icmp6", "ipv6-icmp", *sorted(PROTOCOLS)]
+PROTOCOL = Kind(
+    f"any, a number (0 to 255) or one of {', '.join(sorted(PROTOCOLS))}",
+    {
+        "anyOf": [
+            {"enum": [None, *_PROTOCOL_NAMES, *(name.upper() for name in _PROTOCOL_NAMES)]},
+            {"type": "integer", "minimum": 0, "maximum": 255},
+            {"type": "string", "pattern": "^[0-9]{1,3}$"},
+        ]
+    },
+)
+DSCP = Kind(f"one of {', '.join(map(str, _DSCP))}", {"enum": list(_DSCP)})
 
 
 def _protocol(value: Any) -> Any:
@@ -33,15 +46,35 @@ def _protocol(value: Any) -> Any:
 class RuleModel(Model):
     """A rule lets traffic in or out. ``protocol`` None = any; ``ports`` (first, last) of the destination."""
 
-    direction: Literal["ingress", "egress"] = "ingress"
-    ethertype: Literal["IPv4", "IPv6"] | None = None
-    protocol: Annotated[str | None, BeforeValidator(_protocol)] = None
-    ports: PortRange | None = None
-    icmp_type: Annotated[Count, Field(le=255)] | None = None
-    icmp_code: Annotated[Count, Field(le=255)] | None = None
-    remote_cidr: Cidr | None = None
-    remote_group: Name | None = None
-    description: Line = ""
+    direction: Literal["ingress", "egress"] = Field(
+        default="ingress", description="Whether the rule is for traffic to the guest (ingress) or from it (egress)."
+    )
+    ethertype: Literal["IPv4", "IPv6"] | None = Field(
+        default=None, description="IP version of the traffic; null for both."
+    )
+    protocol: Annotated[str | None, PROTOCOL, BeforeValidator(_protocol)] = Field(
+        default=None, description="Protocol by name or number; null or any for all.", examples=["tcp"]
+    )
+    ports: PortRange | None = Field(
+        default=None,
+        description="Destination ports, one or a range; only with a protocol that has ports (tcp, udp, sctp, dccp, "
+        "udplite). Null for all.",
+        examples=["8000:8080"],
+    )
+    icmp_type: Annotated[Count, Field(le=255)] | None = Field(
+        default=None, description="ICMP type; only with protocol icmp or icmpv6. Null for all."
+    )
+    icmp_code: Annotated[Count, Field(le=255)] | None = Field(
+        default=None, description="ICMP code; only with icmp_type. Null for all."
+    )
+    remote_cidr: Cidr | None = Field(
+        default=None, description="Addresses of the other side. With null, and remote_group null as well, any address."
+    )
+    remote_group: Name | None = Field(
+        default=None,
+        description="Name of the security group whose members are the other side; not together with remote_cidr.",
+    )
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> RuleModel:
@@ -63,10 +96,12 @@ class RuleModel(Model):
 class SecurityGroupModel(Model):
     """A security group: what its rules do not let through is dropped."""
 
-    description: Line = ""
-    project: Name | None = None
-    stateful: bool = True
-    rules: Listed[RuleModel]
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
+    project: Name | None = Field(
+        default=None, description="Name of the project that the group belongs to; null for none. It has no effect yet."
+    )
+    stateful: bool = Field(default=True, description="Whether replies to allowed traffic are allowed without a rule.")
+    rules: Listed[RuleModel] = Field(description="What is let through; the rest is dropped.")
 
 
 def _dscp(value: Any) -> Any:
@@ -78,12 +113,28 @@ def _dscp(value: Any) -> Any:
 class QosPolicyModel(Model):
     """Limits of a port, as the guest sees it: egress is what it sends. Rates in kbit/s and packets/s."""
 
-    egress_kbps: Positive | None = None
-    ingress_kbps: Positive | None = None
-    egress_burst_kbits: Positive | None = None
-    ingress_burst_kbits: Positive | None = None
-    egress_pps: Positive | None = None
-    ingress_pps: Positive | None = None
-    dscp: Annotated[int, BeforeValidator(_dscp)] | None = None
-    description: Line = ""
-    project: Name | None = None
+    egress_kbps: Positive | None = Field(
+        default=None, description="Rate in kbit/s that a guest may send with; null for no limit."
+    )
+    ingress_kbps: Positive | None = Field(
+        default=None, description="Rate in kbit/s that a guest may receive with; null for no limit."
+    )
+    egress_burst_kbits: Positive | None = Field(
+        default=None, description="Burst in kbit that may exceed the sending rate; null for the default."
+    )
+    ingress_burst_kbits: Positive | None = Field(
+        default=None, description="Burst in kbit that may exceed the receiving rate; null for the default."
+    )
+    egress_pps: Positive | None = Field(
+        default=None, description="Packets per second that a guest may send; null for no limit."
+    )
+    ingress_pps: Positive | None = Field(
+        default=None, description="Packets per second that a guest may receive; null for no limit."
+    )
+    dscp: Annotated[int, DSCP, BeforeValidator(_dscp)] | None = Field(
+        default=None, description="DSCP value that marks the packets that a guest sends; null leaves them as they are."
+    )
+    description: Line = Field(default="", description="A remark for people; it has no effect.")
+    project: Name | None = Field(
+        default=None, description="Name of the project that the policy belongs to; null for none. It has no effect yet."
+    )
