@@ -33,7 +33,6 @@ except ImportError as error:
 
 NODE_GROUPS = ("controller", "network", "compute")
 INSTANCE_GROUP = "instances"
-PLAYBOOK_LEVEL = ("all_plugins_play", "groups_plugins_play")
 COLORS = {"+": C.COLOR_OK, "~": C.COLOR_CHANGED, "-": C.COLOR_ERROR}
 OPTIONS = {
     "validate_only": {"type": "bool", "default": False},
@@ -55,7 +54,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(argument_spec=OPTIONS)
         try:
-            _check_precedence()
             result.update(self._plan(task_vars or {}, options))
         except PlanError as error:
             result.update(failed=True, refused=True, msg=_refusal(error.messages))
@@ -148,16 +146,3 @@ def _refusal(messages: Iterable[str]) -> str:
 
 def _cache() -> Path:
     return Path(os.environ.get("HEADWORKS_CACHE") or "~/.cache/headworks").expanduser()
-
-
-def _check_precedence() -> None:
-    """The checkout's group_vars hold defaults; by Ansible's own order they would beat every inventory's group_vars/all.
-
-    :raises PlanError: the order is not that of the checkout's ansible.cfg.
-    """
-    order = list(C.config.get_config_value("VARIABLE_PRECEDENCE"))
-    if tuple(order[: len(PLAYBOOK_LEVEL)]) != PLAYBOOK_LEVEL:
-        rule = f"must begin with {', '.join(PLAYBOOK_LEVEL)}, or the defaults in group_vars/ win over your inventory"
-        raise PlanError(
-            [f"ansible.cfg.precedence: {', '.join(order)}: {rule}; run with the ansible.cfg of the checkout"]
-        )

@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from headworks.model.cloud import AllocationsModel, CloudModel
+from headworks.model.compute import InstanceModel
+from headworks.model.node import NodeModel
 
 TOP = Path(__file__).parents[3]
 SECRET = "correct horse battery staple"
@@ -60,6 +63,11 @@ CLOUD = {
     "cloud_images": {"tiny": {"path": "{{ inventory_dir }}/tiny.img", "format": "raw"}},
     "cloud_networks": {"web": {"subnets": {"web": {"cidr": "10.0.0.0/24"}}}},
 }
+VARIABLES = [
+    *(f"cloud_{name}" for name in (*CloudModel.model_fields, *AllocationsModel.model_fields)),
+    *(f"node_{name}" for name in NodeModel.model_fields),
+    *(f"instance_{name}" for name in InstanceModel.model_fields),
+]
 
 
 class Site:
@@ -71,12 +79,18 @@ class Site:
         self.more: list[Path] = []
         self.allocations = self.inventory / "group_vars" / "all" / "allocations.yml"
         self.allocations.parent.mkdir(parents=True)
-        # Beside the playbook, as in the checkout: defaults, which the inventory must win over.
+        # Beside the playbook, as in the checkout.
         (home / "group_vars").symlink_to(TOP / "group_vars")
         (home / "play.yml").write_text(PLAYBOOK)
+        (home / "empty.cfg").touch()
         (self.inventory / "tiny.img").write_bytes(b"tiny")
         self.write("hosts.yml", HOSTS)
         self.write("group_vars/all/cloud.yml", CLOUD)
+
+    def run_without_ansible_cfg(self, *options: str, ok: bool = True) -> tuple[str, dict[str, object]]:
+        """As ``run``, with none of the settings of the checkout's ansible.cfg but where the plugins are."""
+        plugins = {"ANSIBLE_ACTION_PLUGINS": str(TOP / "plugins/action"), "ANSIBLE_LIBRARY": str(TOP / "library")}
+        return self.run(*options, ok=ok, ANSIBLE_CONFIG=str(self.home / "empty.cfg"), **plugins)
 
     def write(self, name: str, content: object) -> None:
         """Write a file of the inventory."""
@@ -176,9 +190,52 @@ def test_a_host_that_is_node_and_instance_is_refused(site: Site) -> None:
     assert "groups.instances: 'compute1': is also a node" in site.run(ok=False)[0]
 
 
-def test_ansibles_own_precedence_is_refused(site: Site) -> None:
-    output, _ = site.run(ok=False, ANSIBLE_PRECEDENCE="all_inventory,all_plugins_inventory,all_plugins_play")
-    assert "ansible.cfg.precedence: all_inventory" in output
+def test_a_run_needs_neither_group_vars_beside_the_playbook_nor_ansible_cfg(site: Site) -> None:
+    _, with_both = site.run("--check")
+    (site.home / "group_vars").unlink()
+    assert site.run_without_ansible_cfg("--check")[1] == with_both
+    assert with_both["plan"] != []
+
+
+def test_what_the_group_vars_of_an_inventory_say_is_what_the_plan_sees(site: Site) -> None:
+    said = {
+        **CLOUD,
+        "cloud_name": "theirs",
+        "cloud_tunnel_id_range": "500:600",
+        "cloud_networks__more": {"db": {"type": "gre", "subnets": {"db": {"cidr": "10.9.0.0/24"}}}},
+        "cloud_flavors": {"m1": {"vcpus": 1, "ram_mb": 64}, "m2": {"vcpus": 2, "ram_mb": 128}},
+        "instance_flavor": "m2",
+        "instance_availability_zone": "west",
+        "node_availability_zone": "west",
+    }
+    site.write("group_vars/all/cloud.yml", said)
+    output, _ = site.run_without_ansible_cfg()
+    assert "Plan of cloud theirs:" in output
+    assert "+ network web (vxlan 500, 10.0.0.0/24)" in output
+    assert "+ network db (gre 500, 10.9.0.0/24)" in output
+    assert "+ instance vm1 (m2 on compute1, 10.0.0." in output
+    site.write("group_vars/all/cloud.yml", {**said, "node_enabled": False, "instance_state": "stopped"})
+    site.allocations.unlink()
+    output, _ = site.run_without_ansible_cfg(ok=False)
+    assert "compute1  enabled  enabled  node_enabled: false" in output
+    site.write("group_vars/all/cloud.yml", {**said, "node_enabled": False, "instance_state": "absent"})
+    assert "+ instance vm1" not in site.run_without_ansible_cfg()[0]
+
+
+@pytest.mark.parametrize("where", ["group_vars/all/all.yml", "hosts.yml"])
+def test_every_variable_of_group_all_of_an_inventory_wins_over_the_group_vars_of_the_playbook(
+    site: Site, where: str
+) -> None:
+    said = {name: f"{name} of the inventory" for name in VARIABLES}
+    hosts = {"all": {"hosts": {"one": {}}, **({"vars": said} if where == "hosts.yml" else {})}}
+    site.write("group_vars/all/cloud.yml", {})
+    site.write("hosts.yml", hosts)
+    if where != "hosts.yml":
+        site.write(where, said)
+    task = {"debug": {"msg": "answer={{ dict(names | zip(names | map('extract', hostvars.one))) | to_json }}"}}
+    play = {"hosts": "all", "gather_facts": False, "vars": {"names": VARIABLES}, "tasks": [task]}
+    (site.home / "play.yml").write_text(json.dumps([play]))
+    assert site.run_without_ansible_cfg()[1] == said
 
 
 def test_a_limit_removes_neither_nodes_nor_facts_from_the_plan(site: Site) -> None:

@@ -32,7 +32,7 @@ PLAYBOOK = """
             kvm: true
             nics:
               eth0: {mtu: 1500, addresses: ["{{ ansible_host }}/24"]}
-              eth1: {mtu: 1500, addresses: ["{{ node_tunnel_ip or '198.51.100.1' }}/24"]}
+              eth1: {mtu: 1500, addresses: ["{{ node_tunnel_ip | default('198.51.100.1') }}/24"]}
               eth2: {mtu: 1500, addresses: []}
     - cloud_plan:
       run_once: true
@@ -75,7 +75,6 @@ def plan(sources: list[str], home: Path) -> Planned:
         state = image.parent / f"lab/{lab}-state"
         state.mkdir(parents=True, exist_ok=True)
         (state / "id_ed25519.pub").write_text(KEY)
-    (home / "group_vars").symlink_to(TOP / "group_vars")
     (home / "play.yml").write_text(PLAYBOOK)
     allocations = home / "allocations.yml"
     environment = {**os.environ, "HOME": str(home), "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",

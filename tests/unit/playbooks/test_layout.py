@@ -1,31 +1,24 @@
-"""Playbooks, roles and defaults are consistent, as far as a check without a node can tell."""
+"""Playbooks, roles and ansible.cfg are consistent, as far as a check without a node can tell.
+
+The reference in group_vars is tested in ``tests/unit/view/test_reference.py``.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
+from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from headworks.model.cloud import CloudModel
-from headworks.model.compute import InstanceModel
-from headworks.model.node import NodeModel
+from headworks.plan.build import STORE_CA
 
 TOP = Path(__file__).parents[3]
 PLAYBOOKS = [TOP / "site.yml", *sorted((TOP / "playbooks").glob("*.yml"))]
 ROLES = sorted(path for path in (TOP / "roles").iterdir() if path.is_dir())
-MODELS: dict[str, Any] = {"cloud": CloudModel, "node": NodeModel, "instance": InstanceModel}
-# Said in other words in the inventory than the model has them, or steering only the playbooks.
-ELSEWHERE = {"cloud_name", "cloud_allocations_file", "cloud_tunnel_id_range", "node_tunnel_ip"}
-
-
-def defaults(kind: str) -> dict[str, Any]:
-    """The variables of a file of group_vars/all."""
-    return dict(yaml.safe_load((TOP / "group_vars" / "all" / f"{kind}.yml").read_text()))
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.name)
@@ -35,23 +28,50 @@ def test_every_playbook_passes_the_syntax_check(playbook: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_variable_has_its_default_in_group_vars_and_it_is_the_models(kind: str) -> None:
-    model, said = MODELS[kind], defaults(kind)
-    required = {name for name, field in model.model_fields.items() if field.is_required()}
-    wanted = {f"{kind}_{name}" for name in set(model.model_fields) - required}
-    assert wanted - set(said) == set()
-    assert set(said) - wanted <= ELSEWHERE
-    for name in wanted - ELSEWHERE:
-        field = model.model_fields[name.removeprefix(f"{kind}_")]
-        assert said[name] == field.get_default(call_default_factory=True), name
+def test_ansible_cfg_names_only_what_exists() -> None:
+    configuration = ConfigParser(interpolation=None)
+    configuration.read(TOP / "ansible.cfg")
+    settings = configuration["defaults"]
+    paths = {
+        name: value for name, value in settings.items()
+        if name in ("inventory", "library", "module_utils") or name.endswith(("_plugins", "_path"))
+    }  # fmt: skip
+    assert len(paths) >= 6
+    assert {name for name, value in paths.items() for path in value.split(":") if not (TOP / path).exists()} == set()
 
 
-@pytest.mark.parametrize("kind", [*MODELS, "roles"])
-def test_every_default_has_a_comment_above_it(kind: str) -> None:
-    lines = (TOP / "group_vars" / "all" / f"{kind}.yml").read_text().splitlines()
-    bare = [line for above, line in pairwise(lines) if re.match(r"\w+:", line) and above[:1] != "#"]
-    assert bare == []
+def test_ansible_cfg_leaves_the_order_of_variables_as_it_is() -> None:
+    assert "precedence" not in (TOP / "ansible.cfg").read_text()
+
+
+def test_site_looks_for_the_certificate_where_the_plan_says_it_is() -> None:
+    look, _, converge = yaml.safe_load((TOP / "site.yml").read_text())
+    assert look["tasks"][0]["vars"]["prechecks_files"] == [STORE_CA]
+    assert converge["vars"]["store_ca_file"] == STORE_CA
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "roles/common/vars").iterdir()), ids=lambda path: path.name)
+def test_variables_of_a_distribution_say_which_it_is(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())["common_distribution"] == path.stem
+
+
+@pytest.mark.parametrize(("said", "chosen"), [("", "debian"), ("common_distribution: other", "other")])
+def test_an_inventory_chooses_the_variables_of_its_distribution(tmp_path: Path, said: str, chosen: str) -> None:
+    (tmp_path / "roles/common/vars").mkdir(parents=True)
+    for name in ("debian", "other"):
+        (tmp_path / f"roles/common/vars/{name}.yml").write_text(f"common_distribution: {name}\nfrom_file: {name}\n")
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/all.yml").write_text(said)
+    (tmp_path / "hosts").write_text("localhost ansible_connection=local\n")
+    play = yaml.safe_load((TOP / "site.yml").read_text())[0]
+    message = {"debug": {"msg": "{{ common_distribution }} by {{ from_file }}"}}
+    changed = {"hosts": "all", "gather_facts": False, "vars_files": play["vars_files"], "tasks": [message]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([changed]))
+    (tmp_path / "empty.cfg").touch()
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "hosts", "play.yml"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(tmp_path / "empty.cfg")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert f'"{chosen} by {chosen}"' in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
