@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..model.errors import PlanError
+from ..model.inventory import ADDITION
 
-ADDITION = "__"
 # The plan reads this variable from its own file: templating it takes long at 20,000 instances.
 ALLOCATIONS = "cloud_allocations"
 

@@ -1,6 +1,6 @@
 """IP addresses, CIDRs, MACs and number ranges as an operator writes them; normalised to their usual text.
 
-Whether an address lies in its subnet is not decided here (``plan/validate_*.py``).
+Whether an address lies in its subnet is not decided here (``plan/check/``).
 """
 
 from __future__ import annotations

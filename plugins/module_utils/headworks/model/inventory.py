@@ -21,6 +21,8 @@ from .node import ROLES, NodeModel
 # Every variable an operator may set, by its prefix: those that describe the cloud, and those that its caller reads.
 MODELS: Mapping[str, type[Model]] = {"cloud": CloudModel, "node": NodeModel, "instance": InstanceModel}
 HELPERS: Mapping[str, type[Model]] = {"cloud": AllocationsModel}
+# cloud_networks__mine is added to cloud_networks: what stands between the two names.
+ADDITION = "__"
 # Their values may be secret: never shown.
 _HIDDEN = ("user_data",)
 _M = TypeVar("_M", bound=Model)

@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...control.variables import ADDITION
 from ...model.base import Model
 from ...model.describe import DictOf, Entry, ListOf, Nested, Scalar, Shape, entries, nested_models, variables
-from ...model.inventory import MODELS
+from ...model.inventory import ADDITION, MODELS
 from .words import TITLES
 
 _TEMPLATE = {"$ref": "#/$defs/template"}
