@@ -7,7 +7,6 @@ links a guest's port needs (``firewall/``); what a veth pair is (``veth.py``); w
 
 from __future__ import annotations
 
-from ..plan.cloud import Port
 from ..state.links import Link
 from ..state.namespaces import Namespace
 from . import names
@@ -28,11 +27,12 @@ def namespaces(view: NodeView) -> list[Namespace]:
 def links(view: NodeView) -> list[Link]:
     """What the firewall driver makes for a guest's port; a veth pair per router or DHCP port, its far end born in the
     namespace."""
-    return [link for port in view.ports for link in _links(view, port)]
-
-
-def _links(view: NodeView, port: Port) -> list[Link]:
-    master = mechanism_of(view.cloud).master(view, port)
-    if owner_of(port).link == "tap":
-        return firewall_of(view.cloud).links(port, view.cloud.networks[port.network].mtu, master)
-    return [veth_pair(view, port, master)]
+    mechanism, firewall = mechanism_of(view.cloud), firewall_of(view.cloud)
+    found: list[Link] = []
+    for port in view.ports:
+        master = mechanism.master(view, port)
+        if owner_of(port).link == "tap":
+            found += firewall.links(port, view.cloud.networks[port.network].mtu, master)
+        else:
+            found.append(veth_pair(view, port, master))
+    return found
