@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from clouds import make_instance, make_port, provider_cloud, s1_cloud, tap_of
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
+from headworks.node.openflow.ofctl import dump
+from headworks.node.openflow.syntax import parse
 from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
 from headworks.wiring.documents import wire
 from ovs_lab import GROUP, OFCTL, OvsLab, run
@@ -278,6 +281,17 @@ def test_switch_holds_the_flows_as_the_plan_writes_them(compute2: OvsLab, provid
             done = subprocess.run(words, input=lab.flow_texts(bridge), capture_output=True, text=True, check=False)
             assert not done.stderr
             assert [line for line in done.stdout.splitlines() if LEARNED not in line] == []
+
+
+def test_matches_are_spelled_as_the_switch_prints_them(compute2: OvsLab, provider: OvsLab) -> None:
+    """The node recognises its flows by that, as long as it can; otherwise it has to ask ovs-ofctl about thousands."""
+    for lab in (compute2, provider):
+        for bridge in lab.bridges:
+            printed = {parse(f" {line}").where for line in dump(lab.ours(bridge))}
+            flows = re.findall(r"^table=(\d+),priority=(\d+)(?:,(.+?))?,actions=", lab.flow_texts(bridge), re.MULTILINE)
+            assert len(flows) == len(lab.flow_texts(bridge).splitlines()) > 2
+            ours = {(int(table), int(priority), match) for table, priority, match in flows}
+            assert ours - printed == set()
 
 
 def test_guest_of_a_vlan_network_leaves_with_the_providers_tag(provider: OvsLab) -> None:

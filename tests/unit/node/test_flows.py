@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from headworks.modules.ovs.flow_options import read_cookie, read_flows
+from headworks.node.openflow import ofctl
+from headworks.node.openflow.compare import Comparison, Line, compare
 from headworks.node.openflow.flows import FlowSubsystem
-from headworks.node.openflow.syntax import modern, parse, ports_in, spelling, split_actions, write_ports
+from headworks.node.openflow.syntax import modern, parse, ports_in, split_actions, write_head, write_ports
 from headworks.node.subsystem import Cause, Change, Reading, Undone
 from headworks.state.openflow import Flow
 from headworks.state.ovs import OvsBridge, OvsPort
@@ -43,9 +46,72 @@ def test_a_line_of_diff_flows_is_taken_apart(line: str, expected: tuple[object, 
     assert tuple(parse(line)) == expected
 
 
-def test_the_order_of_a_match_does_not_matter() -> None:
-    assert spelling("in_port=1,arp") == spelling("arp,in_port=1")
-    assert spelling("") == spelling("")
+COOKIE = 0x6B
+WANTED = [
+    Flow("br0", 0, 10, "ip,in_port={tap1}", "drop"),
+    Flow("br0", 5, 2, "", "NORMAL"),
+    Flow("br0", 5, 3, "in_port={tap1},arp", "drop"),  # not in the switch's order
+]
+LINES = [
+    Line(flow, f"{write_head(COOKIE, flow.table, flow.priority, flow.match.replace('{tap1}', '7'))} actions=x\n")
+    for flow in WANTED
+]
+MISSING = ["+priority=10,ip,in_port=7 cookie=0x6b actions=x", "+table=5 priority=2 cookie=0x6b actions=x"]
+RESPELLED = "+table=5 priority=3,arp,in_port=7 cookie={} actions=x"
+
+
+class Ofctl:
+    """Answers ``differences`` by what the test says, and remembers how often it was asked about what."""
+
+    def __init__(self, answers: Mapping[str, Sequence[str]]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, source: str, lines: Sequence[str]) -> list[str]:
+        self.asked.append((source, len(lines)))
+        return list(self.answers[source])
+
+
+def compared(monkeypatch: pytest.MonkeyPatch, **answers: Sequence[str]) -> tuple[Comparison, list[tuple[str, int]]]:
+    fake = Ofctl({{"null": "/dev/null"}.get(name, name): lines for name, lines in answers.items()})
+    monkeypatch.setattr(ofctl, "differences", fake)
+    return compare("br0", LINES, COOKIE), fake.asked
+
+
+def test_missing_flows_are_recognised_by_their_text_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = compared(monkeypatch, br0=[*MISSING, "-table=5 priority=2 cookie=0x6b actions=drop"])
+    assert found.differing == {WANTED[0].name: None, WANTED[1].name: Flow("br0", 5, 2, "", "drop")}
+    assert (found.superfluous, asked) == ([], [("br0", 3)])
+
+
+def test_flows_spelled_otherwise_are_recognised_by_asking_about_those_of_the_same_table_and_priority(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = [MISSING[0], RESPELLED.format("0x6b")]
+    found, asked = compared(monkeypatch, br0=missing, null=[RESPELLED.format("0x1")])
+    assert found.differing == {WANTED[0].name: None, WANTED[2].name: None}
+    assert asked == [("br0", 3), ("/dev/null", 1)]
+
+
+def test_on_a_bridge_without_flows_all_are_missing_however_they_are_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = compared(monkeypatch, br0=[*MISSING, RESPELLED.format("0x6b")])
+    assert found.differing == dict.fromkeys(flow.name for flow in WANTED)
+    assert len(asked) == 1
+
+
+def test_a_flow_in_the_place_of_a_missing_one_is_told_also_when_all_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreign = "-table=5 priority=3,arp,in_port=7 cookie=0x1 actions=drop"
+    missing = [*MISSING, RESPELLED.format("0x6b"), foreign]
+    found, _ = compared(monkeypatch, br0=missing, null=[RESPELLED.format("0x1")])
+    assert found.differing[WANTED[2].name] == Flow("br0", 5, 3, WANTED[2].match, "drop cookie=0x1")
+
+
+def test_flows_with_the_cookie_that_nothing_desires_are_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = ["-table=9 priority=1 cookie=0x6b actions=drop", "-table=9 priority=2 cookie=0x1 actions=drop"]
+    found, _ = compared(monkeypatch, br0=extra)
+    assert (found.differing, found.superfluous) == ({}, [Flow("br0", 9, 1, "", "drop")])
 
 
 @pytest.mark.parametrize(

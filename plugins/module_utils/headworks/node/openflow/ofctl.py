@@ -1,12 +1,14 @@
-"""Running ovs-ofctl on many flows at once, and turning its complaints into words about one flow.
+"""Running ovs-ofctl on many flows at once, and turning its complaints into messages about one flow.
 
-How a flow is written is ``openflow.py``'s business, what a difference means ``flow_compare.py``'s.
+What does not belong here: how a flow is written (``syntax.py``), and what a difference means (``compare.py``).
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ...system.process import ToolError, run, run_both
 from .syntax import Entry, parse
@@ -17,8 +19,8 @@ NOT_NORMAL = "normalization changed ofp_match"
 
 
 def differences(source: str, lines: Sequence[str]) -> list[str]:
-    """``ovs-ofctl diff-flows``: lines with ``-`` are only in ``source`` (a bridge or a file), those with ``+`` only in
-    ``lines``.
+    """The output of ``ovs-ofctl diff-flows``: a line with ``-`` is only in ``source`` (a bridge or a file), a line with
+    ``+`` only in ``lines``.
 
     :raises ToolError: a flow is malformed, or the bridge does not answer.
     """
@@ -26,29 +28,40 @@ def differences(source: str, lines: Sequence[str]) -> list[str]:
 
 
 def printed(lines: Sequence[str]) -> list[Entry]:
-    """The flows as ovs-ofctl itself writes them, in an order of its own."""
+    """The flows as ovs-ofctl prints them, in its own order."""
     return [parse(line) for line in differences("/dev/null", lines)] if lines else []
 
 
-def check(lines: Sequence[str]) -> None:
-    """That flows are well-formed; no switch is needed.
+@contextmanager
+def as_file(lines: Sequence[str]) -> Iterator[str]:
+    """The path of a file in memory with ``lines`` (from ``dump``), which exists as long as the context."""
+    with os.fdopen(os.memfd_create("flows"), "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
-    :raises ToolError: one cannot be parsed, or its match lacks the prerequisites of a field; the message has the flow.
+
+def check(lines: Sequence[str]) -> None:
+    """Check that flows are well-formed. No switch is needed.
+
+    :raises ToolError: a flow cannot be parsed, or its match lacks the prerequisites of a field. The message quotes the
+        flow.
     """
     if lines:
         _run(lines, "parse-flows", "/dev/stdin")
 
 
 def bundle(bridge: str, lines: Sequence[str]) -> None:
-    """Flow modifications (``… actions=…`` adds, ``delete_strict …`` removes) that take effect at once or not at all.
+    """Apply flow modifications (``… actions=…`` adds, ``delete_strict …`` removes), all of them at once or none.
 
-    :raises ToolError: the switch or ovs-ofctl refused; nothing is changed then.
+    :raises ToolError: the switch or ovs-ofctl refused. Then no flow is changed.
     """
     _run(lines, "--bundle", "add-flows", bridge, "-")
 
 
 def dump(bridge: str, match: str = "") -> list[str]:
-    """The flows of a bridge, whoever made them, without counters; ``match`` restricts to those that match as much."""
+    """The flows of a bridge, whoever added them, without counters. ``match`` limits them to flows that match at least
+    that."""
     words = [*OFCTL, "dump-flows", "--no-stats", bridge, *([match] if match else [])]
     return [line.strip() for line in run(words).splitlines()]
 
@@ -66,7 +79,7 @@ def _run(lines: Sequence[str], *arguments: str) -> str:
 
 
 def _culprit(lines: Sequence[str]) -> str:
-    """The first flow about which ovs-ofctl complains, found by halving."""
+    """The first flow about which ovs-ofctl complains, found by bisection."""
     while len(lines) > 1:
         half = lines[: len(lines) // 2]
         _, complaints = run_both([*OFCTL, "parse-flows", "/dev/stdin"], stdin="".join(half), ok=(0, 1))
@@ -75,7 +88,7 @@ def _culprit(lines: Sequence[str]) -> str:
 
 
 def _explain(message: str, lines: Sequence[str]) -> str:
-    """ovs-ofctl's message with the flow's text instead of its line number."""
+    """The message of ovs-ofctl, with the flow's text instead of its line number."""
     found = re.search(r"(?:/dev/stdin| -):(\d+): (.*)", message)
     if found and 0 < int(found[1]) <= len(lines):
         return f"flow {lines[int(found[1]) - 1].strip()!r}: {found[2]}"

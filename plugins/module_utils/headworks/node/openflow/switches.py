@@ -1,6 +1,6 @@
-"""What flows need to know from OVSDB: which bridges ovs-vswitchd serves, and the numbers of ports.
+"""What flows need from OVSDB: the bridges that ovs-vswitchd serves, and the OpenFlow numbers of ports.
 
-Making bridges and ports is ``ovs.py``'s business.
+What does not belong here: creating bridges and ports (``node/ovs``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ PORT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Switches:
-    """``bridges``: name → external_ids of those that ovs-vswitchd serves. ``numbers``: ports' numbers as text.
-    ``troubles``: what is wrong with a port that has no number ("" while ovs-vswitchd has not got to it)."""
+    """``bridges`` maps the name of each bridge that ovs-vswitchd serves → its external_ids. ``numbers`` maps port →
+    OpenFlow number as text. ``troubles`` maps a port without a number → the reason ("" while ovs-vswitchd has not
+    handled the port yet)."""
 
     bridges: Mapping[str, Mapping[str, str]]
     numbers: Mapping[str, str]
@@ -28,7 +29,7 @@ class Switches:
 
 
 def read_switches(endpoint: str = ENDPOINT) -> Switches:
-    """One transaction."""
+    """Read bridges and ports in one transaction."""
     with Ovsdb(endpoint) as database:
         bridges, interfaces = database.select(
             [select("Bridge", ["name", "external_ids"]), select("Interface", ["name", "ofport", "error"])]
@@ -47,9 +48,9 @@ def read_switches(endpoint: str = ENDPOINT) -> Switches:
 
 
 def await_ports(needed: set[str], endpoint: str = ENDPOINT) -> Switches:
-    """As ``read_switches``, once all of ``needed`` have numbers.
+    """Wait until all ports of ``needed`` have numbers, then return what ``read_switches`` returns.
 
-    :raises ToolError: one will have none, or not soon.
+    :raises ToolError: a port has an error, does not exist, or gets no number within ``PORT_SECONDS``.
     """
     deadline = time.monotonic() + PORT_SECONDS
     while True:
@@ -65,8 +66,8 @@ def await_ports(needed: set[str], endpoint: str = ENDPOINT) -> Switches:
 
 
 def mark_use(owner: str | None, names: set[str], switches: Switches, endpoint: str = ENDPOINT) -> None:
-    """Set (``owner`` None: take away) ``FLOWS_MARK`` on bridges, so that our flows on bridges of others are found again
-    when none is desired any more."""
+    """Set ``FLOWS_MARK`` on bridges (``owner`` None: remove it). By this mark our flows on bridges that are not ours
+    are found when none of them is desired any more."""
     operations = []
     for name in sorted(names):
         before = {key: value for key, value in switches.bridges[name].items() if key == FLOWS_MARK}

@@ -1,8 +1,8 @@
-"""Flows as records and as text: one way to write what may be written in several, and reading ovs-ofctl's. Pure.
+"""Flows as text: writing them for ovs-ofctl, and parsing what ovs-ofctl prints. Pure.
 
-Old action words (``mod_dl_src``, ``strip_vlan``, ``set_tunnel`` …) are sent over OpenFlow 1.4 as newer ones and come
-back so; written in the newer words from the start, a flow compares equal with itself. Talking to a switch is
-``flows.py``'s business.
+ovs-ofctl translates old actions (``mod_dl_src``, ``strip_vlan``, ``set_tunnel`` …) for OpenFlow 1.4, and the switch
+returns the translation. Flows are written with the new actions from the start, so that a flow equals itself. What does
+not belong here: running ovs-ofctl (``ofctl.py``).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PROTOCOL = re.compile(r"(?:^|,)(tcp|udp|sctp)")
 
 
 class Entry(NamedTuple):
-    """A line of ``ovs-ofctl diff-flows``.
+    """A parsed line of ``ovs-ofctl diff-flows``.
 
-    ``match`` has neither table nor priority. ``extra`` are attributes that none of our flows has (timeouts, flags), as
-    printed; "" normally.
+    ``match`` has neither table nor priority. ``extra`` has attributes that none of our flows has (timeouts, flags), as
+    printed, and is "" normally.
     """
 
     sign: str
@@ -43,13 +43,13 @@ class Entry(NamedTuple):
 
     @property
     def where(self) -> tuple[int, int, str]:
-        """What makes a flow itself: table, priority and match, as the switch writes them."""
+        """The identity of a flow on a switch: table, priority and match, in the switch's spelling."""
         return (self.table, self.priority, self.match)
 
 
 def parse(line: str) -> Entry:
-    """``-table=1 priority=4,ip,in_port=LOCAL cookie=0x5 actions=output:7`` taken apart; or, with a blank before it, a
-    line of ``dump-flows`` (``cookie=0x5, table=1, priority=4,ip actions=drop``)."""
+    """Parse a line of ``diff-flows`` (``-table=1 priority=4,ip,in_port=LOCAL cookie=0x5 actions=output:7``) or, with a
+    blank before it, of ``dump-flows`` (``cookie=0x5, table=1, priority=4,ip actions=drop``)."""
     head, _, actions = line[1:].partition("actions=")
     table, priority, match, cookie = 0, DEFAULT_PRIORITY, "", 0
     extra: list[str] = []
@@ -72,9 +72,10 @@ def parse(line: str) -> Entry:
 FLAGS = ("send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts")
 
 
-def spelling(match: str) -> frozenset[str]:
-    """A match as the set of its parts: the same for any order of writing."""
-    return frozenset(match.lower().split(",")) if match else frozenset()
+def write_head(cookie: int, table: int, priority: int, match: str) -> str:
+    """A flow's text up to its actions, as it goes to ovs-ofctl."""
+    head = f"cookie={cookie:#x},table={table},priority={priority}"
+    return f"{head},{match}" if match else head
 
 
 def write_ports(text: str, numbers: Mapping[str, str]) -> str:

@@ -111,10 +111,10 @@ class SpoofGuards:
             yield from self._ipv4(from_port, mac, address) if is_ipv4(address) else self._ipv6(from_port, mac, address)
 
     def _ipv4(self, from_port: str, mac: str, address: str) -> Iterator[Flow]:
-        sender = f"dl_src={mac},arp_sha={mac}"
-        yield _flow(ARP_SPOOF, 2, f"arp,{from_port},{sender},arp_spa={address}", self.allowed)
+        guest = f"arp,{from_port},dl_src={mac}"
+        yield _flow(ARP_SPOOF, 2, f"{guest},arp_spa={address},arp_sha={mac}", self.allowed)
         # A probe for its own address only (RFC 5227): one for another's address would make the owner give it up.
-        probe = f"arp,{from_port},{sender},arp_op=1,arp_spa=0.0.0.0,arp_tpa={address}"
+        probe = f"{guest},arp_spa=0.0.0.0,arp_tpa={address},arp_op=1,arp_sha={mac}"
         yield _flow(ARP_SPOOF, 3, probe, self.allowed)
         yield _flow(IP_SPOOF, 2, f"ip,{from_port},dl_src={mac},nw_src={address}", self.allowed)
 
