@@ -1,7 +1,7 @@
-"""Connections the kernel tracks in the current namespace: forgetting those of a translation that is gone.
+"""Connections that the kernel tracks in the current namespace: delete those of a translation that was removed.
 
-Done over netlink: one dump and one small request an entry, not a ``conntrack`` process an address. What does not
-belong here: which translations there are (``nft.py``).
+This is done over netlink: one dump, and one small request for each entry, instead of one ``conntrack`` process for each
+address. What does not belong here: which translations there are (``tables.py``).
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def _remarked(rule: str, digest: str) -> str:
 def families(netns: str) -> list[str]:
     """The families in which the namespace has a table of ours: asked of the kernel, which takes microseconds.
 
-    ``netdev`` is not among them: that table belongs to ``underlay_userspace.py``.
+    ``netdev`` is not among them: that table belongs to ``node/underlay/userspace.py``.
     """
     if (netns and not is_namespace(netns)) or not available():
         return []

@@ -1,6 +1,7 @@
-"""Changes of bridges and ports as operations of one OVSDB transaction, by the rows that are there.
+"""Changes of bridges and ports as the operations of one OVSDB transaction, given the rows that exist.
 
-What is to change is decided in ``ovs.py``; how a row is written is in ``ovs_rows.py``.
+What does not belong here: what has to change (``bridges.py``, ``ports.py``), and how a record is written as a row
+(``rows.py``).
 """
 
 from __future__ import annotations

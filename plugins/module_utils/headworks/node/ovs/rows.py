@@ -1,6 +1,6 @@
-"""The records of Open vSwitch bridges and ports, and how they stand in OVSDB's rows (both directions, pure).
+"""The records of Open vSwitch bridges and ports as rows of OVSDB, and back. Pure.
 
-Reading, comparing and changing live in ``ovs.py``.
+What does not belong here: reading, comparing and changing rows (``bridges.py``, ``ports.py``, ``batch.py``).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class OvsSubsystem(Subsystem[Any]):
 
     :param owner: see ``Subsystem``. Maps (external_ids, other_config) are then compared by the wanted keys only.
     :param exact: maps are compared whole: for desired objects that were made from the actual ones (see
-        ``ovs_options.py``), so that a key can also be taken away.
+        ``modules/ovs/options.py``), so that a key can also be removed.
     :param seconds: how long ovs-vswitchd may take to act on a change; None: as long as its size warrants.
     """
 

@@ -1,7 +1,7 @@
 """The allocations: the decisions of earlier plans that later plans must keep. Records, ``load`` and ``dump``; pure.
 
 The file is JSON (which is YAML) with a line for each object, sorted, so that a commit shows what changed. What does not
-belong here: deciding (``allocator.py``, ``placement/``), older forms of the file (``migrations.py``), and the file
+belong here: deciding (``allocator.py``, ``plan/placement/``), older forms of the file (``migrations.py``), and the file
 itself (``control/allocations_file.py``).
 """
 
@@ -71,7 +71,7 @@ class Allocations:
     """All allocations of a cloud.
 
     ``vlans`` is node → network → VLAN on br-int. ``facts`` are the facts that nodes last reported. ``declared`` is kind
-    → name → a line that says what the last run declared (see ``announce.py``).
+    → name → a line that says what the last run declared (see ``plan/announce.py``).
     """
 
     cloud: str = ""

@@ -1,6 +1,6 @@
 """The mechanisms that there are, by the value of ``cloud_l2_mechanism``.
 
-The plan refuses the values that are missing here: ``AVAILABLE`` in ``documents.py`` tells it.
+The plan refuses the values that are missing here: ``AVAILABLE`` in ``wiring/documents.py`` tells it.
 """
 
 from __future__ import annotations

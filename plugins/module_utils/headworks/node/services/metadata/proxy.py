@@ -1,7 +1,8 @@
-"""The metadata proxies: haproxy inside a router's or DHCP namespace, as a systemd template instance.
+"""The metadata proxies: haproxy inside the namespace of a router or of DHCP, as a systemd template instance.
 
-It decides by the source address alone whose tree is asked for, and tells the store by a header of its own making. What
-does not belong here: the store and the trees (``metadata.py``), and 169.254.169.254 itself (``l3.py``).
+The proxy finds out whose tree is requested from the source address alone, and passes it to the store in a header that
+it sets itself. What does not belong here: the store and the trees (``served.py``), and the address 169.254.169.254
+itself (``node/l3``).
 """
 
 from __future__ import annotations

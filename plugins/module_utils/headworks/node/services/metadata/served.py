@@ -1,8 +1,8 @@
-"""Metadata trees of the instances, and the nginx that serves them (one per node).
+"""Metadata trees of the instances, and the nginx that serves them (one for each node).
 
-The way of a request: haproxy in a router's or DHCP namespace (``metadata_proxy.py``) → unix socket → nginx → the tree
-of the instance, found by (network id, source address), never by a header from the guest. How a tree looks on disk is
-``metadata_trees.py``'s, how nginx is set up ``metadata_store.py``'s.
+A request goes through haproxy in the namespace of a router or of DHCP (``proxy.py``), a unix socket and nginx to the
+tree of the instance. The tree is found by network id and source address, never by a header from the guest. What does
+not belong here: how a tree looks on disk (``trees.py``), and how nginx is configured (``server.py``).
 """
 
 from __future__ import annotations

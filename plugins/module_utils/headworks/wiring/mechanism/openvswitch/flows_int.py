@@ -1,7 +1,7 @@
 """Flows of br-int: provider VLANs come in, guests are held to their own addresses, the rest is switched (NORMAL).
 
 The tables and their order are ``pipeline.py``'s. What does not belong here: tunnels (``flows_tun.py``), the far side of
-the provider patches (``flows_provider.py``), security groups (``firewall/``).
+the provider patches (``flows_provider.py``), security groups (``wiring/firewall/``).
 """
 
 from __future__ import annotations

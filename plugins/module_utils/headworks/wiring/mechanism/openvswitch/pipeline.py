@@ -7,7 +7,8 @@
     and then the packet is switched (NORMAL)
 
 What comes after a stage is computed from this order; no flow has the number of a next table written into it. What does
-not belong here: the flows of the stages (``flows_int.py``, ``firewall/``), and the tables of br-tun (``flows_tun.py``).
+not belong here: the flows of the stages (``flows_int.py``, ``wiring/firewall/``), and the tables of br-tun
+(``flows_tun.py``).
 """
 
 from __future__ import annotations
