@@ -1,8 +1,8 @@
-"""The picture of the packages as SVG: where the boxes are, how the arrows run, how both look.
+"""Draws the picture of the packages as SVG: the positions of boxes, the paths of arrows, and their style.
 
-Boxes stand in rows, the plan side left, the node side right. An arrow between neighbouring rows is straight. Any other
-arrow runs through a lane beside the boxes; all arrows to the same box share a lane and a colour. What does not belong
-here: which boxes and arrows there are (``architecture``).
+The boxes are in rows, with the plan side on the left and the node side on the right. An arrow between neighbouring rows
+is straight. Every other arrow runs through a lane beside the boxes; all arrows to the same box share a lane and a
+colour. What does not belong here: the list of boxes and arrows (``architecture``).
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def _is_straight(source: Box, target: Box) -> bool:
     return target.row == source.row + 1 and _overlap(source, target) > 4 * STEP
 
 
-def _overlap(one: Box, other: Box) -> float:
-    return min(one.right, other.right) - max(one.x, other.x)
+def _overlap(first: Box, second: Box) -> float:
+    return min(first.right, second.right) - max(first.x, second.x)
 
 
 def _gutter(source: Box, target: Box) -> str:

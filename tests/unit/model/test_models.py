@@ -126,7 +126,7 @@ def test_the_message_about_a_missing_variable_shows_no_value() -> None:
     assert error.value.messages == ("instances.vm1.instance_flavor: is required",)
 
 
-def test_a_cloud_without_a_name_is_called_cloud() -> None:
+def test_the_default_name_of_a_cloud_is_cloud() -> None:
     inventory = s1()
     del inventory["cloud"]["cloud_name"]
     assert parse(inventory).cloud.name == "cloud"

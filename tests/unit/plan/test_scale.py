@@ -14,7 +14,7 @@ def _seconds(count: int) -> float:
     inventory = flock(count, computes=count // 50, networks=10)
     facts = facts_of(inventory, ram_mb=262144, vcpus=128)
     gc.collect()
-    gc.freeze()  # the objects of other tests cost no time here
+    gc.freeze()  # the collector ignores the objects of other tests
     start = time.process_time()
     first = resolve(inventory, None, facts)
     again = resolve(inventory, json.loads(first.allocations.text()), facts)

@@ -88,7 +88,7 @@ class Site:
         self.write("group_vars/all/cloud.yml", CLOUD)
 
     def run_without_ansible_cfg(self, *options: str, ok: bool = True) -> tuple[str, dict[str, object]]:
-        """As ``run``, with none of the settings of the checkout's ansible.cfg but where the plugins are."""
+        """As ``run``, but without the checkout's ansible.cfg, except for its paths of plugins."""
         plugins = {"ANSIBLE_ACTION_PLUGINS": str(TOP / "plugins/action"), "ANSIBLE_LIBRARY": str(TOP / "library")}
         return self.run(*options, ok=ok, ANSIBLE_CONFIG=str(self.home / "empty.cfg"), **plugins)
 
@@ -197,8 +197,8 @@ def test_a_run_needs_neither_group_vars_beside_the_playbook_nor_ansible_cfg(site
     assert with_both["plan"] != []
 
 
-def test_what_the_group_vars_of_an_inventory_say_is_what_the_plan_sees(site: Site) -> None:
-    said = {
+def test_the_plan_uses_the_group_vars_of_the_inventory(site: Site) -> None:
+    settings = {
         **CLOUD,
         "cloud_name": "theirs",
         "cloud_tunnel_id_range": "500:600",
@@ -208,34 +208,34 @@ def test_what_the_group_vars_of_an_inventory_say_is_what_the_plan_sees(site: Sit
         "instance_availability_zone": "west",
         "node_availability_zone": "west",
     }
-    site.write("group_vars/all/cloud.yml", said)
+    site.write("group_vars/all/cloud.yml", settings)
     output, _ = site.run_without_ansible_cfg()
     assert "Plan of cloud theirs:" in output
     assert "+ network web (vxlan 500, 10.0.0.0/24)" in output
     assert "+ network db (gre 500, 10.9.0.0/24)" in output
     assert "+ instance vm1 (m2 on compute1, 10.0.0." in output
-    site.write("group_vars/all/cloud.yml", {**said, "node_enabled": False, "instance_state": "stopped"})
+    site.write("group_vars/all/cloud.yml", {**settings, "node_enabled": False, "instance_state": "stopped"})
     site.allocations.unlink()
     output, _ = site.run_without_ansible_cfg(ok=False)
     assert "compute1  enabled  enabled  node_enabled: false" in output
-    site.write("group_vars/all/cloud.yml", {**said, "node_enabled": False, "instance_state": "absent"})
+    site.write("group_vars/all/cloud.yml", {**settings, "node_enabled": False, "instance_state": "absent"})
     assert "+ instance vm1" not in site.run_without_ansible_cfg()[0]
 
 
 @pytest.mark.parametrize("where", ["group_vars/all/all.yml", "hosts.yml"])
-def test_every_variable_of_group_all_of_an_inventory_wins_over_the_group_vars_of_the_playbook(
+def test_every_variable_of_group_all_of_an_inventory_overrides_the_group_vars_of_the_playbook(
     site: Site, where: str
 ) -> None:
-    said = {name: f"{name} of the inventory" for name in VARIABLES}
-    hosts = {"all": {"hosts": {"one": {}}, **({"vars": said} if where == "hosts.yml" else {})}}
+    settings = {name: f"{name} of the inventory" for name in VARIABLES}
+    hosts = {"all": {"hosts": {"one": {}}, **({"vars": settings} if where == "hosts.yml" else {})}}
     site.write("group_vars/all/cloud.yml", {})
     site.write("hosts.yml", hosts)
     if where != "hosts.yml":
-        site.write(where, said)
+        site.write(where, settings)
     task = {"debug": {"msg": "answer={{ dict(names | zip(names | map('extract', hostvars.one))) | to_json }}"}}
     play = {"hosts": "all", "gather_facts": False, "vars": {"names": VARIABLES}, "tasks": [task]}
     (site.home / "play.yml").write_text(json.dumps([play]))
-    assert site.run_without_ansible_cfg()[1] == said
+    assert site.run_without_ansible_cfg()[1] == settings
 
 
 def test_a_limit_removes_neither_nodes_nor_facts_from_the_plan(site: Site) -> None:

@@ -28,7 +28,7 @@ def test_every_playbook_passes_the_syntax_check(playbook: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_ansible_cfg_names_only_what_exists() -> None:
+def test_ansible_cfg_names_only_existing_paths() -> None:
     configuration = ConfigParser(interpolation=None)
     configuration.read(TOP / "ansible.cfg")
     settings = configuration["defaults"]
@@ -40,28 +40,28 @@ def test_ansible_cfg_names_only_what_exists() -> None:
     assert {name for name, value in paths.items() for path in value.split(":") if not (TOP / path).exists()} == set()
 
 
-def test_ansible_cfg_leaves_the_order_of_variables_as_it_is() -> None:
+def test_ansible_cfg_does_not_change_the_precedence_of_variables() -> None:
     assert "precedence" not in (TOP / "ansible.cfg").read_text()
 
 
-def test_site_looks_for_the_certificate_where_the_plan_says_it_is() -> None:
-    look, _, converge = yaml.safe_load((TOP / "site.yml").read_text())
-    assert look["tasks"][0]["vars"]["prechecks_files"] == [STORE_CA]
+def test_site_uses_the_path_of_the_certificate_that_the_plan_uses() -> None:
+    prechecks, _, converge = yaml.safe_load((TOP / "site.yml").read_text())
+    assert prechecks["tasks"][0]["vars"]["prechecks_files"] == [STORE_CA]
     assert converge["vars"]["store_ca_file"] == STORE_CA
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "roles/common/vars").iterdir()), ids=lambda path: path.name)
-def test_variables_of_a_distribution_say_which_it_is(path: Path) -> None:
+def test_the_variables_of_a_distribution_name_the_distribution(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["common_distribution"] == path.stem
 
 
-@pytest.mark.parametrize(("said", "chosen"), [("", "debian"), ("common_distribution: other", "other")])
-def test_an_inventory_chooses_the_variables_of_its_distribution(tmp_path: Path, said: str, chosen: str) -> None:
+@pytest.mark.parametrize(("setting", "chosen"), [("", "debian"), ("common_distribution: other", "other")])
+def test_an_inventory_chooses_the_variables_of_its_distribution(tmp_path: Path, setting: str, chosen: str) -> None:
     (tmp_path / "roles/common/vars").mkdir(parents=True)
     for name in ("debian", "other"):
         (tmp_path / f"roles/common/vars/{name}.yml").write_text(f"common_distribution: {name}\nfrom_file: {name}\n")
     (tmp_path / "group_vars").mkdir()
-    (tmp_path / "group_vars/all.yml").write_text(said)
+    (tmp_path / "group_vars/all.yml").write_text(setting)
     (tmp_path / "hosts").write_text("localhost ansible_connection=local\n")
     play = yaml.safe_load((TOP / "site.yml").read_text())[0]
     message = {"debug": {"msg": "{{ common_distribution }} by {{ from_file }}"}}
@@ -93,7 +93,7 @@ def test_argument_specs_list_the_variables_of_other_roles_that_a_role_uses(role:
         assert used - own <= set(specs.get(tasks.stem, {}).get("options", {})), tasks
 
 
-def test_there_is_one_file_for_each_distribution_and_lists_are_plain() -> None:
+def test_each_distribution_has_a_single_file_with_sorted_lists_of_packages() -> None:
     files = [path.relative_to(TOP / "roles") for role in ROLES for path in (role / "vars").glob("debian*")]
     assert [str(path) for path in files] == ["common/vars/debian.yml"]
     for name, value in yaml.safe_load((TOP / "roles/common/vars/debian.yml").read_text()).items():

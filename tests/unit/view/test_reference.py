@@ -1,6 +1,6 @@
-"""The generated reference against the models: nothing is missing, and every generated file is as the models are now.
+"""The generated reference against the models: every field is in it, and every generated file is up to date.
 
-The models are walked here in another way than the generator does it, so that the generator cannot hide a field.
+The tests walk the models in another way than the generator, so that the generator cannot hide a field.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def models_in(annotation: Any) -> Iterator[type[Model]]:
 
 
 def every_model() -> list[type[Model]]:
-    """All models that an operator's variables are made of."""
-    found = [model for models in VARIABLES.values() for model in models]
-    for model in found:  # grows while it is walked
+    """All models of an operator's variables, including the nested models."""
+    every = [model for models in VARIABLES.values() for model in models]
+    for model in every:  # the list grows during the loop
         for info in model.model_fields.values():
-            found += [one for one in models_in(info.annotation) if one not in found]
-    return found
+            every += [nested for nested in models_in(info.annotation) if nested not in every]
+    return every
 
 
 def uncommented(kind: str) -> str:
-    """A file of group_vars with its variables set."""
+    """The content of a file of group_vars with its variables uncommented."""
     lines = (TOP / f"group_vars/all/{kind}.yml").read_text().splitlines()
     return "\n".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
 
 
 def tables() -> list[list[str]]:
-    """The rows of all generated tables, each row as its cells."""
+    """The rows of all generated tables, each row as a list of its cells."""
     text = "\n".join((TOP / page).read_text() for page in PAGES)
     return [row[2:-2].split(" | ") for row in text.splitlines() if row.startswith("| `")]
 
 
-def test_every_generated_file_is_as_the_models_say() -> None:
+def test_every_generated_file_is_up_to_date() -> None:
     stale = [path for path, text in current(TOP).items() if (TOP / path).read_text() != text]
     assert stale == [], "run scripts/reference"
 
@@ -86,16 +86,16 @@ def fields_of_an_entry(value: Any, model: type[Model]) -> dict[str, Any]:
     return dict(value)
 
 
-def compare(model: type[Model], found: dict[str, Any], where: str) -> None:
-    """That ``found`` has every field of ``model`` with its default, and so on below."""
-    assert set(found) >= set(model.model_fields), where
+def assert_has_fields(model: type[Model], fields: dict[str, Any], where: str) -> None:
+    """Fail unless ``fields`` has every field of ``model`` with its default, and the fields of its nested models."""
+    assert set(fields) >= set(model.model_fields), where
     for name, info in model.model_fields.items():
-        key, value = f"{where}.{name}", found[name]
+        key, value = f"{where}.{name}", fields[name]
         below = list(models_in(info.annotation))
         default = info.get_default(call_default_factory=True)
         if below:
-            compare(below[0], fields_of_an_entry(value, below[0]), key)
-        elif info.is_required() or key.endswith("subnets.gateway_ip"):  # where null is something else than not given
+            assert_has_fields(below[0], fields_of_an_entry(value, below[0]), key)
+        elif info.is_required() or key.endswith("subnets.gateway_ip"):  # its null differs from an absent gateway_ip
             assert value is not None, key
         else:
             assert value == (f"{default[0]}:{default[1]}" if isinstance(default, tuple) else default), key
@@ -103,11 +103,11 @@ def compare(model: type[Model], found: dict[str, Any], where: str) -> None:
 
 @pytest.mark.parametrize("kind", VARIABLES)
 def test_every_variable_and_every_nested_field_is_in_group_vars_with_its_default(kind: str) -> None:
-    found = yaml.safe_load(uncommented(kind))
-    assert {name.partition("_")[0] for name in found} == {kind}
+    variables = yaml.safe_load(uncommented(kind))
+    assert {name.partition("_")[0] for name in variables} == {kind}
     for model in VARIABLES[kind]:
-        compare(model, {name.removeprefix(f"{kind}_"): value for name, value in found.items()}, kind)
-    assert len(found) == sum(len(model.model_fields) for model in VARIABLES[kind])
+        assert_has_fields(model, {name.removeprefix(f"{kind}_"): value for name, value in variables.items()}, kind)
+    assert len(variables) == sum(len(model.model_fields) for model in VARIABLES[kind])
 
 
 @pytest.mark.parametrize("kind", VARIABLES)
@@ -148,12 +148,12 @@ def test_a_page_keeps_its_prose_and_links_to_tables_of_other_pages() -> None:
     assert pages["one.md"].endswith(" |\n\n<!-- end -->\n\nMore prose.\n")
     assert "list of [route](two.md#a-route-or-two)" in pages["one.md"]
     assert "old" not in pages["one.md"]
-    assert "`interfaces[].network`" in pages["one.md"]  # it has no table of its own
-    assert "`routes[].nexthop`" not in pages["one.md"]  # it has
+    assert "`interfaces[].network`" in pages["one.md"]  # no page has a table of router interfaces
+    assert "`routes[].nexthop`" not in pages["one.md"]  # two.md has a table of routes
     assert filled(pages) == pages
 
 
-def test_a_marker_for_something_unknown_is_an_error() -> None:
+def test_a_marker_with_an_unknown_subject_is_an_error() -> None:
     with pytest.raises(KeyError):
         filled({"one.md": "# One\n<!-- generated: nothing -->\n<!-- end -->\n"})
 
@@ -163,5 +163,5 @@ def test_a_marker_for_something_unknown_is_an_error() -> None:
     ["yes", "null", "", "1:5", "1.5", "8", "a: b", "# x", "- x", "{a}", "x y", "10.0.0.0/24", "m1.small", None, True, 4,
      [1, "on"], {"a": ["1:2"], "no": None}],
 )  # fmt: skip
-def test_a_value_on_one_line_is_read_as_the_same_value(value: Any) -> None:
+def test_yaml_reads_the_text_of_a_value_as_the_same_value(value: Any) -> None:
     assert yaml.safe_load(flow(value)) == value

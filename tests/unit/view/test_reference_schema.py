@@ -1,4 +1,4 @@
-"""The JSON Schema against inventories: it accepts what the models accept, and refuses the wrong values they refuse."""
+"""The JSON Schema against inventories: it accepts the values that the models accept, and refuses those they refuse."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ INSTANCE = {"instance_flavor": "f", "instance_image": "i"}
 
 
 def findings(content: Any) -> list[str]:
-    """What the schema finds wrong in a file."""
+    """The errors that the schema reports for the content of a file."""
     return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(SCHEMA).iter_errors(plain(content))]
 
 
 def accepted_by_models(variables: dict[str, Any]) -> bool:
-    """Whether the models take the variables, beside what they require."""
+    """Whether the models accept the variables together with those that are required."""
     cloud = {name: value for name, value in variables.items() if name.startswith("cloud_")}
-    here = {name: value for name, value in variables.items() if name not in cloud}
-    node = {name: value for name, value in here.items() if name.startswith("node_")}
-    instance = {**INSTANCE, **{name: value for name, value in here.items() if name not in node}}
+    hosts = {name: value for name, value in variables.items() if name not in cloud}
+    node = {name: value for name, value in hosts.items() if name.startswith("node_")}
+    instance = {**INSTANCE, **{name: value for name, value in hosts.items() if name not in node}}
     try:
         parse(
             {
@@ -58,7 +58,7 @@ def accepted_by_models(variables: dict[str, Any]) -> bool:
     return True
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -80,9 +80,9 @@ def test_the_commented_out_reference_is_accepted(kind: str) -> None:
     assert findings(yaml.safe_load(text)) == []
 
 
-def test_an_inventory_that_says_everything_is_accepted() -> None:
-    said = everything()
-    assert findings({**said["cloud"], **said["nodes"]["compute1"]["vars"], **said["instances"]["vm1"]["vars"]}) == []
+def test_an_inventory_with_every_variable_is_accepted() -> None:
+    full = everything()
+    assert findings({**full["cloud"], **full["nodes"]["compute1"]["vars"], **full["instances"]["vm1"]["vars"]}) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_inventory_that_says_everything_is_accepted() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_every_way_of_writing_that_the_models_take_is_accepted(variables: dict[str, Any]) -> None:
+def test_every_notation_that_the_models_accept_is_accepted(variables: dict[str, Any]) -> None:
     assert accepted_by_models(variables)
     assert findings(variables) == []
 
@@ -153,12 +153,12 @@ def test_every_way_of_writing_that_the_models_take_is_accepted(variables: dict[s
     ],
     ids=lambda value: str(value)[:80],
 )  # fmt: skip
-def test_what_the_models_refuse_in_a_single_value_is_refused(variables: dict[str, Any], path: str) -> None:
+def test_a_single_value_that_the_models_refuse_is_refused(variables: dict[str, Any], path: str) -> None:
     assert not accepted_by_models(variables)
-    assert [one for one in findings(variables) if one.startswith(f"{path}: ")] != []
+    assert [finding for finding in findings(variables) if finding.startswith(f"{path}: ")] != []
 
 
-def test_only_dictionaries_of_the_cloud_can_be_added_to() -> None:
+def test_an_addition_to_anything_but_a_dictionary_of_the_cloud_is_refused() -> None:
     assert findings({"cloud_name__mine": {}}) != []
     assert findings({"instance_metadata__mine": {}}) != []
 
@@ -181,13 +181,13 @@ def test_a_template_may_stand_for_any_value(variables: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "good"),
+    ("content", "valid"),
     [
         (None, True),
         ({"all": None}, True),
         ({"all": {"vars": {"cloud_name": "lab"}, "children": {"web": {"hosts": {"vm1": INSTANCE}}}}}, True),
         ({"instances": {"hosts": {"vm1": None}}, "lab_name": "x", "own": {"hosts": 1, "other": 2}}, True),
-        ({"cloud_networks": {"hosts": NET, "vars": NET}}, True),  # names, and no group
+        ({"cloud_networks": {"hosts": NET, "vars": NET}}, True),  # names of networks, not keys of a group
         ({"all": {"vars": {"cloud_nmae": "lab"}}}, False),
         ({"all": {"children": {"web": {"hosts": {"vm1": {"instance_state": "on"}}}}}}, False),
         ({"all": {"hots": {}}}, False),
@@ -196,21 +196,21 @@ def test_a_template_may_stand_for_any_value(variables: dict[str, Any]) -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_variables_are_checked_where_a_yaml_inventory_has_them(content: Any, good: bool) -> None:
-    assert (findings(content) == []) is good
+def test_variables_in_a_yaml_inventory_are_checked(content: Any, valid: bool) -> None:
+    assert (findings(content) == []) is valid
 
 
 class Renamed(Model):
-    """A model with other names for its fields, as OpenStack has them."""
+    """A model whose fields also have OpenStack's names."""
 
     ram_mb: int = Field(description="Memory.", validation_alias=AliasChoices("ram_mb", "ram"))
     disk_gb: int = Field(default=0, description="Disk.", validation_alias=AliasChoices("disk_gb", "disk"))
 
 
 @pytest.mark.parametrize(
-    ("value", "good"),
+    ("value", "valid"),
     [({"ram": 1, "disk": 2}, True), ({"ram_mb": 1}, True), ({"disk": 1}, False), ({"ram": "much"}, False)],
     ids=str,
 )
-def test_another_name_for_a_field_is_accepted_in_its_place(value: dict[str, Any], good: bool) -> None:
-    assert Draft202012Validator({**model_schema(Renamed), "$defs": SCHEMA["$defs"]}).is_valid(value) is good
+def test_a_field_is_accepted_under_its_other_names(value: dict[str, Any], valid: bool) -> None:
+    assert Draft202012Validator({**model_schema(Renamed), "$defs": SCHEMA["$defs"]}).is_valid(value) is valid

@@ -64,8 +64,8 @@ def resolve(
     :param facts: node → ``{"vcpus", "ram_mb", "disk_gb", "kvm", "nics": {name: {"mac", "mtu", "addresses"}}}``,
         without the nodes that could not be reached.
     :param image_facts: image → ``{"virtual_size_bytes", "checksum", "format"}``, for files on the control node.
-    :param available: cloud variable → the values that the wiring implements (``AVAILABLE`` in ``wiring/documents.py``);
-        a variable that is not in it may have every value that its model accepts.
+    :param available: cloud variable → the values that the wiring implements (``AVAILABLE`` in ``wiring/documents.py``).
+        A variable that is not in ``available`` may have every value that its model accepts.
     :raises PlanError: the inventory is refused; ``messages`` say why.
     """
     inv = parse(inventory)

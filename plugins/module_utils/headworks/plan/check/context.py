@@ -19,8 +19,8 @@ from ..images import ImageFacts
 class Check:
     """The inventory that is checked, what else is known about the cloud, and where problems and warnings go.
 
-    ``before`` holds the allocations of the last run. ``available`` maps a variable of the cloud to the values of it
-    that headworks implements; a variable that is not in it may have every value that its model accepts.
+    ``before`` holds the allocations of the last run. ``available`` maps a cloud variable to the values that headworks
+    implements. A variable that is not in ``available`` may have every value that its model accepts.
     """
 
     inventory: Inventory

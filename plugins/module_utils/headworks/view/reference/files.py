@@ -1,4 +1,4 @@
-"""Which files are generated from the models, and what is in them now."""
+"""The list of files that are generated from the models, and their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCHEMA = "docs/inventory.schema.json"
 
 
 def generated(pages: dict[str, str]) -> dict[str, str]:
-    """Path → content of every generated file. ``pages`` are the pages with tables, as they are, by file name."""
+    """Path → content of every generated file. ``pages`` holds the present texts of the pages with tables, by name."""
     return {
         **{f"group_vars/all/{prefix}.yml": group_vars.text(prefix) for prefix in MODELS},
         **{f"docs/{name}": text for name, text in tables.filled(pages).items()},
@@ -21,5 +21,5 @@ def generated(pages: dict[str, str]) -> dict[str, str]:
 
 
 def current(top: Path) -> dict[str, str]:
-    """``generated`` for the pages of a checkout."""
+    """Path → content of every generated file, for the pages of the checkout ``top``."""
     return generated({Path(page).name: (top / page).read_text() for page in PAGES})

@@ -1,6 +1,7 @@
-"""The reference of variables as commented-out YAML: ``group_vars/all/cloud.yml`` and its neighbours.
+"""The reference of the variables as commented-out YAML: the files of ``group_vars/all``.
 
-Text begins with ``## ``, a variable with ``# ``: without these two characters it is YAML that an inventory may have.
+A line of text begins with ``## ``. A line of a variable begins with ``# ``: without these two characters, it is YAML
+that an inventory may contain.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ NAME stands for a name that you choose: a letter or digit, then letters, digits,
 
 
 def text(prefix: str) -> str:
-    """The file for the variables of a prefix (cloud, node, instance)."""
+    """The content of the file for the variables with a prefix (cloud, node, instance)."""
     header = _HEADER.format(sets=_SETS[prefix], prefix=prefix)
     lines = ["---"]
     for paragraph in header.split("\n\n"):
@@ -42,7 +43,7 @@ def text(prefix: str) -> str:
 
 
 def _explain(entry: Entry, indent: int = 0) -> list[str]:
-    """What a field means, what may be written for it, and its default, as comments."""
+    """The description, the type and the default of a field, as comments."""
     facts = [f"Type: {kind_of(entry.shape)}", f"Default: {default_of(entry)}"]
     if entry.required:
         facts[1] = "Required"
@@ -57,7 +58,7 @@ def _comment(words: str, indent: int = 0) -> list[str]:
 
 
 def _value(entry: Entry, indent: int = 0) -> list[str]:
-    """``name: value``, or ``name:`` and the fields of what it holds."""
+    """``name: value``, or ``name:`` and the fields of the nested model."""
     if isinstance(innermost(entry.shape), Nested):
         return [f"{entry.name}:", *_indented(_nested(entry.shape, indent + 2))]
     return [f"{entry.name}: {flow(_sample(entry))}"]
@@ -70,19 +71,19 @@ def _sample(entry: Entry) -> Any:
 
 
 def _nested(shape: Shape, indent: int) -> list[str]:
-    """The fields of a nested model below a key that names an entry, or as an item of a list."""
+    """The fields of a nested model, below the key of a dictionary or as an item of a list."""
     if isinstance(shape, DictOf):
         return [f"{shape.key.kind.example}:", *_indented(_nested(shape.value, indent + 2))]
     if isinstance(shape, ListOf):
         return _as_item(_nested(shape.item, indent + 2))
     assert isinstance(shape, Nested)
-    # Two columns more are the "# " in front of the line.
-    found = entries(shape.model)
-    return [line for entry in found for line in (*_explain(entry, indent + 2), *_value(entry, indent))]
+    # The "# " at the beginning of the line takes two more columns.
+    fields = entries(shape.model)
+    return [line for entry in fields for line in (*_explain(entry, indent + 2), *_value(entry, indent))]
 
 
 def _as_item(lines: list[str]) -> list[str]:
-    """Lines of a dictionary as an item of a list; the comment above the first key stays above the dash."""
+    """The lines of a dictionary as an item of a list. The comment of the first key stays above the dash."""
     first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
     return [*lines[:first], f"- {lines[first]}", *_indented(lines[first + 1 :])]
 

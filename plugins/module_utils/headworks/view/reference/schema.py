@@ -1,8 +1,8 @@
-"""A JSON Schema of the files of an inventory, for editors: variables as they are written, before Ansible's templates.
+"""A JSON Schema of the files of an inventory, for editors. It describes variables before Ansible expands templates.
 
-It accepts what the models accept, and templates in place of any value. It refuses what is wrong in a single value; what
-several values say together is checked by the plan only. It keeps to the keywords that editors for older drafts of JSON
-Schema know as well.
+The schema accepts what the models accept, and a template in place of any value. It refuses a single invalid value; only
+the plan checks whether several values fit together. The schema uses only keywords that editors for older drafts of JSON
+Schema also know.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _GROUP_KEYS = ("hosts", "children", "vars")
 
 
 def text() -> str:
-    """The schema as the file has it."""
+    """The content of the schema's file."""
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def schema() -> dict[str, Any]:
-    """The schema of a file: of group_vars or host_vars, or a YAML inventory."""
+    """The schema of a file of group_vars or host_vars, and of a YAML inventory."""
     every = [entry for prefix in MODELS for entry in variables(prefix)]
     group = {"$ref": "#/$defs/group"}
     is_group = {"type": "object", "minProperties": 1, "propertyNames": {"enum": list(_GROUP_KEYS)}}
@@ -37,7 +37,7 @@ def schema() -> dict[str, Any]:
         "description": "Generated from the models by scripts/reference: do not edit.",
         "allOf": [{"$ref": "#/$defs/variables"}],
         "properties": {"all": group},
-        # A variable of the operator's own may be anything; a group of hosts is known by its keys.
+        # An operator's own variable may have any value. An entry with the keys of a group is a group of hosts.
         "patternProperties": {f"^(?!{_OURS[1:]})": {"if": is_group, "then": group}},
         "$defs": {
             "template": {"type": "string", "pattern": r"\{[{%#]"},
@@ -49,7 +49,7 @@ def schema() -> dict[str, Any]:
 
 
 def _group() -> dict[str, Any]:
-    """A group of a YAML inventory."""
+    """The schema of a group of a YAML inventory."""
     variables_ = {"$ref": "#/$defs/variables"}
     properties = {
         "hosts": {"type": ["object", "string", "null"], "additionalProperties": variables_},
@@ -60,7 +60,7 @@ def _group() -> dict[str, Any]:
 
 
 def _variables(every: Iterable[Entry]) -> dict[str, Any]:
-    """Variables of a host or a group: ours as the models are, others as they like."""
+    """The schema of the variables of a host or a group: those of the models, and any others."""
     properties = {name: value for entry in every for name, value in _properties(entry).items()}
     # Only the cloud's dictionaries can be added to (``control/variables.py``).
     additions = [entry.name for entry in entries(MODELS["cloud"], "cloud_") if isinstance(entry.shape, DictOf)]
@@ -79,14 +79,14 @@ def _key(model: type[Model]) -> str:
 
 
 def model_schema(model: type[Model]) -> dict[str, Any]:
-    """The fields of a model, each under its name or another name for it."""
-    found = entries(model)
+    """The schema of a model's fields, each under its name and its other names."""
+    fields = entries(model)
     built: dict[str, Any] = {
         "type": "object",
-        "properties": {name: value for entry in found for name, value in _properties(entry).items()},
+        "properties": {name: value for entry in fields for name, value in _properties(entry).items()},
         "additionalProperties": False,
     }
-    required = [entry for entry in found if entry.required]
+    required = [entry for entry in fields if entry.required]
     if required:
         built["required"] = [entry.name for entry in required if not entry.aliases]
         aliased = [entry for entry in required if entry.aliases]
@@ -97,7 +97,7 @@ def model_schema(model: type[Model]) -> dict[str, Any]:
 
 
 def _properties(entry: Entry) -> dict[str, dict[str, Any]]:
-    """The property of a field, and of every other name it has."""
+    """Name → property of a field, for the field's name and its other names."""
     about: dict[str, Any] = {"description": entry.description}
     if not entry.required and not entry.unset:
         about["default"] = entry.default
@@ -109,7 +109,7 @@ def _properties(entry: Entry) -> dict[str, dict[str, Any]]:
 
 
 def _value(shape: Shape) -> dict[str, Any]:
-    """A value as it is written: as its type says, in a short form, or as a template."""
+    """The schema of a value: a value of its type, a short form, or a template."""
     core = _core(shape)
     if core == {} or (core == {"type": "string"} and not shape.also):
         return core

@@ -1,8 +1,7 @@
-"""Tables of variables and fields in pages of ``docs``, between markers; the prose around them is written by hand.
+"""The generated tables of variables and fields in pages of ``docs``. The prose around the tables is written by hand.
 
-A marker names what the table is about: ``<!-- generated: cloud variables -->``, ``<!-- generated: network -->``. The
-table ends at ``<!-- end -->``. A nested model that has no table of its own on any page has its fields in the table of
-the model above it.
+A marker names the subject of a table: ``<!-- generated: cloud variables -->``, ``<!-- generated: network -->``. The
+table ends at ``<!-- end -->``. If no page has a table of a nested model, the table of the model above has its fields.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from .words import TITLES, default_of, flow, kind_of
 
 _MARKER = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-# What there is to tell, by the words of its marker.
+# Subject, as markers name it → the fields of its table.
 SUBJECTS: dict[str, Callable[[], tuple[Entry, ...]]] = {
     **{f"{prefix} variables": lambda prefix=prefix: variables(prefix) for prefix in MODELS},  # type: ignore[misc]
     **{title: lambda model=model: entries(model) for model, title in TITLES.items()},  # type: ignore[misc]
@@ -25,28 +24,28 @@ SUBJECTS: dict[str, Callable[[], tuple[Entry, ...]]] = {
 
 
 def filled(pages: Mapping[str, str]) -> dict[str, str]:
-    """Pages (name → text) with every table as the models are now.
+    """The pages (name → text) with every table filled in from the models.
 
-    :raises KeyError: a marker names nothing that there is.
+    :raises KeyError: a marker names an unknown subject.
     """
     places = {subject: place for name, text in pages.items() for subject, place in _places(name, text)}
 
     def page(name: str, text: str) -> str:
         def link(model: type[Model]) -> str:
             title = TITLES[model]
-            there, _, anchor = places.get(title, "").partition("#")
-            return f"[{title}]({'' if there == name else there}#{anchor})" if there else title
+            target, _, anchor = places.get(title, "").partition("#")
+            return f"[{title}]({'' if target == name else target}#{anchor})" if target else title
 
-        return _MARKER.sub(lambda found: found[1] + _table(found[2], places, link) + found[3], text)
+        return _MARKER.sub(lambda match: match[1] + _table(match[2], places, link) + match[3], text)
 
     return {name: page(name, text) for name, text in pages.items()}
 
 
 def _places(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """The subjects of a page's tables, and the address of the heading above each: ``page.md#a-network``."""
-    for found in _MARKER.finditer(text):
-        heading = _HEADING.findall(text[: found.start()])[-1]
-        yield found[2], f"{name}#{re.sub(r'[^a-z0-9_ -]', '', heading.lower()).replace(' ', '-')}"
+    """The subject of each table of a page, and the link to the heading above the table: ``page.md#a-network``."""
+    for match in _MARKER.finditer(text):
+        heading = _HEADING.findall(text[: match.start()])[-1]
+        yield match[2], f"{name}#{re.sub(r'[^a-z0-9_ -]', '', heading.lower()).replace(' ', '-')}"
 
 
 def _table(subject: str, places: Mapping[str, str], link: Callable[[type[Model]], str]) -> str:
@@ -56,9 +55,9 @@ def _table(subject: str, places: Mapping[str, str], link: Callable[[type[Model]]
 
 
 def _rows(
-    found: Iterable[Entry], above: str, places: Mapping[str, str], link: Callable[[type[Model]], str]
+    fields: Iterable[Entry], above: str, places: Mapping[str, str], link: Callable[[type[Model]], str]
 ) -> Iterator[str]:
-    for entry in found:
+    for entry in fields:
         default = default_of(entry)
         if not entry.required and not entry.unset:
             default = f"`{default}`"
@@ -71,7 +70,7 @@ def _rows(
 
 
 def _below(shape: Shape) -> tuple[str, Shape]:
-    """What the lists and dictionaries of a value hold, and the way there: ``[]`` or ``.NAME``."""
+    """The shape inside the lists and dictionaries of a value, and the path to it: ``[]`` or ``.NAME`` for each."""
     path = ""
     while isinstance(shape, (ListOf, DictOf)):
         path += "[]" if isinstance(shape, ListOf) else f".{shape.key.kind.example}"

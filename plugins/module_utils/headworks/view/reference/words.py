@@ -65,14 +65,14 @@ _NOT_PLAIN = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 def kind_of(
     shape: Shape, choice: Callable[[Any], str] = str, model: Callable[[type[Model]], str] = TITLES.__getitem__
 ) -> str:
-    """What may be written for a value: ``list of NIC or name``, ``one of vxlan, gre``.
+    """The type of a value in words: ``list of NIC or name``, ``one of vxlan, gre``.
 
-    :param choice: how an allowed value is shown.
-    :param model: how a nested model is called.
+    :param choice: the text of an allowed value.
+    :param model: the name of a nested model.
     """
     words = _core(shape, choice, model)
     short = [kind.text for kind in shape.also if kind.text not in ("null", "empty")]
-    # "list of NIC or name or name" would not tell the item from the list.
+    # "list of NIC or name or name" would not distinguish the item from the list.
     return f"{words}, or one {short[0]}" if short and isinstance(shape, ListOf) else " or ".join([words, *short])
 
 
@@ -87,7 +87,7 @@ def _core(shape: Shape, choice: Callable[[Any], str], model: Callable[[type[Mode
 
 
 def default_of(entry: Entry) -> str:
-    """The default in words: ``required``, a value as YAML, or what leaving the field out means."""
+    """The default in words: ``required``, a value as YAML, or the meaning of an absent field."""
     return "required" if entry.required else entry.unset or flow(entry.default)
 
 
