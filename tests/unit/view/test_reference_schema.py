@@ -106,6 +106,7 @@ def test_an_inventory_with_every_variable_is_accepted() -> None:
         {"node_cpu_allocation_ratio": "1.5"},
         {"node_enabled": "no"},
         {"instance_networks": "n"},
+        {"instance_networks": None},
         {"instance_networks": ["n", {"network": "m", "mac": "FA-16-3E-00-00-01", "allowed_address_pairs":
                                ["10.0.0.9", "2001:db8::/64", {"ip_address": "10.0.0.0/8"}]}]},
         {"instance_metadata": {"a b": 1, "c": True, "d": "e"}},

@@ -11,7 +11,7 @@ from .addresses import ADDRESS_OR_CIDR, Address, Mac
 from .addresses import cidr as check_cidr
 from .base import Count, Keyed, Listed, Model, Positive
 from .names import NAME, Checksum, ImageUrl, Line, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
-from .written import ShortForm
+from .written import NULL_KIND, ShortForm
 
 
 class FlavorModel(Model):
@@ -101,7 +101,7 @@ class AddressPairModel(Model):
     )
 
 
-AddressPair = Annotated[AddressPairModel, ShortForm(ADDRESS_OR_CIDR), BeforeValidator(_pair)]
+AddressPair = Annotated[AddressPairModel, ShortForm((ADDRESS_OR_CIDR,)), BeforeValidator(_pair)]
 
 
 def _named_network(value: Any) -> Any:
@@ -139,7 +139,7 @@ class NicModel(Model):
     allowed_address_pairs: Listed[AddressPair] = Field(description="Further addresses that the guest may send from.")
 
 
-Nic = Annotated[NicModel, ShortForm(NAME), BeforeValidator(_named_network)]
+Nic = Annotated[NicModel, ShortForm((NAME,)), BeforeValidator(_named_network)]
 
 
 def _as_text(value: Any) -> Any:
@@ -151,8 +151,16 @@ def _as_text(value: Any) -> Any:
 TextOrNumber = Annotated[MetadataValue, BeforeValidator(_as_text)]
 
 
-def _list_of_one(value: Any) -> Any:
+def _list_of_nics(value: Any) -> Any:
+    if value is None:
+        return []
     return [value] if isinstance(value, str) else value
+
+
+# One validator for both short forms: older versions of pydantic drop the validator of the inner of two Annotated types.
+Nics = Annotated[
+    list[Nic], ShortForm((NULL_KIND, NAME)), BeforeValidator(_list_of_nics), Field(default_factory=list)
+]
 
 
 class InstanceModel(Model):
@@ -160,7 +168,7 @@ class InstanceModel(Model):
 
     flavor: Name = Field(description="Name of the flavor: the size of the instance.", examples=["m1.small"])
     image: Name = Field(description="Name of the image that the disk is made from.", examples=["debian"])
-    networks: Annotated[Listed[Nic], ShortForm(NAME), BeforeValidator(_list_of_one)] = Field(
+    networks: Nics = Field(
         description="NICs in order, each as the name of a network or as a dictionary.", examples=[["web"]]
     )
     security_groups: list[Name] = Field(

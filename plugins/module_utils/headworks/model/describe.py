@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from .base import Model
 from .inventory import HELPERS, MODELS
-from .written import NULL, Kind, ShortForm, Unset
+from .written import NULL_KIND, Kind, ShortForm, Unset
 
 _BOOLEAN = ("true", "false", "yes", "no", "on", "off")
 _BOOLEAN_TEXT = "^(" + "|".join(f"{one}|{one.title()}|{one.upper()}" for one in _BOOLEAN) + ")$"
@@ -176,9 +176,9 @@ def _read(annotation: Any, metadata: Iterable[Any] = ()) -> _Read:
 
 def _shape(annotation: Any, metadata: Iterable[Any] = ()) -> Shape:
     read = _read(annotation, metadata)
-    also = tuple(one.kind for one in read.metadata if isinstance(one, ShortForm))
+    also = tuple(kind for one in read.metadata if isinstance(one, ShortForm) for kind in one.kinds)
     if read.nullable:
-        also += (NULL.kind,)
+        also += (NULL_KIND,)
     origin, arguments = get_origin(read.annotation), get_args(read.annotation)
     kinds = [one for one in read.metadata if isinstance(one, Kind)]
     if not kinds and origin is list:

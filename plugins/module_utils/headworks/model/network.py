@@ -164,7 +164,7 @@ class InterfaceModel(Model):
         return self
 
 
-Interface = Annotated[InterfaceModel, ShortForm(NAME), BeforeValidator(_named_interface)]
+Interface = Annotated[InterfaceModel, ShortForm((NAME,)), BeforeValidator(_named_interface)]
 
 
 class RouterModel(Model):

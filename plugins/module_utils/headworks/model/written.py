@@ -26,9 +26,9 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class ShortForm:
-    """Another way to write a value, beside what its type says: one name instead of a dictionary, for example."""
+    """Other ways to write a value, beside what its type says: one name instead of a dictionary, for example."""
 
-    kind: Kind
+    kinds: tuple[Kind, ...]
 
 
 def text_kind(text: str, pattern: str, *, example: str = "", most: int = 0) -> Kind:
@@ -54,5 +54,6 @@ class Unset:
     text: str
 
 
-NULL = ShortForm(Kind("null", {"type": "null"}))
-EMPTY_TEXT = ShortForm(Kind("empty", {"const": ""}))
+NULL_KIND = Kind("null", {"type": "null"})
+NULL = ShortForm((NULL_KIND,))
+EMPTY_TEXT = ShortForm((Kind("empty", {"const": ""}),))
