@@ -84,7 +84,7 @@ notes:
 """
 
 from ansible.module_utils.headworks.modules.items import finish, item_module, items
-from ansible.module_utils.headworks.modules.lone_router import namespace_name
+from ansible.module_utils.headworks.modules.router_records import namespace_name
 from ansible.module_utils.headworks.modules.routers import floating_steps
 
 OPTIONS = {

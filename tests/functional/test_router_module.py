@@ -198,7 +198,7 @@ def lan(address: str, name: str = "lan", **more: str) -> dict[str, Any]:
         (lan("10.0.0.1"), "lan: address: '10.0.0.1': must be an address with"),
         (lan("172.16.0.9/16"), "must not overlap"),
         (lan("10.0.0.1/24", bridge="nosuch"), "bridge: 'nosuch': there is no such bridge"),
-        (lan("10.0.0.1/24", "external"), "name: 'external': must be there once"),
+        (lan("10.0.0.1/24", "external"), "name: 'external': must be unique"),
         ({"routes": [{"destination": "10.9.0.0/16", "nexthop": "10.77.0.1"}]}, "nexthop: '10.77.0.1': must be"),
         ({"external": {"address": "172.16.0.2/24", "gateway": "172.17.0.1"}}, "gateway: '172.17.0.1': must be in"),
         ({"floating_ips": floating(("x", "10.0.0.5"))}, "'x': must be an IPv4 address"),

@@ -1,7 +1,7 @@
-"""What all modules in library/ share: one item or a list of them, one walk through the engine, one way to end.
+"""What the modules in library/ share: the options of one item or of a list, the walk through the engine, the result.
 
-A module used alone marks nothing as a cloud's and prunes nothing: it looks only at the items it was given, and
-``state: absent`` removes the named item whoever made it. What does not belong here: anything about one kind of item.
+A module that is used alone marks nothing as a cloud's and prunes nothing. It reads only the items it was given, and
+``state: absent`` removes the named item, whoever made it. What does not belong here: anything about one kind of item.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem, Undone
 
 
 class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible has no types
-    """A module whose arguments hold user data: they are not written to the node's log.
+    """A module whose arguments contain user data and are not written to the node's log.
 
-    Ansible's own ``no_log`` is no use here: on an argument it censors every word of it in all results, and as
-    AnsibleModule's parameter it is overwritten by what the task says.
+    Ansible's own ``no_log`` cannot do this. On an argument, it replaces every word of the argument in all results. As a
+    parameter of AnsibleModule, it is overwritten by the task's ``no_log``.
     """
 
     def _log_invocation(self) -> None:
-        """Nothing."""
+        """Write no log entry, where AnsibleModule logs the arguments."""
 
 
 STATE = {"type": "str", "choices": ["present", "absent"]}
@@ -39,17 +39,17 @@ Step = tuple[Subsystem[Any], Mapping[str, Any], Mapping[str, Any]]
 def item_module(
     plural: str, options: Mapping[str, Any], key: str = "name", common: Mapping[str, Any] | None = None, **rules: Any
 ) -> AnsibleModule:
-    """The AnsibleModule that takes one item (its options at the top) or a list of items (under ``plural``).
+    """The AnsibleModule that takes one item (its options at the top) or a list of items (in the option ``plural``).
 
-    :param options: argument spec of one item, without ``state`` (added here) and **without defaults**: an option that
-        is not given stays absent, so that the engine's record decides and a list's items can inherit from the top.
-    :param key: the option that names an item; required in each.
-    :param common: options of the call as a whole, not of an item (a timeout, a socket); ``items`` leaves them out.
+    :param options: argument spec of one item, without ``state`` (added here) and **without defaults**. An omitted
+        option stays absent, so that the default of the record applies and the items of a list can inherit from the top.
+    :param key: the option that names an item. It is required in each item of a list.
+    :param common: options of the whole call, not of an item (a timeout, a socket). ``items`` does not return them.
     :param rules: further keyword arguments of AnsibleModule (``required_if`` …).
     """
-    one = {**options, "state": STATE}
-    item = {**one, key: {**one[key], "required": True}}
-    spec = {**one, **(common or {}), plural: {"type": "list", "elements": "dict", "options": item}}
+    top = {**options, "state": STATE}
+    item = {**top, key: {**top[key], "required": True}}
+    spec = {**top, **(common or {}), plural: {"type": "list", "elements": "dict", "options": item}}
     return AnsibleModule(
         argument_spec=spec,
         mutually_exclusive=[[key, plural], *rules.pop("mutually_exclusive", [])],
@@ -60,10 +60,10 @@ def item_module(
 
 
 def items(module: AnsibleModule, plural: str, common: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The items as given, options that were not given and those of ``common`` left out; each has ``state``.
+    """The items, without omitted options and without the options ``common``. Each item has ``state``.
 
-    In a list, what is given at the top (``bridge: br-int`` beside ``ports: [...]``) holds for every item that does not
-    say otherwise.
+    An option at the top (``bridge: br-int`` beside ``ports: [...]``) applies to every item of the list that does not
+    set it.
     """
     top = _given({key: value for key, value in module.params.items() if key != plural and key not in common})
     top.setdefault("state", "present")
@@ -74,21 +74,21 @@ def items(module: AnsibleModule, plural: str, common: Iterable[str] = ()) -> lis
 def split(
     subsystem: type[Subsystem[Any]], wanted: Iterable[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Items whose options are the record's fields, as (present, absent) records keyed by name.
+    """The records of items whose options are the record's fields: (present, absent), each by name.
 
-    :raises ValueError: an option the record does not know.
+    :raises ValueError: an option is not a field of the record.
     """
-    chosen: dict[str, list[dict[str, Any]]] = {"present": [], "absent": []}
+    by_state: dict[str, list[dict[str, Any]]] = {"present": [], "absent": []}
     for item in wanted:
         fields = {key: value for key, value in item.items() if key != "state"}
-        chosen[item["state"]].append(fields)
-    return subsystem.load(chosen["present"]), subsystem.load(chosen["absent"])
+        by_state[item["state"]].append(fields)
+    return subsystem.load(by_state["present"]), subsystem.load(by_state["absent"])
 
 
 def finish(module: AnsibleModule, steps: Sequence[Step], **extra: Any) -> None:
     """Converge ``steps`` and end the module with ``changed``, ``changes``, ``notes``, ``diff`` (if asked), ``extra``.
 
-    :param steps: (subsystem, present, absent), in the order in which things are made; the mappings are name → record.
+    :param steps: in the order in which objects are created.
     """
     converge_and_exit(module, [(Selected(subsystem, absent), present) for subsystem, present, absent in steps], **extra)
 
@@ -103,19 +103,19 @@ def converge_and_exit(module: AnsibleModule, steps: Sequence[engine.Step], **ext
 
 
 def succeed(module: AnsibleModule, result: Result, **extra: Any) -> None:
-    """End the module with what the walk found and did."""
+    """End the module successfully, with the changes and notes of ``result``."""
     if module._diff:
         extra["diff"] = [_difference(change) for change in result.changes]
     module.exit_json(changed=result.changed, changes=_brief(result), notes=_texts(result), **extra)
 
 
 def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> None:
-    """End the module badly: the message, what had been found to do, and ``extra``."""
+    """End the module with an error: the message, the changes that were found, and ``extra``."""
     module.fail_json(msg=str(error), changes=_brief(error.result), notes=_texts(error.result), **extra)
 
 
 class Selected(Subsystem[Any]):
-    """A subsystem that sees only the items it was given, and removes those in ``absent`` whoever made them."""
+    """A subsystem that reads only the given items, and removes the items in ``absent``, whoever made them."""
 
     def __init__(self, inner: Subsystem[Any], absent: Mapping[str, Any]) -> None:
         super().__init__(inner.owner)
@@ -125,10 +125,10 @@ class Selected(Subsystem[Any]):
         self.atomic = inner.atomic  # type: ignore[misc]
 
     def read(self, desired: Mapping[str, Any], scope: Scope | None = None) -> Reading[Any]:
-        """Only what bears the name of an item; ours to remove are those that shall be absent."""
+        """The objects that have the name of an item. Those in ``absent`` count as owned, so that they are removed."""
         named = {**desired, **self.absent}
         reading = self.inner.read(named, scope)
-        objects = {name: one for name, one in reading.objects.items() if name in named}
+        objects = {name: found for name, found in reading.objects.items() if name in named}
         return replace(reading, objects=objects, owned=frozenset(name for name in self.absent if name in objects))
 
     def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
@@ -136,7 +136,7 @@ class Selected(Subsystem[Any]):
         return self.inner.diff(desired, actual)
 
     def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Any], actual: Reading[Any]) -> Undone:
-        """What the subsystem itself says."""
+        """The subsystem's own answer."""
         return self.inner.undone_by(earlier, desired, actual)
 
     def apply(self, changes: Sequence[Change[Any]]) -> Applied:

@@ -1,1 +1,1 @@
-"""Options of ovs_bridge, ovs_port and ovs_flows, as records and steps."""
+"""The options of modules ovs_bridge, ovs_port and ovs_flows, turned into records and steps."""

@@ -1,6 +1,6 @@
-"""What a user of library/ovs_flows.py gives, as ``Flow`` records: lines of ovs-ofctl's syntax, or mappings.
+"""The options of module ovs_flows as ``Flow`` records: lines of ovs-ofctl's syntax, or mappings.
 
-A node state has records already and needs none of this.
+A node state contains records and needs none of this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ...node.openflow.syntax import DEFAULT_PRIORITY
 from ...state.openflow import Flow
 
 FIELDS = {"bridge", "table", "priority", "match", "actions"}
-# Words of ovs-ofctl's syntax that are no matches: a flow with a timeout or flags is nothing one can keep in place.
+# Words of ovs-ofctl's syntax that are not matches. A flow with a timeout would not stay on the switch.
 OTHER_WORDS = {"cookie", "idle_timeout", "hard_timeout", "importance", "duration", "n_packets", "n_bytes", "out_port"}
 
 
@@ -32,33 +32,40 @@ def read_cookie(given: Any) -> int:
 
 
 def read_flows(given: Iterable[Any], bridge: str | None) -> dict[str, Flow]:
-    """Flows by name.
+    """The flows by name.
 
-    :raises ValueError: one is malformed, or given twice; the message has it.
+    :param given: the lines and mappings.
+    :param bridge: the bridge of the flows that name none.
+    :raises ValueError: a flow is malformed, or is given twice; the message contains the flow.
     """
     flows: dict[str, Flow] = {}
-    for one in given:
-        fields = dict(one) if isinstance(one, Mapping) else _parse(str(one))
-        unknown = set(fields) - FIELDS
-        if unknown:
-            raise ValueError(f"flow {one!r}: unknown key {sorted(unknown)[0]!r}")
-        home = fields.get("bridge") or bridge
-        if not home:
-            raise ValueError(f"flow {one!r}: bridge is missing")
-        flow = Flow(
-            bridge=str(home),
-            table=_number(one, "table", fields.get("table", 0), 254),
-            priority=_number(one, "priority", fields.get("priority", DEFAULT_PRIORITY), 65535),
-            match=re.sub(r"\s+", "", str(fields.get("match") or "")),
-            actions=str(fields.get("actions") or "drop").strip(),
-        )
+    for text_or_mapping in given:
+        flow = _read_flow(text_or_mapping, bridge)
         if flow.name in flows:
-            raise ValueError(f"flow {one!r}: given twice")
+            raise ValueError(f"flow {text_or_mapping!r}: given twice")
         flows[flow.name] = flow
     return flows
 
 
+def _read_flow(given: Any, bridge: str | None) -> Flow:
+    fields = dict(given) if isinstance(given, Mapping) else _parse(str(given))
+    unknown = set(fields) - FIELDS
+    if unknown:
+        raise ValueError(f"flow {given!r}: unknown key {min(unknown)!r}")
+    bridge = fields.get("bridge") or bridge
+    if not bridge:
+        raise ValueError(f"flow {given!r}: bridge is missing")
+    return Flow(
+        bridge=str(bridge),
+        table=_number(given, "table", fields.get("table", 0), 254),
+        priority=_number(given, "priority", fields.get("priority", DEFAULT_PRIORITY), 65535),
+        match=re.sub(r"\s+", "", str(fields.get("match") or "")),
+        actions=str(fields.get("actions") or "drop").strip(),
+    )
+
+
 def _parse(line: str) -> dict[str, Any]:
+    """The fields of a line in ovs-ofctl's syntax: table, priority, match and actions."""
     head, _, actions = re.sub(r"(^|[\s,])actions?\s*=", r"\1actions=", line).partition("actions=")
     fields: dict[str, Any] = {"actions": actions}
     match = []

@@ -1,14 +1,16 @@
-"""A router described by itself, without a cloud: what ``library/router.py`` takes, compiled by the cloud's own rules.
+"""The records of one router, computed from the options of module router.
 
-The options become a cloud of one node and one router, which ``wiring`` turns into records; so a router made by the
-module is the same as one made by ``site.yml``. What does not belong here: Ansible, and looking at the node.
+The options become a cloud with one node and one router, which ``wiring/`` turns into records. So a router that the
+module makes is the same as one that ``site.yml`` makes. What does not belong here: Ansible, and reading the node
+(``routers.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
+from itertools import combinations
 from typing import Any
 
 from ..plan.cloud import (
@@ -41,8 +43,8 @@ EXTERNAL = "external"
 
 @dataclass(frozen=True)
 class Plug:
-    """The bridge that takes a port's root-side end. ``kind`` is ``ovs`` or ``linux``; ``userspace``: Open vSwitch's
-    datapath there is netdev; ``vlan`` is the access VLAN on an OVS bridge."""
+    """The bridge to which a router's port is added. ``kind`` is ``ovs`` or ``linux``. ``userspace`` tells whether the
+    bridge has Open vSwitch's userspace datapath. ``vlan`` is the access VLAN on an OVS bridge."""
 
     bridge: str
     kind: str
@@ -51,8 +53,9 @@ class Plug:
 
 
 @dataclass(frozen=True)
-class LoneRouter:
-    """Everything a router consists of, as records by subsystem; ``ports`` tells people which device is which."""
+class RouterRecords:
+    """All records of a router. ``ports`` is what module router returns about each port: name, devices, MAC and
+    addresses."""
 
     namespace: Namespace
     links: tuple[Link, ...]
@@ -63,39 +66,40 @@ class LoneRouter:
 
 
 def namespace_name(router: str) -> str:
-    """The namespace of the router called ``router``."""
+    """The name of the namespace of the router called ``router``."""
     return f"qrouter-{router}"
 
 
 def root_side(device: str) -> str:
-    """The root-side end of a router's device: ``tap…`` for ``qr-…`` and ``qg-…``."""
+    """The other end of a router's device, in the root namespace: ``tap…`` for ``qr-…`` and ``qg-…``."""
     return f"tap{device[3:]}"
 
 
-def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> LoneRouter:
-    """The router that ``options`` (those of the module, ``floating_ips`` as a mapping) describe.
+def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> RouterRecords:
+    """The records of the router that ``options`` describe.
 
-    :param plugs: by port name (an interface's name, or ``external``), for the ports that go into a bridge.
-    :raises ValueError: naming the option, its value and the rule.
+    :param options: those of module router, but ``floating_ips`` as a mapping from floating to fixed address.
+    :param plugs: the bridges of the ports that are added to one, by port name (an interface's name, or ``external``).
+    :raises ValueError: an option is wrong; the message names the option, its value and the rule.
     """
     name = options["name"]
     interfaces = options.get("interfaces", ())
-    described = [(one["name"], one, OWNER_ROUTER_INTERFACE) for one in interfaces]
+    described = [(interface["name"], interface, OWNER_ROUTER_INTERFACE) for interface in interfaces]
     if options.get("external"):
         described.append((EXTERNAL, options["external"], OWNER_ROUTER_GATEWAY))
-    _check_names(name, [one[0] for one in described])
-    networks = {key: _network(name, key, one) for key, one, _ in described}
+    _check_names(name, [port_name for port_name, _, _ in described])
+    networks = {port_name: _network(name, port_name, given) for port_name, given, _ in described}
     _check_overlap(name, networks.values())
-    ports = [_port(name, key, one, owner) for key, one, owner in described]
+    ports = [_port(name, port_name, given, owner) for port_name, given, owner in described]
     router = Router(
         name=name,
         id=name,
         nodes=(NODE,),
-        gateway=next((one for one in ports if one.owner == OWNER_ROUTER_GATEWAY), None),
+        gateway=next((port for port in ports if port.owner == OWNER_ROUTER_GATEWAY), None),
         enable_snat=options.get("enable_snat", True),
-        interfaces=tuple(one for one in ports if one.owner == OWNER_ROUTER_INTERFACE),
+        interfaces=tuple(port for port in ports if port.owner == OWNER_ROUTER_INTERFACE),
         routes=_routes(name, options.get("routes", ()), networks.values()),
-        floating_ips=_floating(name, options),
+        floating_ips=_floating_ips(name, options),
     )
     userspace = any(plug.userspace for plug in plugs.values())
     node = Node(NODE, frozenset({"network"}), "", "", datapath_type="netdev" if userspace else "system")
@@ -103,16 +107,16 @@ def compile_router(options: Mapping[str, Any], plugs: Mapping[str, Plug]) -> Lon
     return _records(NodeView(Index.of(cloud), node), router, ports, plugs)
 
 
-def _records(view: NodeView, router: Router, ports: Sequence[Port], plugs: Mapping[str, Plug]) -> LoneRouter:
+def _records(view: NodeView, router: Router, ports: Sequence[Port], plugs: Mapping[str, Plug]) -> RouterRecords:
     in_linux = {network: plug.bridge for network, plug in plugs.items() if plug.kind == "linux"}
     in_ovs = {network: plug for network, plug in plugs.items() if plug.kind == "ovs"}
-    return LoneRouter(
+    return RouterRecords(
         Namespace(namespace_name(router.name)),
         tuple(veth_pair(view, port, in_linux.get(port.network, "")) for port in view.ports),
         tuple(_ovs_port(port, in_ovs[port.network]) for port in ports if port.network in in_ovs),
         router_l3(view)[0],
         router_tables(view)[0],
-        tuple(_told(view, port) for port in ports),
+        tuple(_described(view, port) for port in ports),
     )
 
 
@@ -121,7 +125,8 @@ def _ovs_port(port: Port, plug: Plug) -> OvsPort:
     return OvsPort(switch_end(port), plug.bridge, tag=plug.vlan, external_ids=ids)
 
 
-def _told(view: NodeView, port: Port) -> dict[str, Any]:
+def _described(view: NodeView, port: Port) -> dict[str, Any]:
+    """What module router returns about a port."""
     addresses = list(view.with_prefix(port))
     return {
         "name": port.network,
@@ -133,35 +138,38 @@ def _told(view: NodeView, port: Port) -> dict[str, Any]:
 
 
 def _network(router: str, name: str, options: Mapping[str, Any]) -> Network:
+    """The network of the router's port ``name``, with a subnet for each of the router's addresses on it."""
     gateways = _as_list(options.get("gateway"))
     subnets = []
-    for address in _as_list(options["address"]):
-        cidr = _interface(f"router {router}: {name}: address", address)[1]
-        inside = next((one for one in gateways if _is_address(one) and contains(cidr, one)), "")
-        subnets.append(Subnet(cidr, cidr, cidr, inside))
-    placed = {one.gateway_ip for one in subnets}
+    for text in _as_list(options["address"]):
+        _, cidr = _parse_interface(f"router {router}: {name}: address", text)
+        inside = [gateway for gateway in gateways if _is_address(gateway) and contains(cidr, gateway)]
+        subnets.append(Subnet(cidr, cidr, cidr, inside[0] if inside else ""))
+    used = {subnet.gateway_ip for subnet in subnets}
     for gateway in gateways:
-        if gateway not in placed:
+        if gateway not in used:
             raise ValueError(f"router {router}: {name}: gateway: {gateway!r}: must be in a subnet of address")
     return Network(name, name, "local", tuple(subnets), mtu=options.get("mtu", 1500))
 
 
 def _port(router: str, name: str, options: Mapping[str, Any], owner: str) -> Port:
     identity = object_id(router, "port", name)
-    addresses = [_interface(f"router {router}: {name}: address", one) for one in _as_list(options["address"])]
+    where = f"router {router}: {name}: address"
+    addresses = [_parse_interface(where, text) for text in _as_list(options["address"])]
     fixed = tuple(FixedIp(cidr, address) for address, cidr in addresses)
     mac = options.get("mac") or derived_mac(identity, ())
     return Port(identity, mac.lower(), name, (NODE,), owner, router, fixed)
 
 
-def _interface(where: str, text: str) -> tuple[str, str]:
-    """(address, CIDR of its subnet) of ``10.0.0.1/24``."""
+def _parse_interface(where: str, text: str) -> tuple[str, str]:
+    """``10.0.0.1/24`` as address and CIDR of its subnet: ``10.0.0.1``, ``10.0.0.0/24``."""
     try:
         if "/" not in text:
             raise ValueError
         value = ip_interface(text)
     except ValueError:
-        raise ValueError(f"{where}: {text!r}: must be an address with its prefix, e.g. 10.0.0.1/24") from None
+        rule = "must be an address with its prefix length, for example 10.0.0.1/24"
+        raise ValueError(f"{where}: {text!r}: {rule}") from None
     return str(value.ip), str(value.network)
 
 
@@ -169,42 +177,37 @@ def _routes(
     router: str, routes: Iterable[Mapping[str, str]], networks: Iterable[Network]
 ) -> tuple[tuple[str, str], ...]:
     cidrs = [subnet.cidr for network in networks for subnet in network.subnets]
-    found = []
+    pairs = []
     for route in routes:
-        hop = route["nexthop"]
-        if not _is_address(hop) or not any(contains(cidr, hop) for cidr in cidrs):
-            raise ValueError(f"router {router}: routes: nexthop: {hop!r}: must be an address in a subnet of the router")
-        found.append((route["destination"], hop))
-    return tuple(found)
+        nexthop = route["nexthop"]
+        if not _is_address(nexthop) or not any(contains(cidr, nexthop) for cidr in cidrs):
+            rule = "must be an address in a subnet of the router"
+            raise ValueError(f"router {router}: routes: nexthop: {nexthop!r}: {rule}")
+        pairs.append((route["destination"], nexthop))
+    return tuple(pairs)
 
 
-def _floating(router: str, options: Mapping[str, Any]) -> tuple[FloatingIp, ...]:
+def _floating_ips(router: str, options: Mapping[str, Any]) -> tuple[FloatingIp, ...]:
     pairs: Mapping[str, str] = options.get("floating_ips") or {}
     if pairs and not options.get("external"):
-        raise ValueError(f"router {router}: floating_ips: needs external: there is nowhere they could be reached from")
-    for one in (*pairs, *pairs.values()):
-        if not _is_address(one) or ":" in one:
-            raise ValueError(f"router {router}: floating_ips: {one!r}: must be an IPv4 address")
-    return tuple(FloatingIp(one, EXTERNAL, pairs[one], "", one) for one in sorted(pairs))
+        raise ValueError(f"router {router}: floating_ips: a router with floating IPs needs the option external")
+    for address in (*pairs, *pairs.values()):
+        if not _is_address(address) or ":" in address:
+            raise ValueError(f"router {router}: floating_ips: {address!r}: must be an IPv4 address")
+    return tuple(FloatingIp(floating, EXTERNAL, pairs[floating], "", floating) for floating in sorted(pairs))
 
 
 def _check_names(router: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(
-                f"router {router}: interfaces: name: {name!r}: must be there once, and not be {EXTERNAL!r}"
-            )
+            raise ValueError(f"router {router}: interfaces: name: {name!r}: must be unique, and not {EXTERNAL!r}")
 
 
 def _check_overlap(router: str, networks: Iterable[Network]) -> None:
-    seen: list[str] = []
-    for cidr in (subnet.cidr for network in networks for subnet in network.subnets):
-        for other in seen:
-            if ip_interface(cidr).network.version == ip_interface(other).network.version and (
-                contains(cidr, other.split("/")[0]) or contains(other, cidr.split("/")[0])
-            ):
-                raise ValueError(f"router {router}: address: {cidr}: must not overlap {other}")
-        seen.append(cidr)
+    ranges = [ip_network(subnet.cidr) for network in networks for subnet in network.subnets]
+    for first, second in combinations(ranges, 2):
+        if first.overlaps(second):
+            raise ValueError(f"router {router}: address: {second}: must not overlap {first}")
 
 
 def _is_address(text: str) -> bool:
