@@ -1,4 +1,4 @@
-"""Fixtures of functional tests: a network namespace that stands for a node's root, names that nobody else uses."""
+"""Fixtures of functional tests: a network namespace that stands for a node's root namespace, and unique names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _counter = count()
 
 @pytest.fixture
 def private_root() -> Iterator[None]:
-    """The test's process in a network namespace of its own: what it finds and prunes there is its own.
+    """Put the test's process into a separate network namespace, so that it finds and removes only its own links.
 
-    Named namespaces (/run/netns) are still everybody's: take names from ``unique``.
+    All tests share the named namespaces (/run/netns): take their names from ``unique``.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -31,5 +31,5 @@ def private_root() -> Iterator[None]:
 
 @pytest.fixture
 def unique() -> str:
-    """A word for names (of clouds, namespaces, bridges) that nobody else uses; at most 9 characters."""
+    """Return a word for names of clouds, namespaces and bridges that no other test uses: at most 9 characters."""
     return f"t{os.getpid() % 1000000:x}{next(_counter) % 256:02x}"

@@ -1,4 +1,7 @@
-"""Ethernet frames as bytes, and raw sockets in namespaces to send and see them. Nothing of a cloud belongs here."""
+"""Ethernet frames as bytes, and raw sockets in namespaces that send and receive frames.
+
+What does not belong here: anything that knows of a cloud.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10
 
 
 def mac(text: str) -> bytes:
-    """Six octets."""
+    """Return a MAC address as six octets."""
     return bytes.fromhex(text.replace(":", ""))
 
 
 def ethernet(source: str, target: str, kind: int, payload: bytes, vlan: int | None = None) -> bytes:
-    """A frame, tagged if ``vlan`` is given."""
+    """Return a frame, with a VLAN tag if ``vlan`` is given."""
     tag = struct.pack("!HH", 0x8100, vlan) if vlan is not None else b""
     return mac(target) + mac(source) + tag + struct.pack("!H", kind) + payload
 
@@ -28,7 +31,8 @@ def ethernet(source: str, target: str, kind: int, payload: bytes, vlan: int | No
 def arp(
     operation: int, sender: tuple[str, str], target: tuple[str, str], source: str = "", vlan: int | None = None
 ) -> bytes:
-    """A broadcast ARP packet; ``sender`` and ``target`` are (MAC, IPv4); ``source`` is the frame's MAC if another."""
+    """Return a broadcast frame with an ARP packet. ``sender`` and ``target`` are (MAC, IPv4). ``source`` is the frame's
+    source MAC if it differs from the sender's."""
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
     body += mac(sender[0]) + ip_address(sender[1]).packed + mac(target[0]) + ip_address(target[1]).packed
     return ethernet(source or sender[0], BROADCAST, 0x0806, body, vlan)
@@ -43,29 +47,29 @@ def _checksum(data: bytes) -> int:
 
 
 def ip_packet(source: str, target: str, protocol: int, payload: bytes) -> bytes:
-    """An IPv4 or IPv6 packet, by its addresses."""
-    one, other = ip_address(source), ip_address(target)
-    if one.version == 6:
-        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 255) + one.packed + other.packed + payload
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + one.packed + other.packed
+    """Return an IPv4 or IPv6 packet, depending on the addresses."""
+    sender, receiver = ip_address(source), ip_address(target)
+    addresses = sender.packed + receiver.packed
+    if sender.version == 6:
+        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 255) + addresses + payload
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + addresses
     return head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + payload
 
 
 def udp(source_port: int, target_port: int, payload: bytes = b"") -> bytes:
-    """A UDP datagram without a checksum."""
+    """Return a UDP datagram without a checksum."""
     return struct.pack("!HHHH", source_port, target_port, 8 + len(payload), 0) + payload
 
 
 def icmp6(source: str, target: str, kind: int, body: bytes) -> bytes:
-    """An ICMPv6 message with its checksum: ``body`` is what follows the first four octets."""
-    one, other = ip_address(source), ip_address(target)
+    """Return an ICMPv6 message with its checksum. ``body`` follows the first four octets."""
     message = struct.pack("!BBH", kind, 0, 0) + body
-    pseudo = one.packed + other.packed + struct.pack("!II", len(message), 58)
+    pseudo = ip_address(source).packed + ip_address(target).packed + struct.pack("!II", len(message), 58)
     return message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
 
 
 def _with_tag(data: bytes, extra: list[tuple[int, int, bytes]]) -> bytes:
-    """The frame as it was on the wire: the kernel hands a VLAN tag over beside the data (struct tpacket_auxdata)."""
+    """Return the frame as it was on the wire. The kernel passes a VLAN tag separately (struct tpacket_auxdata)."""
     for level, kind, value in extra:
         if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
             status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", value[:20])
@@ -75,7 +79,7 @@ def _with_tag(data: bytes, extra: list[tuple[int, int, bytes]]) -> bytes:
 
 
 class RawSocket:
-    """A packet socket on ``device`` in namespace ``netns``: sends frames, and sees those that arrive."""
+    """A packet socket on ``device`` in namespace ``netns``. It sends frames and receives the frames that arrive."""
 
     def __init__(self, netns: str, device: str) -> None:
         with in_netns(netns):
@@ -84,19 +88,19 @@ class RawSocket:
             self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         self._socket.close()
 
     def send(self, frame: bytes) -> None:
-        """Send one frame."""
+        """Send a frame."""
         self._socket.send(frame)
 
     def until(self, wanted: bytes, seconds: float = 5.0) -> list[bytes]:
-        """The frames that arrive up to and with the first that contains ``wanted``.
+        """Receive frames until a frame contains ``wanted``. Returns all received frames.
 
-        :raises TimeoutError: none did within ``seconds``.
+        :raises TimeoutError: no frame with ``wanted`` arrived within ``seconds``.
         """
-        seen = []
+        received = []
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._socket.settimeout(left)
@@ -107,7 +111,7 @@ class RawSocket:
             if origin[2] == socket.PACKET_OUTGOING:
                 continue
             frame = _with_tag(data, extra)
-            seen.append(frame)
+            received.append(frame)
             if wanted in frame:
-                return seen
-        raise TimeoutError(f"no frame with {wanted!r} among {len(seen)} that arrived")
+                return received
+        raise TimeoutError(f"no frame with {wanted!r} among the {len(received)} that arrived")

@@ -1,6 +1,6 @@
-"""A small cloud for tests that converge a whole node: scenario S1 squeezed into one node, ``here``.
+"""A small cloud for tests that converge a whole node: scenario S1 with all its parts on node ``here``.
 
-``there`` exists on paper only, so that there is something to tunnel to. Made with the helpers in tests/samples.
+A second node ``there`` is only declared, so that ``here`` has a tunnel. The helpers are in tests/samples.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STORE = Path("/var/tmp/functional-node-store")
 
 
 def blank_image() -> Image:
-    """A disk that boots nothing, in a store that is a directory of this machine."""
+    """Return a blank image in a directory of this machine that stands for the image store."""
     STORE.mkdir(exist_ok=True)
     content = STORE / "blank.raw"
     if not content.exists():
@@ -44,14 +44,14 @@ def blank_image() -> Image:
 
 
 def guest(name: str, network: str, address: str, number: int, node: str = "here") -> Instance:
-    """A guest that is defined and not started: booting is the cloud tests' business."""
+    """Return a guest that is defined but not started; the cloud tests start guests."""
     port = make_port(network, address, node, OWNER_INSTANCE, name)
     more: dict[str, Any] = {"state": "stopped", "image": blank_image(), "user_data": "#!/bin/sh\necho hello\n"}
     return make_instance(name, number, node, port, **more)
 
 
 def small_cloud(with_internal2: bool = True) -> Cloud:
-    """The cloud; without ``internal2`` also without its guest and the router's interface on it."""
+    """Return the cloud. Without ``internal2`` it also lacks that network's guest and the router's interface on it."""
     ext = make_network("ext", "flat", "172.16.0.0/16", "172.16.0.1", physical_network="physnet1", external=True)
     subnet = replace(ext.subnets[0], enable_dhcp=False)
     networks = {
@@ -94,11 +94,11 @@ def small_cloud(with_internal2: bool = True) -> Cloud:
 
 
 def state_of_here(with_internal2: bool = True) -> dict[str, Any]:
-    """The node state of ``here``."""
+    """Return the node state of ``here``."""
     return wire(small_cloud(with_internal2))["here"]
 
 
-def nothing() -> dict[str, Any]:
-    """The node state in which nothing of the cloud is left on the node."""
+def empty_state() -> dict[str, Any]:
+    """Return the node state without any object: all that the cloud has on the node is removed."""
     state = state_of_here()
     return {**state, "sections": {name: [] for name in state["sections"]}}

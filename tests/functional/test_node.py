@@ -1,7 +1,8 @@
-"""A whole node: one call makes it, a second finds nothing to do, a removal leaves no trace, a killed run is completed.
+"""A whole node: one call configures it, a second call changes nothing, a removal leaves no trace, and the next run
+completes a killed run.
 
-The engine is killed (``SIGKILL``) at chosen ones of its own side effects, counted by Python's audit events, so that no
-line of the engine has to know about it.
+The tests kill the engine (``SIGKILL``) before chosen side effects. They count side effects by Python's audit events, so
+the engine has no code for these tests.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import small_cloud
 from headworks.engine.converge import Result, converge
 from headworks.engine.order import pipeline
 
-# What the engine does to the outside world, as the interpreter tells of it before it happens.
+# The audit events of side effects. The interpreter reports each event before the side effect.
 EFFECTS = {
     "subprocess.Popen",
     "os.rename",
@@ -34,29 +35,29 @@ EFFECTS = {
 KILL_POINTS = 12
 
 
-def apply(state: Any, check: bool = False) -> Result:
+def run_engine(state: Any, check: bool = False) -> Result:
     return converge(pipeline(state), check=check)
 
 
 @pytest.fixture
 def clean() -> Iterator[None]:
-    """Nothing of the cloud before, nothing after."""
-    apply(small_cloud.nothing())
+    """Remove all objects of the cloud before and after the test."""
+    run_engine(small_cloud.empty_state())
     yield
-    apply(small_cloud.nothing())
+    run_engine(small_cloud.empty_state())
 
 
 def run(*args: str) -> str:
     return subprocess.run(args, capture_output=True, text=True, check=False).stdout
 
 
-def trace() -> dict[str, Any]:
-    """Everything on this node that a cloud could leave behind. Not the base bridges' uuids, not counters."""
+def objects_on_node() -> dict[str, Any]:
+    """Return all objects on this node that a cloud could leave behind, without uuids and counters."""
     namespaces = sorted(line.split()[0] for line in run("ip", "netns", "list").splitlines())
     bridges = run("ovs-vsctl", "list-br").split()
     units = run("systemctl", "list-units", "--plain", "--no-legend", "headworks-*")
     return {
-        "links": sorted(one["ifname"] for one in json.loads(run("ip", "-j", "link"))),
+        "links": sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link"))),
         "namespaces": namespaces,
         "ports": {bridge: sorted(run("ovs-vsctl", "list-ports", bridge).split()) for bridge in bridges},
         "flows": {
@@ -76,32 +77,32 @@ def trace() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_node_is_made_in_one_call_and_a_second_finds_nothing_to_do(clean: None) -> None:
+def test_one_call_configures_a_node_and_a_second_call_changes_nothing(clean: None) -> None:
     state = small_cloud.state_of_here()
-    assert apply(state).changed
-    assert [f"{one['verb']} {one['kind']} {one['name']}" for one in apply(state).changes] == []
+    assert run_engine(state).changed
+    assert [f"{change['verb']} {change['kind']} {change['name']}" for change in run_engine(state).changes] == []
     assert "qrouter-" in run("ip", "netns", "list")
     assert "instance-00000001" in run("virsh", "list", "--all")
 
 
-def test_check_mode_lists_just_what_the_run_then_changes(clean: None) -> None:
+def test_check_mode_lists_exactly_the_changes_of_the_next_run(clean: None) -> None:
     for state in (small_cloud.state_of_here(False), small_cloud.state_of_here(), small_cloud.state_of_here(False)):
-        foreseen = apply(state, check=True).changes
-        assert foreseen
-        assert apply(state).changes == foreseen
-        assert apply(state, check=True).changes == []
+        checked = run_engine(state, check=True).changes
+        assert checked
+        assert run_engine(state).changes == checked
+        assert run_engine(state, check=True).changes == []
 
 
-def test_a_network_and_its_guest_leave_no_trace(clean: None) -> None:
-    apply(small_cloud.state_of_here(with_internal2=False))
-    before = trace()
-    apply(small_cloud.state_of_here())
-    assert trace() != before
-    apply(small_cloud.state_of_here(with_internal2=False))
-    assert trace() == before
+def test_a_removed_network_and_its_guest_leave_no_object(clean: None) -> None:
+    run_engine(small_cloud.state_of_here(with_internal2=False))
+    before = objects_on_node()
+    run_engine(small_cloud.state_of_here())
+    assert objects_on_node() != before
+    run_engine(small_cloud.state_of_here(with_internal2=False))
+    assert objects_on_node() == before
 
 
-def test_foreign_things_survive(clean: None) -> None:
+def test_foreign_objects_stay(clean: None) -> None:
     run("ip", "netns", "add", "qrouter-foreign")
     run("ip", "link", "add", "tapforeign", "type", "dummy")
     run("ip", "link", "add", "brforeign", "type", "bridge")
@@ -109,14 +110,14 @@ def test_foreign_things_survive(clean: None) -> None:
     run("ovs-ofctl", "add-flow", "br-foreign", "priority=7,actions=drop")
     run("nft", "add", "table", "ip", "foreign")
     try:
-        before = trace()
-        apply(small_cloud.state_of_here())
+        before = objects_on_node()
+        run_engine(small_cloud.state_of_here())
         run("ovs-ofctl", "add-flow", "br-int", "table=60,priority=77,udp,actions=drop")
-        apply(small_cloud.state_of_here(False))
-        apply(small_cloud.state_of_here())
+        run_engine(small_cloud.state_of_here(False))
+        run_engine(small_cloud.state_of_here())
         assert "priority=77" in run("ovs-ofctl", "dump-flows", "br-int")
-        apply(small_cloud.nothing())
-        assert trace() == before
+        run_engine(small_cloud.empty_state())
+        assert objects_on_node() == before
     finally:
         run("ip", "netns", "del", "qrouter-foreign")
         run("ip", "link", "del", "brforeign")
@@ -124,8 +125,9 @@ def test_foreign_things_survive(clean: None) -> None:
         run("nft", "delete", "table", "ip", "foreign")
 
 
-def converge_and_die(state: Any, at: int) -> tuple[bool, int]:
-    """Converge in a child that is killed before its ``at``-th effect; (killed, effects counted if it was not)."""
+def run_and_kill(state: Any, kill_at: int) -> tuple[bool, int]:
+    """Run the engine in a child process that kills itself before side effect number ``kill_at`` (0: never). Returns
+    whether the child was killed, and the number of side effects of a child that was not."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -135,44 +137,44 @@ def converge_and_die(state: Any, at: int) -> tuple[bool, int]:
             nonlocal effects
             if event in EFFECTS:
                 effects += 1
-                if effects == at:
+                if effects == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count)
         status = 1
         try:
-            apply(state)
+            run_engine(state)
             os.write(writer, str(effects).encode())
             status = 0
         finally:
             os._exit(status)
     os.close(writer)
     _, status = os.waitpid(child, 0)
-    with os.fdopen(reader) as counted:
-        number = counted.read()
+    with os.fdopen(reader) as pipe:
+        number = pipe.read()
     if os.WIFSIGNALED(status):
         return True, 0
     assert os.WEXITSTATUS(status) == 0
     return False, int(number)
 
 
-@pytest.mark.parametrize("direction", ["making", "unmaking"])
-def test_a_run_killed_anywhere_is_completed_by_the_next(clean: None, direction: str) -> None:
-    full, empty = small_cloud.state_of_here(), small_cloud.nothing()
-    start, goal = (empty, full) if direction == "making" else (full, empty)
-    apply(start)
-    killed, effects = converge_and_die(goal, at=0)
+@pytest.mark.parametrize("direction", ["creating", "removing"])
+def test_the_next_run_completes_a_run_that_was_killed_at_any_point(clean: None, direction: str) -> None:
+    full, empty = small_cloud.state_of_here(), small_cloud.empty_state()
+    start, goal = (empty, full) if direction == "creating" else (full, empty)
+    run_engine(start)
+    killed, effects = run_and_kill(goal, kill_at=0)
     assert not killed
     assert effects > KILL_POINTS
-    wanted = trace()
+    expected = objects_on_node()
     for point in range(KILL_POINTS):
-        apply(start)
-        at = 1 + point * (effects - 1) // (KILL_POINTS - 1)
-        killed, _ = converge_and_die(goal, at)
-        assert killed, f"effect {at} of {effects} never came"
-        apply(goal)
-        assert apply(goal, check=True).changes == [], f"killed before effect {at} of {effects}"
-        after = trace()
-        assert {key: value for key, value in after.items() if key != "flows"} == {
-            key: value for key, value in wanted.items() if key != "flows"
-        }, f"killed before effect {at} of {effects}"
+        run_engine(start)
+        kill_at = 1 + point * (effects - 1) // (KILL_POINTS - 1)
+        killed, _ = run_and_kill(goal, kill_at)
+        assert killed, f"side effect {kill_at} of {effects} did not happen"
+        run_engine(goal)
+        assert run_engine(goal, check=True).changes == [], f"killed before side effect {kill_at} of {effects}"
+        actual = objects_on_node()
+        assert {key: value for key, value in actual.items() if key != "flows"} == {
+            key: value for key, value in expected.items() if key != "flows"
+        }, f"killed before side effect {kill_at} of {effects}"
