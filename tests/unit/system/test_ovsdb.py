@@ -1,4 +1,4 @@
-"""The OVSDB client against a server that says what the test wants it to say."""
+"""The OVSDB client with a fake server, which sends the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start a server that answers each request by the next of ``replies`` (a function of the request → raw bytes)."""
+    """Return a function that starts a server and returns its endpoint. The server answers each request by the next of
+    ``replies`` (functions: request → raw bytes)."""
     threads = []
 
     def start(*replies: Callable[[dict[str, Any]], list[bytes]]) -> str:
@@ -84,7 +85,7 @@ def test_an_echo_of_the_server_is_answered_while_waiting(serve: Serve) -> None:
     assert seen[1] == {"result": ["hello"], "error": None, "id": "echo"}
 
 
-def test_a_refused_operation_is_named(serve: Serve) -> None:
+def test_an_error_names_the_refused_operation(serve: Serve) -> None:
     def refuse(request: dict[str, Any]) -> list[bytes]:
         return [result([{}, {"error": "constraint violation", "details": "no such VLAN"}, None], request)]
 
@@ -96,7 +97,7 @@ def test_a_refused_operation_is_named(serve: Serve) -> None:
         database.transact(operations)
 
 
-def test_an_error_at_commit_is_told_as_such(serve: Serve) -> None:
+def test_an_error_at_commit_is_reported_as_a_commit_error(serve: Serve) -> None:
     def refuse(request: dict[str, Any]) -> list[bytes]:
         return [result([{}, {"error": "referential integrity violation", "details": "row x"}], request)]
 
@@ -104,7 +105,7 @@ def test_an_error_at_commit_is_told_as_such(serve: Serve) -> None:
         database.transact([select("Bridge", ["name"])])
 
 
-def test_a_server_that_says_nothing_is_not_waited_for_longer_than_told(serve: Serve) -> None:
+def test_a_server_that_does_not_answer_is_an_error_after_the_timeout(serve: Serve) -> None:
     with (
         Ovsdb(serve(lambda request: [], lambda request: []), timeout=0.1) as database,
         pytest.raises(OvsdbError, match="no answer in time"),
@@ -112,7 +113,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_longer_than_told(serve: Se
         database.select([select("Bridge", ["name"])])
 
 
-def test_a_server_that_goes_away_is_told(serve: Serve) -> None:
+def test_a_server_that_closes_the_connection_is_an_error(serve: Serve) -> None:
     with Ovsdb(serve(lambda request: [])) as database, pytest.raises(OvsdbError, match="closed the connection"):
         database.select([select("Bridge", ["name"])])
 
@@ -134,7 +135,7 @@ def test_commit_waits_for_vswitchd_and_returns_the_results_of_its_own_operations
     assert requests[1]["params"][1]["where"] == [["cur_cfg", "<", 7]]
 
 
-def test_vswitchd_that_does_not_act_is_named_with_the_time_it_had(serve: Serve) -> None:
+def test_an_error_names_ovs_vswitchd_and_the_time_if_it_does_not_act(serve: Serve) -> None:
     replies = (
         lambda request: [result([{}, {"rows": [{"next_cfg": 7}]}], request)],
         lambda request: [result([{"error": "timed out", "details": "wait timed out"}], request)],
@@ -146,7 +147,7 @@ def test_vswitchd_that_does_not_act_is_named_with_the_time_it_had(serve: Serve) 
         database.commit([], seconds=3)
 
 
-def test_nobody_listening_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
+def test_a_missing_server_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
     endpoint = f"unix:{tmp_path}/none.sock"
     assert not present(endpoint)
     with pytest.raises(OvsdbError, match=r"none\.sock: .*is ovsdb-server running"):
@@ -159,7 +160,7 @@ def test_an_endpoint_of_another_form_is_refused(endpoint: str) -> None:
         Ovsdb(endpoint)
 
 
-def test_values_go_to_ovsdbs_form_and_back() -> None:
+def test_values_are_converted_to_ovsdbs_form_and_back() -> None:
     assert from_map(to_map({"a": "b c", "d": "e,f"})) == {"a": "b c", "d": "e,f"}
     assert from_set(to_set([1, 2])) == [1, 2]
     assert from_set(5) == [5]
@@ -169,6 +170,6 @@ def test_values_go_to_ovsdbs_form_and_back() -> None:
     assert optional("secure", "") == "secure"
 
 
-def test_names_are_asked_for_one_by_one() -> None:
+def test_each_name_gets_a_select_operation() -> None:
     queries = select_named("Port", ["tag"], ["a", "b"])
     assert [query["where"] for query in queries] == [[["name", "==", "a"]], [["name", "==", "b"]]]

@@ -1,4 +1,4 @@
-"""systemd units in batches: what is asked of systemctl, and what is made of its answers."""
+"""systemd units in batches: the calls of systemctl, and how its answers are parsed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ headworks-dhcp@c.service  not-found failed     failed       headworks-dhcp@c.ser
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
-    """What systemctl is asked; it answers with nothing."""
-    made: list[list[str]] = []
+    """The calls of systemctl that a test makes. Their output is empty."""
+    recorded: list[list[str]] = []
 
     def run(args: Sequence[str], **more: object) -> str:
-        made.append(list(args))
+        recorded.append(list(args))
         return ""
 
     monkeypatch.setattr(systemd, "run", run)
@@ -32,10 +32,10 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     monkeypatch.setattr(systemd, "UNIT_DIR", tmp_path / "system")
     monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path / "runtime")
     monkeypatch.setattr(systemd, "UNREAD", tmp_path / "run" / "unread")
-    return made
+    return recorded
 
 
-def test_the_states_of_all_units_come_from_one_answer() -> None:
+def test_one_answer_gives_the_states_of_all_units() -> None:
     assert systemd.parse_states(LISTED) == {
         "headworks-dhcp@a.service": UnitState("active", "running"),
         "headworks-dhcp@b.service": UnitState("activating", "auto-restart"),
@@ -51,7 +51,7 @@ def test_only_a_unit_that_serves_is_running() -> None:
         assert not state.running
 
 
-def test_a_state_is_told_in_systemds_words() -> None:
+def test_the_text_of_a_state_has_systemds_words() -> None:
     assert UnitState("activating", "auto-restart").text == "activating (auto-restart)"
     assert UnitState("failed", "failed").text == "failed"
 
@@ -61,18 +61,18 @@ def test_a_node_without_systemd_has_no_units(monkeypatch: pytest.MonkeyPatch, tm
     assert systemd.read_states("headworks-*") == {}
 
 
-def test_units_and_instances_are_named_both_ways() -> None:
+def test_a_unit_name_is_made_from_an_instance_and_an_instance_from_a_unit_name() -> None:
     assert systemd.unit_name("headworks-dhcp", "0f-1.x_y") == "headworks-dhcp@0f-1.x_y.service"
     assert systemd.instance_name("headworks-dhcp@0f-1.x_y.service") == "0f-1.x_y"
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "-x", ".x", "x\n", "x" * 129, "a*"])
-def test_what_is_more_than_a_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no name"):
+def test_an_instance_that_is_not_a_plain_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"must be 1 to 128 letters, digits and _ \. -, first a letter"):
         systemd.unit_name("headworks-dhcp", name)
 
 
-def test_each_verb_is_one_call_for_all_units_and_none_for_no_unit(calls: list[list[str]]) -> None:
+def test_each_verb_makes_one_call_for_all_units_and_no_call_without_units(calls: list[list[str]]) -> None:
     systemd.start(["b", "a"])
     systemd.reload({"c"})
     systemd.restart(["d"])
@@ -81,12 +81,12 @@ def test_each_verb_is_one_call_for_all_units_and_none_for_no_unit(calls: list[li
     assert calls == [["systemctl", "start", "a", "b"], ["systemctl", "reload", "c"], ["systemctl", "restart", "d"]]
 
 
-def test_stopping_forgets_failures_too(calls: list[list[str]]) -> None:
+def test_stopping_also_resets_failed_states(calls: list[list[str]]) -> None:
     systemd.stop(["b", "a"])
     assert calls == [["systemctl", "stop", "a", "b"], ["systemctl", "reset-failed", "a", "b"]]
 
 
-def test_systemd_reads_everything_again_only_when_a_known_unit_file_changed(calls: list[list[str]]) -> None:
+def test_daemon_reload_runs_only_when_an_existing_unit_file_changed(calls: list[list[str]]) -> None:
     systemd.install({"x@.service": "one"})
     systemd.install({"x@.service": "one"})
     assert calls == []
@@ -98,7 +98,7 @@ def test_systemd_reads_everything_again_only_when_a_known_unit_file_changed(call
     assert not systemd.installed({"x@.service": "two"})
 
 
-def test_a_runtime_unit_is_not_overridden_by_one_of_the_same_name(calls: list[list[str]]) -> None:
+def test_installing_a_runtime_unit_deletes_the_unit_file_that_would_override_it(calls: list[list[str]]) -> None:
     systemd.install({"x@.service": "older, in /etc"})
     assert not systemd.installed({"x@.service": "new"}, runtime=True)
     systemd.install({"x@.service": "new"}, runtime=True)
@@ -123,7 +123,7 @@ def test_a_run_killed_before_systemd_read_a_changed_unit_file_is_noticed(
     assert systemd.installed({"x@.service": "two"})
 
 
-def test_a_failure_is_told_with_what_the_unit_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_failed_unit_has_its_last_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(args: Sequence[str], **more: object) -> str:
         if args[1] == "start":
             raise ToolError("systemctl start: exit 1: Job failed")

@@ -1,4 +1,5 @@
 """Thin helpers over the operating system: processes, files, netlink, systemd, OVSDB, nftables.
 
-What does not belong here: what headworks wants of a node. These files know no network, no guest and no cloud.
+What does not belong here: the state that headworks configures on a node (``node/``). These files know nothing of
+networks, guests and clouds.
 """

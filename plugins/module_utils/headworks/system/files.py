@@ -1,6 +1,6 @@
-"""Small files written whole: nobody ever sees half of one, and one that is right already is not touched.
+"""Write small files atomically: a reader sees the old or the new content, and an unchanged file is not written.
 
-What does not belong here: what is in the files, and big ones (images, disks).
+What does not belong here: the content of files, and large files (``node/compute``).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 def write_file(path: Path, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> bool:
-    """Make ``path`` hold ``content`` with ``mode`` (and ``owner``, uid and gid); returns whether it did not already.
+    """Write ``content`` to ``path`` with ``mode`` (and ``owner``: uid and gid). Return whether anything had to change.
 
-    The content goes to ``.<name>.new`` beside it, which is then renamed: a reader sees the old file or the new one.
-    The name is fixed, so that what a killed run left is overwritten by the next. The directory must exist.
+    The function writes ``.<name>.new`` in the same directory and then renames it: a reader sees the old file or the
+    new file. This name is fixed, so that the next run overwrites what a killed run left. The directory must exist.
     """
     data = content.encode() if isinstance(content, str) else content
-    if _is(path, data, mode, owner):
+    if _is_up_to_date(path, data, mode, owner):
         return False
     fresh = path.with_name(f".{path.name}.new")
-    # Opened with no rights for others first: secrets must not be readable for the moment before chmod.
+    # The new file first has no rights for other users: a secret must not be readable before chmod.
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
@@ -32,7 +32,7 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644, owner: tuple
 
 
 def write_link(path: Path, target: str) -> bool:
-    """Make ``path`` a symbolic link to ``target``, swapped in one step; returns whether it was not already."""
+    """Replace ``path`` by a symbolic link to ``target`` in one step. Return whether the link had to change."""
     if read_link(path) == target:
         return False
     fresh = path.with_name(f".{path.name}.new")
@@ -43,7 +43,7 @@ def write_link(path: Path, target: str) -> bool:
 
 
 def read_text(path: Path) -> str | None:
-    """The content of ``path``, or None when there is no such file. Bytes that are no UTF-8 come back as U+FFFD."""
+    """Return the content of ``path``, or None if the file does not exist. U+FFFD replaces bytes that are not UTF-8."""
     try:
         return path.read_text(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
@@ -51,7 +51,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_link(path: Path) -> str | None:
-    """Where the symbolic link ``path`` points, or None when it is none."""
+    """Return the target of the symbolic link ``path``, or None if ``path`` is not a symbolic link."""
     try:
         return os.readlink(path)
     except OSError:
@@ -59,11 +59,11 @@ def read_link(path: Path) -> str | None:
 
 
 def matches(files: Mapping[Path, str]) -> bool:
-    """Whether every one of ``files`` exists with just that content."""
+    """Whether each file of ``files`` (path → content) exists with exactly this content."""
     return all(read_text(path) == content for path, content in files.items())
 
 
-def _is(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> bool:
+def _is_up_to_date(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> bool:
     try:
         status = os.lstat(path)
         if (status.st_mode & 0o170777) != 0o100000 | mode or status.st_size != len(data):

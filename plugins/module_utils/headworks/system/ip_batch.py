@@ -1,4 +1,4 @@
-"""Many changes by one process: ``ip -batch`` in the current namespace, with errors that name the line that failed."""
+"""Run many ``ip`` commands in one process (``ip -batch``) in the current namespace. Errors name the failed command."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _FAILED = r"Command failed -:(\d+)"
 
 
 def ip_batch(lines: Sequence[str], force: bool = False) -> None:
-    """Run ``lines`` (``ip`` commands without the leading ``ip``) in one process; it stops at the first that fails.
+    """Run ``lines`` (``ip`` commands without the leading ``ip``) in one process, which stops at the first failure.
 
-    :param force: it goes on to the last whatever fails, and no failure is an error: for putting back what can be.
-    :raises ToolError: naming the command that failed and why.
-    :raises ValueError: a line is more than one.
+    :param force: run all lines and ignore failures. This is for restoring as much as possible.
+    :raises ToolError: a command failed. The message has the command and the reason.
+    :raises ValueError: an item of ``lines`` is not exactly one line.
     """
     for line in lines:
         if len(line.splitlines()) != 1:

@@ -1,9 +1,9 @@
 """Requests to the kernel over netlink: sockets, messages, dumps, attributes. A read costs microseconds, not a process.
 
-Numbers bear the kernel's names; those here come from ``linux/netlink.h``. What does not belong here: the messages of a
-family (``rtnl.py`` for links, addresses and routes; ``nfnetlink.py`` for nftables and connection tracking).
-A socket belongs to the network namespace in which it is opened (``netns.in_netns``), so all requests over it are made
-within that namespace.
+Constants have the kernel's names. Those in this file come from ``linux/netlink.h``. A socket belongs to the network
+namespace in which it is opened (``netns.in_netns``), so all its requests concern this namespace. What does not belong
+here: the messages of a netlink family (``rtnl.py`` for links, addresses and routes; ``nfnetlink.py`` for nftables and
+connection tracking).
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _INT = struct.Struct("=i")
 _BUFFER = 1 << 18
 _SECONDS = 30.0  # within which the kernel must answer
 
-# A dump that the kernel calls inconsistent is repeated this often, after a pause that grows by as much each time.
+# An inconsistent dump is attempted up to DUMP_ATTEMPTS times. Each pause is DUMP_PAUSE seconds longer than the last.
 DUMP_ATTEMPTS = 10
 DUMP_PAUSE = 0.01
 
 
 class NetlinkError(RuntimeError):
-    """The kernel's answer cannot be used: it is incomplete, inconsistent or malformed. (What the kernel refuses is an
-    ``OSError`` with the kernel's error number.)"""
+    """The kernel's answer is incomplete, inconsistent or malformed. (A request that the kernel refuses raises an
+    ``OSError`` with the kernel's error number instead.)"""
 
 
 class _IncompleteError(Exception):
-    """Messages of an answer are missing, or do not fit each other; the text says why."""
+    """Messages of an answer are missing or inconsistent. The text says why."""
 
 
 class Netlink:
-    """A netlink socket of the current namespace; a context manager."""
+    """A netlink socket in the current namespace; a context manager."""
 
     def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
         self._protocol = protocol
@@ -69,12 +69,12 @@ class Netlink:
         self._socket.close()
 
     def dump(self, kind: int, body: bytes, keep: Callable[[bytes], object] | None = None) -> list[bytes]:
-        """Bodies of the messages that answer a dump request: the whole list, as it was at one moment.
+        """Return the bodies of the messages that answer a dump request: the complete list, as it was at one moment.
 
-        The kernel says so when the list changed while it was being sent (NLM_F_DUMP_INTR), or when a part of it was
-        lost (ENOBUFS, NLMSG_OVERRUN). What has been received is then thrown away and the dump repeated.
+        The kernel reports a list that changed while the kernel sent it (NLM_F_DUMP_INTR), and a lost part (ENOBUFS,
+        NLMSG_OVERRUN). This method then discards what it has received and repeats the dump.
 
-        :param keep: only bodies for which it returns something true are kept; for long lists of which few matter.
+        :param keep: return only bodies for which ``keep`` returns a true value; for long lists of which few matter.
         :raises OSError: the kernel refused, with its error number.
         :raises NetlinkError: each of ``DUMP_ATTEMPTS`` dumps was interrupted.
         """
@@ -85,16 +85,16 @@ class Netlink:
                 self._reopen()  # the rest of the interrupted dump may still be under way on the old socket
             try:
                 bodies = self._request(kind, NLM_F_REQUEST | NLM_F_DUMP, body)
-                return [one for one in bodies if keep is None or keep(one)]
+                return [answer for answer in bodies if keep is None or keep(answer)]
             except _IncompleteError as error:
                 reason = str(error)
         raise NetlinkError(f"netlink dump of message type {kind}: {reason}, in each of {DUMP_ATTEMPTS} attempts")
 
     def ask(self, kind: int, body: bytes) -> list[bytes]:
-        """Bodies of the messages that answer one request; empty if it is only acknowledged.
+        """Return the bodies of the messages that answer one request; empty if the kernel only acknowledges it.
 
         :raises OSError: the kernel refused, with its error number (FileNotFoundError for ENOENT, …).
-        :raises NetlinkError: the answer was lost; whether the request was carried out is not known.
+        :raises NetlinkError: the answer was lost. It is unknown whether the kernel carried out the request.
         """
         try:
             return list(self._request(kind, NLM_F_REQUEST | NLM_F_ACK, body))
@@ -106,7 +106,7 @@ class Netlink:
         self._socket = _open(self._protocol)
 
     def _request(self, kind: int, flags: int, body: bytes) -> Iterator[bytes]:
-        """Send a request, and yield the bodies of its answer as they come."""
+        """Send a request, and yield the body of each message of its answer."""
         self._sequence += 1
         self._socket.send(_NLMSGHDR.pack(_NLMSGHDR.size + len(body), kind, flags, self._sequence, 0) + body)
         while True:
@@ -119,7 +119,7 @@ class Netlink:
                         raise _IncompleteError("the list changed while the kernel was sending it")
                     if answer == NLMSG_OVERRUN:
                         raise _IncompleteError("the kernel lost a part of the answer")
-                    if answer in (NLMSG_DONE, NLMSG_ERROR):  # DONE too has an error if a dump failed half-way
+                    if answer in (NLMSG_DONE, NLMSG_ERROR):  # DONE has an error number, too, if a dump failed half-way
                         _check(data[offset + _NLMSGHDR.size : offset + length])
                         return
                     if answer != NLMSG_NOOP:
@@ -146,7 +146,7 @@ def _open(protocol: int) -> socket.socket:
 
 
 def _header(data: bytes, offset: int) -> tuple[int, int, int, int]:
-    """Length, type, flags and sequence of the message at ``offset``."""
+    """Return length, type, flags and sequence number of the message at ``offset``."""
     if offset + _NLMSGHDR.size <= len(data):
         length, kind, flags, sequence, _ = _NLMSGHDR.unpack_from(data, offset)
         if _NLMSGHDR.size <= length <= len(data) - offset:
@@ -155,48 +155,48 @@ def _header(data: bytes, offset: int) -> tuple[int, int, int, int]:
 
 
 def _check(body: bytes) -> None:
-    """Raise the error of an NLMSG_ERROR or NLMSG_DONE; 0 is success, and DONE need not have a number."""
+    """Raise OSError if an NLMSG_ERROR or NLMSG_DONE has an error number: 0 is success, and DONE may have no number."""
     number = _INT.unpack_from(body)[0] if len(body) >= _INT.size else 0
     if number:
         raise OSError(-number, os.strerror(-number))
 
 
 def aligned(length: int) -> int:
-    """``length`` rounded up to the four bytes at which messages and attributes begin (NLMSG_ALIGN, NLA_ALIGN)."""
+    """Round ``length`` up to a multiple of four, where messages and attributes begin (NLMSG_ALIGN, NLA_ALIGN)."""
     return (length + 3) & ~3
 
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
-    """Attributes of a message from ``offset`` on, by type; the flag bits of the type are left off."""
-    found = {}
+    """Return the attributes of a message from ``offset`` on, by type without its flag bits."""
+    by_type = {}
     head, end = _NLATTR.size, len(data)
     while offset + head <= end:
         length, kind = _NLATTR.unpack_from(data, offset)
         if length < head:
             break
-        found[kind & NLA_TYPE_MASK] = data[offset + head : offset + length]
+        by_type[kind & NLA_TYPE_MASK] = data[offset + head : offset + length]
         offset += aligned(length)
-    return found
+    return by_type
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, padded."""
+    """Return an attribute with its padding."""
     length = _NLATTR.size + len(value)
     return _NLATTR.pack(length, kind) + value + bytes(-length % 4)
 
 
 def attribute_text(kind: int, value: str) -> bytes:
-    """One attribute that is a NUL-terminated string."""
+    """Return an attribute whose value is a NUL-terminated string."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def text(value: bytes) -> str:
-    """A NUL-terminated string attribute."""
+    """Decode the value of a NUL-terminated string attribute."""
     return value.rstrip(b"\0").decode()
 
 
 def number(value: bytes) -> int:
-    """An unsigned attribute in host order, of whatever width."""
+    """Decode an unsigned value in host byte order, of any width."""
     return int.from_bytes(value, "little" if _LITTLE else "big")
 
 

@@ -1,6 +1,6 @@
-"""Network namespaces of the node: entering one, and telling a living one from a leftover file.
+"""Enter a network namespace of the node, and tell a namespace from a leftover file.
 
-Creating and removing namespaces is ``node/links/namespaces.py``.
+What does not belong here: creating and removing namespaces (``node/links/namespaces.py``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CLONE_NEWNET = 0x40000000
 
 @contextmanager
 def in_netns(name: str) -> Iterator[None]:
-    """Run the body inside the network namespace ``name`` ("" = the root namespace, nothing to do).
+    """Run the body inside the network namespace ``name`` ("": the current namespace).
 
-    Sockets, ioctls, /proc/sys/net and child processes of the body see the namespace; it costs microseconds, where
-    ``ip netns exec`` costs a process and two mounts. Only for the main thread of a single-threaded program.
+    Sockets, ioctls, /proc/sys/net and child processes of the body see this namespace. Entering it takes microseconds;
+    ``ip netns exec`` takes a process and two mounts. Only for the main thread of a single-threaded program.
 
-    :raises FileNotFoundError: there is no such namespace.
+    :raises FileNotFoundError: the namespace does not exist.
     """
     if not name:
         yield
@@ -63,7 +63,7 @@ def _setns_fd(descriptor: int) -> None:
 
 
 def is_namespace(name: str) -> bool:
-    """Whether ``name`` is a living namespace (and not a leftover file)."""
+    """Whether the namespace ``name`` exists: a leftover file of this name in ``NETNS_DIR`` does not count."""
     try:
         return (NETNS_DIR / name).stat().st_dev == os.stat("/proc/self/ns/net").st_dev
     except OSError:

@@ -1,7 +1,7 @@
-"""Message types and attributes of nftables and connection tracking on netlink, by the kernel's names.
+"""Netlink message types and attributes of nftables and connection tracking, with the kernel's names.
 
 They come from ``linux/netfilter.h`` (NFPROTO), ``linux/netfilter/nfnetlink.h``, ``nf_tables.h`` and
-``nfnetlink_conntrack.h`` beside it. What does not belong here: what is asked for, and why (``node/nft``,
+``nfnetlink_conntrack.h`` in the same directory. What does not belong here: the requests themselves (``node/nft``,
 ``node/underlay``).
 """
 
@@ -14,7 +14,7 @@ NFNL_SUBSYS_NFTABLES = 10
 
 NFPROTO_UNSPEC = 0
 NFPROTO_NETDEV = 5
-NFPROTO = {"inet": 1, "ip": 2, "arp": 3, "netdev": NFPROTO_NETDEV, "bridge": 7, "ip6": 10}  # by nft's names
+NFPROTO = {"inet": 1, "ip": 2, "arp": 3, "netdev": NFPROTO_NETDEV, "bridge": 7, "ip6": 10}  # keys: nft's names
 
 NFT_MSG_GETTABLE = NFNL_SUBSYS_NFTABLES << 8 | 1
 NFT_MSG_GETCHAIN = NFNL_SUBSYS_NFTABLES << 8 | 4
@@ -38,5 +38,5 @@ NFGENMSG = struct.Struct("=BBH")  # family, version, resource id: the fixed part
 
 
 def head(family: int) -> bytes:
-    """The fixed part of a message for one address family (an NFPROTO or AF number)."""
+    """Return the fixed part of a message for an address family (an NFPROTO or AF number)."""
     return NFGENMSG.pack(family, 0, 0)

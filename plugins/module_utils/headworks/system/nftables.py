@@ -1,7 +1,8 @@
-"""Running nft's language in the current namespace: by libnftables within this process, which is what the command
-``nft`` itself does, but in a millisecond; by that command where the library cannot be loaded.
+"""Run nft's language in the current namespace.
 
-What does not belong here: any particular table or rule.
+libnftables runs it within this process, in a millisecond; the ``nft`` command uses the same library. Where the library
+cannot be loaded, the command runs it. What does not belong here: particular tables and rules (``node/nft``,
+``node/underlay``).
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ _STATELESS = 1 << 2  # NFT_CTX_OUTPUT_STATELESS: no counters in listings, as ``n
 
 
 def available() -> bool:
-    """Whether this node has nftables' user space at all."""
+    """Whether this node has libnftables or the ``nft`` command."""
     return _library() is not None or has_tool("nft")
 
 
 def nft(text: str) -> str:
-    """Carry out ``text`` as one transaction and return what it prints (of ``list …``; without counters).
+    """Run ``text`` as one transaction and return the output (of ``list …``, without counters).
 
-    :raises ToolError: nft refused it; nothing is changed then.
+    :raises ToolError: nft refused the text. Then nothing is changed.
     """
     library = _library()
     if library is None:
         return run(["nft", "-s", "-f", "-"], stdin=text)
-    context = library.nft_ctx_new(0)  # it opens its socket here and so belongs to the current namespace
+    context = library.nft_ctx_new(0)  # opens its socket here, so the context belongs to the current namespace
     try:
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)

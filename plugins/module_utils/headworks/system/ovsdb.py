@@ -1,6 +1,6 @@
-"""A small OVSDB client (RFC 7047): JSON-RPC on the server's socket, one transaction a call, waiting for vswitchd.
+"""A small OVSDB client (RFC 7047): JSON-RPC on the server's socket, one transaction per call, waiting for ovs-vswitchd.
 
-What rows mean belongs to ``ovs*.py``; nothing here knows a bridge from a port.
+What does not belong here: the meaning of tables and rows (``node/ovs``, ``modules/ovs``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DATABASE = "Open_vSwitch"
 RUN_DIR = Path("/run/openvswitch")
 ENDPOINT = f"unix:{RUN_DIR}/db.sock"
 CONNECT_SECONDS = 10.0
-# ovs-vswitchd takes about 17 ms to remove a port and 2 ms to add one; on a node that is busy, many times that.
+# ovs-vswitchd takes about 17 ms to remove a port and 2 ms to add a port; on a busy node, many times that.
 APPLY_SECONDS = 120.0
 APPLY_SECONDS_PER_CHANGE = 0.2
 
@@ -25,11 +25,11 @@ Operation = dict[str, Any]
 
 
 class OvsdbError(RuntimeError):
-    """The database refused something, or somebody did not answer in time. The message says who and what."""
+    """The database refused an operation, or a daemon did not answer in time. The message says which."""
 
 
 def present(endpoint: str = ENDPOINT) -> bool:
-    """Whether there is a database to talk to: False on a node where Open vSwitch is not installed yet."""
+    """Whether the database's socket exists: False on a node where Open vSwitch does not run or is not installed yet."""
     scheme, _, path = endpoint.partition(":")
     return scheme != "unix" or Path(path).exists()
 
@@ -39,7 +39,7 @@ class Ovsdb:
 
     :param endpoint: ``unix:PATH`` or ``tcp:ADDRESS:PORT``.
     :param timeout: seconds within which the server must answer an ordinary call.
-    :raises OvsdbError: nobody listens there.
+    :raises OvsdbError: the connection to ``endpoint`` failed.
     """
 
     def __init__(self, endpoint: str = ENDPOINT, timeout: float = 60.0) -> None:
@@ -61,23 +61,24 @@ class Ovsdb:
         self._socket.close()
 
     def transact(self, operations: Sequence[Operation], timeout: float | None = None) -> list[dict[str, Any]]:
-        """Run ``operations`` in one transaction; their results, in order.
+        """Run ``operations`` in one transaction and return their results in order.
 
-        :raises OvsdbError: an operation failed (then none had effect), or no answer within ``timeout`` seconds.
+        :raises OvsdbError: an operation failed (then nothing is changed), or the server did not answer within
+            ``timeout`` seconds.
         """
         reply: list[dict[str, Any]] = self._call("transact", [DATABASE, *operations], timeout or self.timeout)
-        for number, one in enumerate(reply):
-            if one and "error" in one:
+        for number, result in enumerate(reply):
+            if result and "error" in result:
                 where = _name(operations[number]) if number < len(operations) else "commit"
-                raise OvsdbError(f"{where}: {one['error']}: {one.get('details', '')}")
+                raise OvsdbError(f"{where}: {result['error']}: {result.get('details', '')}")
         return reply
 
     def select(self, queries: Sequence[Operation]) -> list[list[dict[str, Any]]]:
-        """Rows of several ``select`` operations (see ``select``), read in one transaction."""
-        return [one["rows"] for one in self.transact(queries)]
+        """Return the rows of several ``select`` operations (see ``select``), read in one transaction."""
+        return [result["rows"] for result in self.transact(queries)]
 
     def schema(self) -> dict[str, Any]:
-        """The database's schema (RFC 7047, 3.2), for values whose type is not known beforehand."""
+        """Return the database's schema (RFC 7047, 3.2), for values whose type is not known beforehand."""
         return dict(self._call("get_schema", [DATABASE], self.timeout))
 
     def commit(
@@ -85,10 +86,10 @@ class Ovsdb:
     ) -> list[dict[str, Any]]:
         """Run ``operations`` in one transaction and wait until ovs-vswitchd has acted on it, as ovs-vsctl does.
 
-        :param seconds: how long to wait for ovs-vswitchd; the default grows with the number of ``changes`` (bridges,
-            ports), which may be more than there are operations.
-        :raises OvsdbError: the transaction failed (nothing is changed), or ovs-vswitchd did not act in time (the
-            database is changed, and a later run finds it so).
+        :param seconds: how long to wait for ovs-vswitchd. The default grows with the number of ``changes`` (bridges,
+            ports) or of operations, whichever is larger.
+        :raises OvsdbError: the transaction failed (then nothing is changed), or ovs-vswitchd did not act in time (then
+            the database is changed).
         """
         bump = {"op": "mutate", "table": DATABASE, "where": [], "mutations": [["next_cfg", "+=", 1]]}
         results = self.transact([*operations, bump, select(DATABASE, ["next_cfg"])])
@@ -98,7 +99,7 @@ class Ovsdb:
         return results[: len(operations)]
 
     def _wait_applied(self, number: int, seconds: float) -> None:
-        # "Until no row is behind": others may raise cur_cfg past our number meanwhile.
+        # Wait until no row has a lower cur_cfg: other clients may raise cur_cfg past our number meanwhile.
         wait = {
             "op": "wait",
             "table": DATABASE,
@@ -121,7 +122,7 @@ class Ovsdb:
         self._send({"method": method, "params": params, "id": self._serial}, deadline)
         while True:
             message = self._receive(deadline)
-            if message.get("method") == "echo":  # the server's way to ask whether we live; silence would cut us off
+            if message.get("method") == "echo":  # a keepalive: without an answer the server disconnects
                 self._send({"result": message["params"], "error": None, "id": message["id"]}, deadline)
             elif message.get("id") == self._serial:
                 if message.get("error"):
@@ -136,7 +137,7 @@ class Ovsdb:
             raise OvsdbError(f"{self.endpoint}: sending: {error}") from error
 
     def _receive(self, deadline: float) -> dict[str, Any]:
-        """The next message. They come without separators, so a complete one is known by its parsing."""
+        """Return the next message. Messages have no separators, so a message is complete when it can be parsed."""
         while True:
             if self._buffer.rstrip().endswith(b"}"):
                 text = self._buffer.decode()
@@ -184,46 +185,46 @@ def _name(operation: Operation) -> str:
 
 
 def select(table: str, columns: Sequence[str], where: Sequence[Sequence[Any]] = ()) -> Operation:
-    """A ``select`` operation; all conditions of ``where`` (``[column, function, value]``) must hold."""
+    """Return a ``select`` operation; all conditions of ``where`` (``[column, function, value]``) must hold."""
     return {"op": "select", "table": table, "where": list(where), "columns": list(columns)}
 
 
 def select_named(table: str, columns: Sequence[str], names: Sequence[str]) -> list[Operation]:
-    """One ``select`` per name (OVSDB has no "in")."""
+    """Return a ``select`` operation for each name (OVSDB has no "in")."""
     return [select(table, columns, [["name", "==", name]]) for name in names]
 
 
 def by_uuid(uuid: str) -> list[list[Any]]:
-    """The condition that picks one row."""
+    """Return the condition that selects the row ``uuid``."""
     return [["_uuid", "==", ["uuid", uuid]]]
 
 
 def to_map(value: Mapping[str, str]) -> list[Any]:
-    """A Python mapping as an OVSDB map."""
+    """Convert a Python mapping to an OVSDB map."""
     return ["map", [[key, item] for key, item in value.items()]]
 
 
 def to_set(values: Sequence[Any]) -> list[Any]:
-    """A Python sequence as an OVSDB set (empty: an optional value that is not there)."""
+    """Convert a Python sequence to an OVSDB set (empty: an optional column without a value)."""
     return ["set", list(values)]
 
 
 def from_map(value: Any) -> dict[str, str]:
-    """An OVSDB map as a dict."""
+    """Convert an OVSDB map to a dict."""
     return dict(value[1])
 
 
 def from_set(value: Any) -> list[Any]:
-    """An OVSDB set as a list; a set of one comes bare. UUIDs come as their text."""
+    """Convert an OVSDB set to a list; OVSDB sends a set of one value as the bare value. UUIDs become their text."""
     if isinstance(value, list) and value and value[0] == "set":
-        return [_bare(one) for one in value[1]]
+        return [_bare(item) for item in value[1]]
     return [_bare(value)]
 
 
 def optional(value: Any, missing: Any) -> Any:
-    """The value of an optional column, or ``missing``."""
-    found = from_set(value)
-    return found[0] if found else missing
+    """Return the value of an optional column, or ``missing`` if the column is empty."""
+    values = from_set(value)
+    return values[0] if values else missing
 
 
 def _bare(value: Any) -> Any:
@@ -231,11 +232,11 @@ def _bare(value: Any) -> Any:
 
 
 def map_mutations(column: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[list[Any]]:
-    """The mutations that turn the keys of ``before`` into those of ``after``; all other keys of the row stay."""
+    """Return the mutations that replace the keys of ``before`` by those of ``after``. Other keys of the row stay."""
     gone = [key for key in before if after.get(key) != before[key]]
     fresh = {key: value for key, value in after.items() if before.get(key) != value}
     mutations: list[list[Any]] = []
-    if gone or fresh:  # "insert" does not replace the value of a key that is there
+    if gone or fresh:  # "insert" does not replace the value of an existing key
         mutations.append([column, "delete", to_set(list(dict.fromkeys([*gone, *fresh])))])
     if fresh:
         mutations.append([column, "insert", to_map(fresh)])

@@ -1,6 +1,6 @@
-"""Running the node's own tools (ip, ovs-ofctl, nft, systemctl, …): one place, argument lists only, never a shell.
+"""Run tools of the node (ip, ovs-ofctl, nft, systemctl, …) with argument lists, never with a shell.
 
-What does not belong here: knowledge of any one tool; that lives in the subsystem that uses it.
+What does not belong here: knowledge of a particular tool; it is in the file that uses the tool.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from functools import cache
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 class ToolError(RuntimeError):
-    """A tool of the node failed. The message has the command, its exit code and what it wrote on stderr."""
+    """A tool of the node failed. The message has the command, its exit code and its output on stderr."""
 
 
 @cache
 def tool_path(name: str) -> str | None:
-    """Full path of a tool, or None when the node does not have it (a bare node in check mode, for example)."""
-    # shutil.which does the same, but importing shutil takes longer than all look-ups of a run.
+    """Return the full path of a tool, or None if the node lacks it (a bare node in check mode, for example)."""
+    # shutil.which does the same, but importing shutil takes longer than all look-ups of a run together.
     paths = (f"{directory}/{name}" for directory in SEARCH_PATH.split(":"))
     return next((path for path in paths if os.access(path, os.X_OK) and os.path.isfile(path)), None)
 
@@ -31,8 +33,8 @@ def has_tool(name: str) -> bool:
 def run(args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0,), timeout: float = 120.0) -> str:
     """Run ``args`` and return its standard output.
 
-    :param stdin: text for standard input (for ``-batch -`` and the like; it is never shown in errors).
-    :param ok: exit codes that are not an error.
+    :param stdin: text for standard input (for ``-batch -``, for example). Errors never show it.
+    :param ok: exit codes that mean success.
     :raises ToolError: the tool is missing, exits with another code, or takes longer than ``timeout`` seconds.
     """
     return run_both(args, stdin=stdin, ok=ok, timeout=timeout)[0]
@@ -41,7 +43,7 @@ def run(args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0
 def run_both(
     args: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0,), timeout: float = 120.0
 ) -> tuple[str, str]:
-    """As ``run``, for tools that succeed and still complain: standard output and standard error."""
+    """Run ``args`` as ``run`` does. Return standard output and standard error, for tools that succeed but warn."""
     path = tool_path(args[0])
     if path is None:
         raise ToolError(f"{args[0]}: not installed on this node")
@@ -61,5 +63,4 @@ def run_both(
     if done.returncode not in ok:
         raise ToolError(f"{' '.join(args)}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout, done.stderr
-
 

@@ -1,7 +1,7 @@
-"""What the kernel says of links, addresses and routes in the current namespace, by rtnetlink dumps (reading only).
+"""Read the links, addresses and routes of the current namespace from the kernel by rtnetlink.
 
-Numbers bear the kernel's names; the header file they come from stands above them. Changes are made by ``ip -batch``
-(``ip_batch.py``). What does not belong here: what ought to be.
+Constants have the kernel's names; a comment above them names their header file. What does not belong here: changes
+(``ip_batch.py``), and the desired links, addresses and routes (``node/links``, ``node/l3``).
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ IFA_FLAGS = 8
 IFA_F_PERMANENT = 0x80
 IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 
-_CONFIGURED = (RTPROT_BOOT, RTPROT_STATIC)  # what ``ip route add`` and ``proto static`` leave
-_FEW = 16  # up to so many links are asked for by name, more by a dump
+_CONFIGURED = (RTPROT_BOOT, RTPROT_STATIC)  # the protocols of ``ip route add`` without and with ``proto static``
+_FEW = 16  # up to this number, links are requested by name; more links by a dump
 
 
 @dataclass(frozen=True)
 class LinkInfo:
-    """A link as the kernel reports it. ``kind`` is the rtnetlink kind (``tap`` and ``tun`` told apart, "" = hardware);
-    ``peer_index`` is the other end's index, in this namespace unless ``peer_elsewhere``."""
+    """A link as the kernel reports it. ``kind`` is the rtnetlink kind (``tap`` and ``tun`` are distinguished; "" is
+    hardware). ``peer_index`` is the index of the other end, in this namespace unless ``peer_elsewhere``."""
 
     index: int
     name: str
@@ -78,15 +78,15 @@ class LinkInfo:
 
 
 def links(names: Iterable[str] | None = None) -> dict[str, LinkInfo]:
-    """Links by name: all of the namespace, or those of ``names`` that exist."""
+    """Return links by name: all links of the namespace, or those of ``names`` that exist."""
     wanted = None if names is None else sorted(set(names))
     with Netlink(NETLINK_ROUTE) as netlink:
         if wanted is None or len(wanted) > _FEW:
-            found = [_link(body) for body in netlink.dump(RTM_GETLINK, _link_request())]
+            read = [_link(body) for body in netlink.dump(RTM_GETLINK, _link_request())]
         else:
-            found = [_link(body) for name in wanted for body in _link_by_name(netlink, name)]
+            read = [_link(body) for name in wanted for body in _link_by_name(netlink, name)]
     chosen = None if wanted is None else set(wanted)
-    return {one.name: one for one in found if chosen is None or one.name in chosen}
+    return {link.name: link for link in read if chosen is None or link.name in chosen}
 
 
 def _link_request(name: str = "") -> bytes:
@@ -131,7 +131,7 @@ def _link_kind(info: bytes) -> str:
 
 
 def addresses(also_dynamic: bool = False) -> Iterator[tuple[int, str]]:
-    """(link index, ``ip/prefix``) of every permanent address (or of all), in the kernel's order."""
+    """Yield (link index, ``ip/prefix``) of every permanent address, or of every address, in the kernel's order."""
     with Netlink(NETLINK_ROUTE) as netlink:
         bodies = netlink.dump(RTM_GETADDR, IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
     for body in bodies:
@@ -145,7 +145,7 @@ def addresses(also_dynamic: bool = False) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class RouteInfo:
-    """One next hop of a configured route of the main table; ``destination`` is a CIDR or ``default``."""
+    """A next hop of a configured route in the main table; ``destination`` is a CIDR or ``default``."""
 
     family: int
     destination: str
@@ -154,7 +154,8 @@ class RouteInfo:
 
 
 def routes() -> Iterator[RouteInfo]:
-    """Unicast routes of the main table that someone configured (neither the kernel's own nor a routing daemon's)."""
+    """Yield the next hops of configured unicast routes in the main table, without routes of the kernel and of routing
+    daemons."""
     with Netlink(NETLINK_ROUTE) as netlink:
         bodies = netlink.dump(RTM_GETROUTE, bytes(RTMSG.size))
     for body in bodies:
@@ -175,7 +176,7 @@ def _route(body: bytes) -> Iterator[RouteInfo]:
 
 
 def _next_hops(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """(link index, attributes) of each next hop of a multipath route."""
+    """Yield (link index, attributes) of each next hop of a multipath route."""
     offset = 0
     while offset + RTNEXTHOP.size <= len(data):
         size, _, _, index = RTNEXTHOP.unpack_from(data, offset)

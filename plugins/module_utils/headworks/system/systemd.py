@@ -1,6 +1,6 @@
-"""systemd units of ours, in batches: one call reads the state of all, one starts (stops, reloads) all.
+"""Install, start, stop and reload systemd units in batches: one ``systemctl`` call serves all units.
 
-What does not belong here: the text of any unit; that lives in the subsystem whose daemon it runs.
+What does not belong here: the text of a unit; it is in the subsystem whose daemon the unit runs (``node/``).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from .process import ToolError, has_tool, run
 
 UNIT_DIR = Path("/etc/systemd/system")
 RUNTIME_DIR = Path("/run/systemd/system")
-BOOTED = Path("/run/systemd/system")  # exists when systemd is what runs here: sd_booted(3)
+BOOTED = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
 
-UNREAD = Path("/run/headworks/units-changed")  # there while systemd may know an older unit file than there is
+UNREAD = Path("/run/headworks/units-changed")  # exists while systemd may not have read a changed unit file
 _INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """What systemd says of a unit: ``active`` and ``sub`` in its own words."""
+    """The state of a unit: ``active`` and ``sub`` are systemd's ActiveState and SubState."""
 
     active: str
     sub: str = ""
 
     @property
     def running(self) -> bool:
-        """Whether it is up and serves (not starting, not waiting to be started again). One that says of itself that it
-        is reloading (haproxy's master) serves meanwhile."""
+        """Whether the unit serves. A unit that starts or waits for a restart does not. A unit that reports a reload
+        (haproxy's master) does."""
         return self.active in {"active", "reloading"}
 
     @property
     def text(self) -> str:
-        """For people: ``failed``, ``activating (auto-restart)``."""
+        """The state as text for messages: ``failed``, ``activating (auto-restart)``."""
         return self.active if self.sub in ("", self.active) else f"{self.active} ({self.sub})"
 
 
@@ -46,30 +46,32 @@ ABSENT = UnitState("inactive", "dead")
 
 
 def available() -> bool:
-    """Whether systemd runs on this node (not so in a build chroot)."""
+    """Whether systemd runs on this node (it does not in a build chroot)."""
     return BOOTED.is_dir() and has_tool("systemctl")
 
 
 def unit_name(template: str, instance: str) -> str:
-    """The unit of ``instance`` of a template: ``unit_name("headworks-dhcp", "x")`` = ``headworks-dhcp@x.service``.
+    """Return the name of a template's unit: ``unit_name("headworks-dhcp", "x")`` is ``headworks-dhcp@x.service``.
 
-    :raises ValueError: the instance is more than a plain name (it ends up in paths and on command lines).
+    :raises ValueError: ``instance`` is not a plain name, which paths and command lines need.
     """
     if not re.fullmatch(_INSTANCE, instance):
-        raise ValueError(f"{template}: {instance!r} is no name: letters, digits and _ . - only, and at most 128")
+        raise ValueError(
+            f"{template}: instance {instance!r}: must be 1 to 128 letters, digits and _ . -, first a letter or digit"
+        )
     return f"{template}@{instance}.service"
 
 
 def instance_name(unit: str) -> str:
-    """The instance of a template unit's name."""
+    """Return the instance in the name of a template's unit."""
     return unit.partition("@")[2].removesuffix(".service")
 
 
 def read_states(pattern: str) -> dict[str, UnitState]:
-    """State of every unit that systemd has in memory and whose name matches the glob ``pattern``, keyed by name.
+    """Return the states, by name, of the units that systemd has in memory and whose names match the glob ``pattern``.
 
-    A unit that was never started, or was stopped, may be missing: take ``ABSENT`` for it. This is ``list-units``, one
-    question to systemd however many units; ``show`` asks for each (120 ms for 40 units, against 12 ms).
+    A unit that was never started, or was stopped, may be missing: use ``ABSENT`` for it. ``list-units`` sends one
+    request for all units; ``show`` sends one request per unit (120 ms for 40 units, instead of 12 ms).
     """
     if not available():
         return {}
@@ -77,17 +79,17 @@ def read_states(pattern: str) -> dict[str, UnitState]:
 
 
 def parse_states(text: str) -> dict[str, UnitState]:
-    """What ``systemctl list-units`` prints: unit, load state, active state, sub-state, description."""
+    """Parse the output of ``systemctl list-units``: unit, load state, active state, sub-state, description."""
     rows = (line.split(None, 4) for line in text.splitlines())
     return {row[0]: UnitState(row[2], row[3]) for row in rows if len(row) >= 4}
 
 
 def in_namespace(pid: str, netns: str) -> bool:
-    """Whether a process (its id as text, as read from a file) runs in the network namespace of that name *as it is now*
-    ("" = the root's).
+    """Whether process ``pid`` (text, as read from a file) runs in the network namespace that ``netns`` names *now*
+    ("": the root namespace).
 
-    A namespace that was removed and made again has the old name, and a daemon still sits in the old one, talking to
-    nobody.
+    When a namespace was deleted and created again, its name is the same, but a daemon may still run in the deleted
+    namespace and reach no network.
     """
     try:
         target = NETNS_DIR / netns if netns else Path("/proc/1/ns/net")
@@ -97,8 +99,8 @@ def in_namespace(pid: str, netns: str) -> bool:
 
 
 def installed(units: Mapping[str, str], runtime: bool = False) -> bool:
-    """Whether the unit files (name → text) are there with just that text, no other overrides them, and systemd has read
-    them. See ``install``."""
+    """Whether the unit files (name → text) exist with exactly this text, no other unit file overrides them, and
+    systemd has read them. See ``install``."""
     here, other = _places(runtime)
     return not UNREAD.exists() and all(
         read_text(here / name) == text and (other is None or not (other / name).exists())
@@ -107,17 +109,17 @@ def installed(units: Mapping[str, str], runtime: bool = False) -> bool:
 
 
 def install(units: Mapping[str, str], runtime: bool = False) -> None:
-    """Write unit files (name → text). systemd finds new ones by itself; it is told to read everything again (a quarter
-    of a second) only when one changed, or when a run was killed in between.
+    """Write unit files (name → text). systemd finds new unit files by itself. ``systemctl daemon-reload`` (a quarter of
+    a second) runs only when a unit file changed, or when an earlier run was killed before its ``daemon-reload``.
 
-    :param runtime: until the next boot (in /run): for what is made anew then. The same name in /etc would win over it,
-        so it goes.
+    :param runtime: write to /run, for units that each boot creates again. A unit file of the same name in /etc would
+        override this file, so this function deletes it.
     """
     here, other = _places(runtime)
     here.mkdir(parents=True, exist_ok=True)
-    known = {name: read_text(here / name) for name in units}
+    present = {name: read_text(here / name) for name in units}
     overriding = [other / name for name in units if other is not None and (other / name).exists()]
-    changed = overriding or any(known[name] not in (None, text) for name, text in units.items())
+    changed = overriding or any(present[name] not in (None, text) for name, text in units.items())
     if changed:
         UNREAD.parent.mkdir(parents=True, exist_ok=True)
         UNREAD.touch()
@@ -131,45 +133,45 @@ def install(units: Mapping[str, str], runtime: bool = False) -> None:
 
 
 def uninstall(names: Collection[str], runtime: bool = False) -> None:
-    """Remove unit files of stopped units, which systemd has forgotten by then."""
+    """Delete the unit files of stopped units. systemd no longer has these units in memory."""
     here, _ = _places(runtime)
     for name in names:
         (here / name).unlink(missing_ok=True)
 
 
 def _places(runtime: bool) -> tuple[Path, Path | None]:
-    """Where unit files go, and where others of the same name would override them."""
+    """Return the directory of unit files, and the directory whose files would override them (None: no directory)."""
     return (RUNTIME_DIR, UNIT_DIR) if runtime else (UNIT_DIR, None)
 
 
 def start(names: Collection[str]) -> None:
-    """Start all at once and wait until they serve. See ``_act``."""
+    """Start all units at once and wait until they serve. See ``_act``."""
     _act("start", names)
 
 
 def restart(names: Collection[str]) -> None:
-    """Restart all at once. See ``_act``."""
+    """Restart all units at once. See ``_act``."""
     _act("restart", names)
 
 
 def reload(names: Collection[str]) -> None:
-    """Have all read their files again, without a restart. See ``_act``."""
+    """Make all units read their files again, without a restart. See ``_act``."""
     _act("reload", names)
 
 
 def stop(names: Collection[str]) -> None:
-    """Stop all at once, and forget that any of them failed, so that nothing of them stays."""
+    """Stop all units at once and reset their failed states, so that systemd removes them from memory."""
     if not names:
         return
-    # Exit 5 and 1: some are not even loaded, which is what is wanted.
+    # Exit codes 5 and 1: some units are not loaded. That is the desired state.
     run(["systemctl", "stop", *sorted(names)], ok=(0, 5))
     run(["systemctl", "reset-failed", *sorted(names)], ok=(0, 1))
 
 
 def _act(verb: str, names: Collection[str]) -> None:
-    """One ``systemctl`` call for all of ``names``.
+    """Run one ``systemctl`` call for all of ``names``.
 
-    :raises ToolError: some failed; the message has the last lines that each of them logged.
+    :raises ToolError: units failed. The message has the last log lines of up to three failed units.
     """
     if not names:
         return
@@ -180,13 +182,13 @@ def _act(verb: str, names: Collection[str]) -> None:
 
 
 def _reasons(verb: str, names: Collection[str]) -> str:
-    """Why units do not run, in their own words; at most three of them."""
+    """Return the states and last log lines of up to three units that do not run; "" if all units run."""
     states = read_states("headworks-*")
     failed = [name for name in sorted(names) if not states.get(name, ABSENT).running]
-    said = []
+    reasons = []
     for name in failed[:3]:
         log = run(["journalctl", "--unit", name, "--lines=5", "--output=cat", "--no-pager"], ok=(0, 1))
-        said.append(f"{name} is {states.get(name, ABSENT).text}: " + " / ".join(log.split("\n")).strip(" /"))
+        reasons.append(f"{name} is {states.get(name, ABSENT).text}: " + " / ".join(log.split("\n")).strip(" /"))
     if len(failed) > 3:
-        said.append(f"and {len(failed) - 3} more")
-    return f"systemctl {verb}: " + "; ".join(said) if said else ""
+        reasons.append(f"and {len(failed) - 3} more")
+    return f"systemctl {verb}: " + "; ".join(reasons) if reasons else ""

@@ -1,6 +1,6 @@
-"""Transmit checksum offload of a device, by the ethtool ioctl: microseconds where ``ethtool -K`` is a process.
+"""Read and set a device's transmit checksum offload by the ethtool ioctl: microseconds; ``ethtool -K`` is a process.
 
-Who needs it off: whatever sends into Open vSwitch's userspace datapath (TCP would hang otherwise).
+A device that sends into Open vSwitch's userspace datapath needs this offload off (TCP would hang otherwise).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL)
 
 
 def tx_checksum(query: socket.socket, device: str) -> bool:
-    """Whether the device leaves checksums to its receiver or hardware; False if it cannot or is not there.
+    """Whether the device leaves checksums to its receiver or hardware. False if the device does not support this or
+    does not exist.
 
-    :param query: any socket of the device's namespace.
+    :param query: any socket in the device's namespace.
     """
     try:
         return bool(_ethtool(query, device, _GET_TX, 0))
@@ -30,9 +31,9 @@ def tx_checksum(query: socket.socket, device: str) -> bool:
 
 
 def set_tx_checksum(query: socket.socket, device: str, on: bool) -> None:
-    """Switch it.
+    """Switch the device's transmit checksum offload ``on`` or off.
 
-    :raises OSError: the device is not there, or cannot.
+    :raises OSError: the device does not exist or does not support this.
     """
     try:
         _ethtool(query, device, _SET_TX, int(on))
