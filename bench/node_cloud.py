@@ -33,18 +33,31 @@ FLOATING_IPS = 100
 CLOUD = "bench"
 # What is on trial is the network; guests, their disks and nginx are other subsystems' and machines' business.
 SECTIONS = ("netns", "links", "ovs_bridges", "ovs_ports", "flows", "nft", "l3", "dhcp")
+# Of the distribution that the bench runs on, Debian.
+DISTRIBUTION = {
+    "nginx_user": "www-data",
+    "nginx_group": "www-data",
+    "haproxy_user": "haproxy",
+    "haproxy_group": "haproxy",
+    "dnsmasq_user": "dnsmasq",
+    "openvswitch_service": "openvswitch-switch.service",
+    "libvirt_service": "libvirtd.service",
+    "nftables_service": "nftables.service",
+}
 IMAGE = Image("none", f"sha256:{'0' * 64}", "0" * 64, "file:///nonexistent")
 
 
 def state(guests: int) -> dict[str, Any]:
     """The node state of the node, with the sections on trial."""
     document = wire(cloud(guests))["here"]
-    return {**document, "sections": {name: document["sections"][name] for name in SECTIONS}}
+    sections = {name: document["sections"][name] for name in SECTIONS}
+    return {**document, "distribution": DISTRIBUTION, "sections": sections}
 
 
 def nothing() -> dict[str, Any]:
     """The state in which nothing of it is left."""
-    return {"version": VERSION, "cloud": CLOUD, "node": "here", "sections": {name: [] for name in SECTIONS}}
+    sections: dict[str, Any] = {name: [] for name in SECTIONS}
+    return {"version": VERSION, "cloud": CLOUD, "node": "here", "distribution": DISTRIBUTION, "sections": sections}
 
 
 def cloud(guests: int) -> Cloud:

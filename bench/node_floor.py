@@ -134,7 +134,7 @@ class Floor:
         for network in networks:
             directory = self.directory / network.name
             directory.mkdir(exist_ok=True)
-            for name, text in dhcp_files.render(network, directory).items():
+            for name, text in dhcp_files.render(network, directory, "dnsmasq").items():
                 (directory / name).write_text(text)
 
 

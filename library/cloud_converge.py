@@ -11,7 +11,20 @@ description:
   - If a NIC that carries the connection to the node was moved into a bridge, calls M(underlay_confirm) over a new
     connection.
   - Returns what M(node_state) returns, without the module's arguments, because they contain user data.
-options: {}
+options:
+  distribution:
+    description: Names that the node's distribution chose. They become part of the node state.
+    type: dict
+    required: true
+    suboptions:
+      nginx_user: {description: The user that nginx runs as., type: str, required: true}
+      nginx_group: {description: The group of nginx., type: str, required: true}
+      haproxy_user: {description: The user that haproxy runs as., type: str, required: true}
+      haproxy_group: {description: The group of haproxy., type: str, required: true}
+      dnsmasq_user: {description: The user that dnsmasq runs as., type: str, required: true}
+      openvswitch_service: {description: The systemd unit of Open vSwitch., type: str, required: true}
+      libvirt_service: {description: The systemd unit of libvirt., type: str, required: true}
+      nftables_service: {description: The systemd unit that loads the node's own rules., type: str, required: true}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -21,6 +34,15 @@ author: headworks
 EXAMPLES = r"""
 - name: Converge the node to its state
   cloud_converge:
+    distribution:
+      nginx_user: www-data
+      nginx_group: www-data
+      haproxy_user: haproxy
+      haproxy_group: haproxy
+      dnsmasq_user: dnsmasq
+      openvswitch_service: openvswitch-switch.service
+      libvirt_service: libvirtd.service
+      nftables_service: nftables.service
 """
 
 RETURN = r"""

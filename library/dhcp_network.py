@@ -119,6 +119,10 @@ options:
       subnets: *subnets
       hosts: *hosts
       state: *state
+  dnsmasq_user:
+    description: The user that dnsmasq runs as; the distribution's package creates it.
+    type: str
+    default: dnsmasq
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -205,6 +209,7 @@ OPTIONS = {
     "subnets": {"type": "list", "elements": "dict", "options": SUBNET},
     "hosts": {"type": "list", "elements": "dict", "options": HOST},
 }
+COMMON = {"dnsmasq_user": {"type": "str", "default": "dnsmasq"}}
 
 
 def tagged(item: dict[str, Any]) -> dict[str, Any]:
@@ -215,13 +220,13 @@ def tagged(item: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    module = item_module("networks", OPTIONS)
-    given = items(module, "networks")
+    module = item_module("networks", OPTIONS, common=COMMON)
+    given = items(module, "networks", COMMON)
     for item in given:
         if item["state"] == "present" and not item.get("interface"):
             module.fail_json(msg=f"dhcp_network: interface: network {item['name']} is to be served, so it needs one")
     present, absent = split(DhcpSubsystem, [tagged(item) for item in given])
-    finish(module, [(DhcpSubsystem(), present, absent)])
+    finish(module, [(DhcpSubsystem(user=module.params["dnsmasq_user"]), present, absent)])
 
 
 if __name__ == "__main__":

@@ -47,6 +47,14 @@ options:
         required: true
       networks: *networks
       state: *state
+  haproxy_user:
+    description: The user that haproxy runs as; the distribution's package creates it.
+    type: str
+    default: haproxy
+  haproxy_group:
+    description: The group that haproxy runs as.
+    type: str
+    default: haproxy
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -92,12 +100,15 @@ from ansible.module_utils.headworks.node.services.metadata.proxy import Metadata
 NETWORK = {"network_id": {"type": "str", "required": True}, "cidr": {"type": "str", "required": True}}
 OPTIONS = {"name": {"type": "str"}, "networks": {"type": "list", "elements": "dict", "options": NETWORK}}
 
+COMMON = {name: {"type": "str", "default": "haproxy"} for name in ("haproxy_user", "haproxy_group")}
+
 
 def main() -> None:
     """Run the module."""
-    module = item_module("proxies", OPTIONS)
-    present, absent = split(MetadataProxySubsystem, items(module, "proxies"))
-    finish(module, [(MetadataProxySubsystem(), present, absent)])
+    module = item_module("proxies", OPTIONS, common=COMMON)
+    present, absent = split(MetadataProxySubsystem, items(module, "proxies", COMMON))
+    subsystem = MetadataProxySubsystem(user=module.params["haproxy_user"], group=module.params["haproxy_group"])
+    finish(module, [(subsystem, present, absent)])
 
 
 if __name__ == "__main__":

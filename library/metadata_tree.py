@@ -48,6 +48,18 @@ options:
       files: *files
       links: *links
       state: *state
+  nginx_user:
+    description: The user that nginx runs as; the distribution's package creates it.
+    type: str
+    default: www-data
+  nginx_group:
+    description: The group of nginx. Only root and this group can read the trees.
+    type: str
+    default: www-data
+  haproxy_group:
+    description: The group of the proxies' haproxy. Only root and this group can send requests to nginx.
+    type: str
+    default: haproxy
 attributes:
   check_mode: {support: full}
   diff_mode:
@@ -102,6 +114,7 @@ from typing import Any
 
 from ansible.module_utils.headworks.modules.items import finish, item_module, items
 from ansible.module_utils.headworks.node.services.metadata.served import ROOT, STORE, MetadataSubsystem
+from ansible.module_utils.headworks.node.services.metadata.server import Accounts
 from ansible.module_utils.headworks.node.services.metadata.trees import read_links
 from ansible.module_utils.headworks.state.metadata import InstanceMetadata
 
@@ -110,6 +123,12 @@ OPTIONS = {
     "network_id": {"type": "str"},
     "files": {"type": "dict"},
     "links": {"type": "dict"},
+}
+
+COMMON = {
+    "nginx_user": {"type": "str", "default": "www-data"},
+    "nginx_group": {"type": "str", "default": "www-data"},
+    "haproxy_group": {"type": "str", "default": "haproxy"},
 }
 
 
@@ -122,9 +141,9 @@ def tree(item: dict[str, Any]) -> InstanceMetadata:
 def main() -> None:
     """Run the module."""
     # no_log on the whole module keeps its arguments out of the node's log, an empty "invocation" out of the answer.
-    module = item_module("instances", OPTIONS, key="address", no_log=True)
+    module = item_module("instances", OPTIONS, key="address", common=COMMON, no_log=True)
     chosen: dict[str, dict[str, Any]] = {"present": {}, "absent": {}}
-    for item in items(module, "instances"):
+    for item in items(module, "instances", COMMON):
         if not item.get("network_id"):
             module.fail_json(msg=f"metadata_tree: network_id: {item['address']} needs one", invocation={})
         chosen[item["state"]][f"{item['network_id']}/{item['address']}"] = tree(item)
@@ -134,7 +153,8 @@ def main() -> None:
         present[STORE.name] = STORE
     elif not left:
         absent[STORE.name] = STORE
-    finish(module, [(MetadataSubsystem(), present, absent)], invocation={})
+    accounts = Accounts(**{name: module.params[name] for name in COMMON})
+    finish(module, [(MetadataSubsystem(accounts=accounts), present, absent)], invocation={})
 
 
 if __name__ == "__main__":

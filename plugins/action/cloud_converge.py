@@ -6,6 +6,7 @@ What does not belong here: converging, which the module node_state does on the n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
+    from headworks.state.distribution import Distribution
 except ImportError as error:
     raise AnsibleError(
         f"cloud_converge: {error}: headworks is not installed for the Python that runs Ansible; "
         "run pip install -e . in the checkout"
     ) from error
+
+_NAMES = {field.name: {"type": "str", "required": True} for field in fields(Distribution)}
+OPTIONS = {"distribution": {"type": "dict", "required": True, "options": _NAMES}}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -27,16 +32,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
 
     _supports_check_mode = True
     _supports_async = False
-    _VALID_ARGS: frozenset[str] = frozenset()
+    _VALID_ARGS = frozenset(OPTIONS)
 
     def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Run the module node_state with the planned state; called by Ansible."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
         variables = task_vars or {}
         state = handover.take(Path(C.DEFAULT_LOCAL_TMP), variables["inventory_hostname"])
         if state is None:
             result.update(failed=True, msg="There is no plan for this node: run cloud_plan before, in the same run.")
             return result
+        state["distribution"] = options["distribution"]
         result.update(self._execute_module(module_name="node_state", module_args={"state": state}, task_vars=variables))
         # The arguments hold user data, which -vvv would show.
         result.pop("invocation", None)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from distributions import ACCOUNTS
 from headworks.engine.converge import Result, converge
 from headworks.node.services.metadata.proxy import MetadataProxySubsystem
 from headworks.node.services.metadata.served import MetadataSubsystem
@@ -76,8 +77,8 @@ def go(
     proxies: list[MetadataProxy], trees: list[InstanceMetadata], check: bool = False, owner: str | None = OWNER
 ) -> Result:
     pipeline = [
-        (MetadataSubsystem(owner), MetadataSubsystem.load([encode(one) for one in trees])),
-        (MetadataProxySubsystem(owner), {one.name: one for one in proxies}),
+        (MetadataSubsystem(owner, accounts=ACCOUNTS), MetadataSubsystem.load([encode(one) for one in trees])),
+        (MetadataProxySubsystem(owner, user="haproxy", group="haproxy"), {one.name: one for one in proxies}),
     ]
     return converge(pipeline, check=check)
 

@@ -24,10 +24,12 @@ from headworks.plan.cloud import (
     Node,
     Router,
 )
+from headworks.state.codec import encode
 from headworks.wiring.documents import wire
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 from clouds import identity, make_instance, make_network, make_port
+from distributions import DEBIAN
 
 CLOUD = "functional-node"
 STORE = Path("/var/tmp/functional-node-store")
@@ -95,7 +97,7 @@ def small_cloud(with_internal2: bool = True) -> Cloud:
 
 def state_of_here(with_internal2: bool = True) -> dict[str, Any]:
     """Return the node state of ``here``."""
-    return wire(small_cloud(with_internal2))["here"]
+    return {**wire(small_cloud(with_internal2))["here"], "distribution": encode(DEBIAN)}
 
 
 def empty_state() -> dict[str, Any]:

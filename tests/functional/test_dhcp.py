@@ -30,7 +30,7 @@ def wires() -> Iterator[list[Wire]]:
     """A list for the wires of a test: append a Wire and call its ``up``. After the test all wires are removed."""
     wires: list[Wire] = []
     yield wires
-    converge([(DhcpSubsystem(OWNER), {})])
+    converge([(DhcpSubsystem(OWNER, user="dnsmasq"), {})])
     for wire in wires:
         systemd.stop([systemd.unit_name("headworks-dhcp", wire.name)])
         shutil.rmtree(dhcp.ROOT / wire.name, ignore_errors=True)
@@ -46,7 +46,8 @@ def wire(wires: list[Wire]) -> Wire:
 
 
 def run(*networks: DhcpNetwork, owner: str | None = OWNER, check: bool = False) -> Result:
-    return converge([(DhcpSubsystem(owner), {network.name: network for network in networks})], check=check)
+    subsystem = DhcpSubsystem(owner, user="dnsmasq")
+    return converge([(subsystem, {network.name: network for network in networks})], check=check)
 
 
 def verbs(result: Result) -> list[tuple[str, str]]:

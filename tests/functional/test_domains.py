@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -169,6 +170,17 @@ def test_a_running_guest_that_an_earlier_version_defined_is_not_changed(guest: D
     assert run(guest, check=True).changes == []
     assert run(guest).changes == []
     assert (definition(guest), process_id(guest)) == (before, process)
+
+
+def test_a_guest_is_defined_as_an_earlier_version_defined_it_and_has_the_nodes_architecture(guest: Domain) -> None:
+    connection = libvirt.open("qemu:///system")
+    connection.defineXML(defined_earlier(guest))
+    before = definition(guest)
+    connection.lookupByUUIDString(guest.name).undefine()
+    connection.close()
+    run(replace(guest, state="stopped"))
+    assert definition(guest) == before
+    assert f"arch='{os.uname().machine}'" in before
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import DEBIAN
 from headworks.engine.converge import Result, converge
 from headworks.node.services.dhcp import dnsmasq as dhcp
 from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
@@ -60,9 +61,9 @@ def state(number: int) -> State:
 def run(desired: State, check: bool = False) -> Result:
     networks, trees, proxies = desired
     steps: list[tuple[Any, Any]] = [
-        (DhcpSubsystem(OWNER), {network.name: network for network in networks}),
-        (MetadataSubsystem(OWNER), MetadataSubsystem.load([encode(tree) for tree in trees])),
-        (MetadataProxySubsystem(OWNER), {proxy.name: proxy for proxy in proxies}),
+        (DhcpSubsystem.of_node(OWNER, DEBIAN), {network.name: network for network in networks}),
+        (MetadataSubsystem.of_node(OWNER, DEBIAN), MetadataSubsystem.load([encode(tree) for tree in trees])),
+        (MetadataProxySubsystem.of_node(OWNER, DEBIAN), {proxy.name: proxy for proxy in proxies}),
     ]
     return converge(steps, check=check)
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible.parsing.plugin_docs import read_docstring
+from headworks.engine.doors import KEPT_DOCUMENT
 from headworks.engine.order import ORDER
+from headworks.state.document import SECTIONS, VERSION
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
@@ -63,10 +68,15 @@ def test_every_path_on_a_node_is_one_that_the_code_uses() -> None:
         assert f'"{path}"' in code or (f'"{path.parent}"' in code and f'"{path.name}"' in code), path
 
 
-def test_the_empty_state_of_a_node_has_every_section() -> None:
-    (text,) = re.findall(r"-m node_state -a '(.*?)'", (DOCS / "inventory.md").read_text(), re.DOTALL)
-    # The engine adds section boot itself.
-    assert json.loads(text)["state"]["sections"] == {name: [] for name, _ in ORDER if name != "boot"}
+def test_the_command_that_empties_a_node_keeps_the_state_and_empties_every_section(tmp_path: Path) -> None:
+    (script,) = re.findall(r"python3 -c '(.*?)' > empty\.json", (DOCS / "inventory.md").read_text(), re.DOTALL)
+    assert str(KEPT_DOCUMENT) in script
+    state = {"version": VERSION, "cloud": "lab", "distribution": {"nginx_user": "www-data"}}
+    kept = tmp_path / "node-state.json"
+    kept.write_text(json.dumps({**state, "sections": {name: [{"name": "x"}] for name in SECTIONS}}))
+    script = textwrap.dedent("       " + script).replace(str(KEPT_DOCUMENT), str(kept))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {**state, "sections": {name: [] for name in SECTIONS}}
 
 
 def test_every_module_is_listed() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from headworks.engine.boot import build_archive, package_sources
+from distributions import DEBIAN
+from headworks.engine.boot import build_archive, package_sources, unit_text
 
 
 def test_the_same_sources_in_another_order_give_the_same_archive() -> None:
@@ -23,3 +25,27 @@ def test_the_archive_needs_only_python_to_run(tmp_path: Path) -> None:
 
 def test_the_archive_contains_only_the_packages_of_the_node_side() -> None:
     assert {path.split("/")[0] for path in package_sources()} == {"state", "engine", "node", "system", "__init__.py"}
+
+
+UNIT_OF_DEBIAN = """\
+# headworks: brings this node back to its declared state after a power cycle, without Ansible.
+[Unit]
+Description=headworks: restore the node's networks, then its guests
+Wants=openvswitch-switch.service libvirtd.service network-online.target
+After=openvswitch-switch.service libvirtd.service network-online.target nftables.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/python3 /usr/lib/headworks/engine.zip restore
+TimeoutStartSec=600
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def test_the_unit_waits_for_the_services_of_the_distribution() -> None:
+    assert unit_text(DEBIAN) == UNIT_OF_DEBIAN
+    other = unit_text(replace(DEBIAN, openvswitch_service="openvswitch.service"))
+    assert other == UNIT_OF_DEBIAN.replace("openvswitch-switch.service", "openvswitch.service")

@@ -24,7 +24,7 @@ NET = DhcpNetwork("net1", "qdhcp-net1", "ns-1", subnets=(SUBNET,), hosts=(DhcpHo
 
 
 def lines(network: DhcpNetwork, name: str) -> list[str]:
-    return render(network, Path("/d"))[name].splitlines()[1:]
+    return render(network, Path("/d"), "dnsmasq")[name].splitlines()[1:]
 
 
 class Node:
@@ -52,7 +52,7 @@ class Node:
         return {name: UnitState(state) for name, state in self.active.items()}
 
     def converge(self, *networks: DhcpNetwork, owner: str | None = "lab") -> list[str]:
-        subsystem = DhcpSubsystem(owner, self.root)
+        subsystem = DhcpSubsystem(owner, self.root, user="dnsmasq")
         desired = {network.name: network for network in networks}
         changes = subsystem.diff(desired, subsystem.read(desired))
         self.calls.clear()
@@ -64,7 +64,7 @@ class Node:
         return [change.label for change in changes]
 
     def problems(self, name: str = "net1", owner: str | None = "lab") -> tuple[str, ...]:
-        read = DhcpSubsystem(owner, self.root).read({name: NET})
+        read = DhcpSubsystem(owner, self.root, user="dnsmasq").read({name: NET})
         return tuple(read.objects[name].problems)
 
 
@@ -268,9 +268,9 @@ def test_the_reading_of_a_bare_node_is_empty_and_asks_no_systemd(
 ) -> None:
     monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path)
     monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("systemd was asked"))
-    assert DhcpSubsystem("lab", tmp_path / "none").read({"net1": NET}).objects == {}
+    assert DhcpSubsystem("lab", tmp_path / "none", user="dnsmasq").read({"net1": NET}).objects == {}
 
 
 def test_the_record_is_the_same_after_json_and_a_diff_has_one_line_for_each_host() -> None:
     assert DhcpSubsystem.load([json.loads(json.dumps(encode(NET)))])["net1"] == NET
-    assert DhcpSubsystem().describe(NET)["hosts"] == [f"{A} 10.18.0.3 vm1"]
+    assert DhcpSubsystem(user="dnsmasq").describe(NET)["hosts"] == [f"{A} 10.18.0.3 vm1"]

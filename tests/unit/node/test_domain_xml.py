@@ -30,7 +30,7 @@ BUILT_EARLIER = (
     '<domain xmlns:headworks="https://headworks.invalid/xmlns/instance/1" type="qemu"><name>instance-00000001</name>'
     "<uuid>6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001</uuid><title>vm1</title>"
     '<metadata><headworks:instance cloud="lab" /></metadata><memory unit="MiB">64</memory><vcpu>1</vcpu>'
-    '<os><type arch="x86_64">hvm</type><boot dev="hd" /></os><features><acpi /><apic /></features>'
+    '<os><type>hvm</type><boot dev="hd" /></os><features><acpi /><apic /></features>'
     '<clock offset="utc" /><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>'
     '<on_crash>destroy</on_crash><devices><disk type="file" device="disk">'
     f'<driver name="qemu" type="qcow2" discard="unmap" /><source file="{HOME}/disk" />'

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributions import ACCOUNTS
 from headworks.node.services.metadata import server as metadata_store
 from headworks.node.services.metadata import trees as metadata_trees
 from headworks.node.services.metadata.proxy import MetadataProxySubsystem, config_text
@@ -48,7 +49,7 @@ class Node:
         monkeypatch.setattr(systemd, "UNREAD", tmp_path / "unread")
         monkeypatch.setattr(systemd, "run", self.run)
         monkeypatch.setattr(systemd, "read_states", lambda pattern: {metadata_store.UNIT: UnitState(self.state)})
-        monkeypatch.setattr(metadata_trees, "_group", os.getegid)
+        monkeypatch.setattr(metadata_trees, "_group_id", lambda group: os.getegid())
         monkeypatch.setattr(os, "chown", lambda *args: None)
 
     def run(self, args: Sequence[str], **more: object) -> str:
@@ -61,7 +62,7 @@ class Node:
         return self.go_for(desired, owner)
 
     def go_for(self, desired: dict[str, Served], owner: str | None) -> list[str]:
-        subsystem = MetadataSubsystem(owner, self.root)
+        subsystem = MetadataSubsystem(owner, self.root, accounts=ACCOUNTS)
         changes = subsystem.diff(desired, subsystem.read(desired))
         self.calls.clear()
         for part in ([one for one in changes if not one.after], [one for one in changes if one.after]):
@@ -236,12 +237,12 @@ def test_a_bare_node_reads_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(systemd, "read_states", lambda pattern: pytest.fail("nothing to ask systemd for"))
     desired = MetadataSubsystem.load([encode(ONE)])
     assert set(desired) == {ONE.name, STORE.name}
-    assert MetadataSubsystem("lab", tmp_path / "none").read(desired).objects == {}
+    assert MetadataSubsystem("lab", tmp_path / "none", accounts=ACCOUNTS).read(desired).objects == {}
 
 
 def test_a_diff_shows_which_file_changed_but_never_what_is_in_it(node: Node) -> None:
     node.go(ONE)
-    subsystem = MetadataSubsystem("lab", node.root)
+    subsystem = MetadataSubsystem("lab", node.root, accounts=ACCOUNTS)
     changed = replace(ONE, files={**ONE.files, "2009-04-04/user-data": "hunter2"})
     change = subsystem.diff({changed.name: changed}, subsystem.read({changed.name: changed}))[0]
     before, after = subsystem.describe(change.before)["files"], subsystem.describe(change.after)["files"]
@@ -252,7 +253,7 @@ def test_a_diff_shows_which_file_changed_but_never_what_is_in_it(node: Node) -> 
 
 
 def test_the_stores_header_is_a_network_and_an_address_or_nothing() -> None:
-    pattern = re.search(r'"~(\^.*\$)" \$http', metadata_store.config_text(Path("/x")))
+    pattern = re.search(r'"~(\^.*\$)" \$http', metadata_store.config_text(Path("/x"), ACCOUNTS))
     assert pattern is not None
     usable = re.compile(pattern[1])
     assert usable.match("2d1b6f1e-0f0e-5f3e-9c1c-0123456789ab/10.18.0.3")
@@ -276,7 +277,7 @@ PROXY = MetadataProxy("qrouter-1", (ServedNetwork("net1", "10.18.0.0/24"), Serve
 
 
 def test_the_proxy_names_the_tree_by_source_address_alone() -> None:
-    rules = [line.strip() for line in config_text(PROXY).splitlines() if "http-request" in line]
+    rules = [line.strip() for line in config_text(PROXY, "haproxy", "haproxy").splitlines() if "http-request" in line]
     removed = rules.index("http-request del-header X-Headworks- -m beg")
     first = rules.index("http-request set-header X-Headworks-Instance net1/%[src] if { src 10.18.0.0/24 }")
     second = rules.index("http-request set-header X-Headworks-Instance net2/%[src] if { src 10.22.22.0/24 }")
@@ -289,10 +290,10 @@ def test_the_proxy_names_the_tree_by_source_address_alone() -> None:
 )
 def test_a_proxy_with_a_bad_network_is_refused(network: str, cidr: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        config_text(MetadataProxy("qrouter-1", (ServedNetwork(network, cidr),)))
+        config_text(MetadataProxy("qrouter-1", (ServedNetwork(network, cidr),)), "haproxy", "haproxy")
 
 
 def test_the_proxy_called_host_runs_in_the_root_namespace(tmp_path: Path) -> None:
-    subsystem = MetadataProxySubsystem("lab", tmp_path)
+    subsystem = MetadataProxySubsystem("lab", tmp_path, user="haproxy", group="haproxy")
     assert subsystem.netns(PROXY) == "qrouter-1"
     assert subsystem.netns(replace(PROXY, name="host")) == ""

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.plugin_docs import read_docstring
+from distributions import DEBIAN
 from headworks.plan.build import STORE_CA
+from headworks.state.codec import encode
+from jinja2 import Environment
 
 TOP = Path(__file__).parents[3]
 PLAYBOOKS = [TOP / "site.yml", *sorted((TOP / "playbooks").glob("*.yml"))]
@@ -99,3 +103,13 @@ def test_each_distribution_has_a_single_file_with_sorted_lists_of_packages() -> 
     for name, value in yaml.safe_load((TOP / "roles/common/vars/debian.yml").read_text()).items():
         if name.endswith("_packages"):
             assert value == sorted(value), name
+
+
+def test_site_hands_the_engine_the_names_of_the_distribution() -> None:
+    (plays,) = yaml.safe_load_all((TOP / "site.yml").read_text())
+    tasks = [task for play in plays for task in play["tasks"] if "cloud_converge" in task]
+    variables = yaml.safe_load((TOP / "roles/common/vars/debian.yml").read_text())
+    said = tasks[0]["cloud_converge"]["distribution"]
+    assert {name: Environment().from_string(text).render(variables) for name, text in said.items()} == encode(DEBIAN)
+    documented = yaml.safe_load(read_docstring(str(TOP / "library/cloud_converge.py"))["plainexamples"])
+    assert documented[0]["cloud_converge"]["distribution"] == encode(DEBIAN)

@@ -6,8 +6,10 @@ import copy
 from typing import Any
 
 import pytest
+from distributions import DEBIAN
 from headworks.engine.order import ORDER, pipeline
 from headworks.state import document
+from headworks.state.codec import encode
 from headworks.state.document import SECTIONS, VERSION, upgrade
 from headworks.state.domains import Domain, DomainDisk
 
@@ -31,6 +33,7 @@ def test_a_domain_of_version_1_gets_a_list_of_disks_and_its_consoles_log() -> No
         "version": VERSION,
         "cloud": "lab",
         "node": "compute1",
+        "distribution": encode(DEBIAN),
         "sections": {
             "domains": [
                 {
@@ -56,8 +59,9 @@ def test_the_engine_reads_what_an_older_one_kept() -> None:
 
 
 @pytest.mark.parametrize("sections", [{}, {"links": [{"name": "tap1", "kind": "tap"}]}, {"domains": []}])
-def test_what_has_no_domain_changes_its_version_alone(sections: dict[str, Any]) -> None:
-    assert upgrade(version1(**sections)) == {**version1(**sections), "version": VERSION}
+def test_what_has_no_domain_keeps_its_sections_and_is_debians(sections: dict[str, Any]) -> None:
+    found = upgrade(version1(**sections))
+    assert found == {**version1(**sections), "version": VERSION, "distribution": encode(DEBIAN)}
 
 
 def test_a_present_document_stays_as_it_is() -> None:
@@ -74,6 +78,22 @@ def test_another_version_is_refused_with_the_versions_that_are_known(version: An
 def test_a_damaged_domain_of_version_1_is_refused_with_its_section() -> None:
     with pytest.raises(ValueError, match=r"state\.sections\.domains: Domain: .*'disks'"):
         pipeline(version1(domains=[{"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE}]))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "said"),
+    [
+        (None, "missing 8 required positional arguments"),
+        ({**encode(DEBIAN), "nginx_usr": "x"}, "unexpected keyword argument 'nginx_usr'"),
+        ({**encode(DEBIAN), "nginx_user": "www-data;\nuser root"}, r"nginx_user: .* letters, digits and _ \. @ - only"),
+        ({**encode(DEBIAN), "dnsmasq_user": ""}, "dnsmasq_user: ''"),
+        ({**encode(DEBIAN), "libvirt_service": 7}, "libvirt_service: 7"),
+    ],
+)
+def test_a_document_without_the_names_of_its_distribution_is_refused(distribution: Any, said: str) -> None:
+    present = {**version1(), "version": VERSION}
+    with pytest.raises(ValueError, match=rf"^state\.distribution: (Distribution: )?.*{said}"):
+        pipeline(present if distribution is None else {**present, "distribution": distribution})
 
 
 def test_there_are_steps_from_every_older_version() -> None:

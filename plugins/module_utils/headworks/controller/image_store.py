@@ -61,8 +61,8 @@ After=network-online.target
 [Service]
 Type=forking
 PIDFile=/run/headworks-image-store.pid
-ExecStartPre=/usr/sbin/nginx -q -t -c {home}/nginx.conf
-ExecStart=/usr/sbin/nginx -c {home}/nginx.conf
+ExecStartPre={nginx} -q -t -c {home}/nginx.conf
+ExecStart={nginx} -c {home}/nginx.conf
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 ProtectHome=yes
@@ -143,7 +143,7 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
         return NGINX_CONF.format(port=port, home=self.home)
 
     def _unit(self) -> str:
-        return UNIT_TEXT.format(home=self.home)
+        return UNIT_TEXT.format(home=self.home, nginx=systemd.program("nginx"))
 
     def _authority_is_good(self) -> bool:
         ca = self.home / "ca.pem"

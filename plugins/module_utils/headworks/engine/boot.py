@@ -13,18 +13,28 @@ from pathlib import Path
 
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..state.codec import encode
+from ..state.distribution import Distribution
 from ..system.files import write_file
 from ..system.process import has_tool, run
 
 ENGINE = Path("/usr/lib/headworks/engine.zip")
 UNIT_NAME = "headworks-restore.service"
 UNIT = Path("/etc/systemd/system") / UNIT_NAME
-UNIT_TEXT = f"""\
+MAIN = "from headworks.engine.command_line import main\n\nraise SystemExit(main())\n"
+# The packages that run on a node without Ansible.
+PACKAGES = frozenset({"state", "engine", "node", "system"})
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def unit_text(distribution: Distribution) -> str:
+    """The boot unit: it runs after the services that the subsystems need."""
+    services = f"{distribution.openvswitch_service} {distribution.libvirt_service} network-online.target"
+    return f"""\
 # headworks: brings this node back to its declared state after a power cycle, without Ansible.
 [Unit]
 Description=headworks: restore the node's networks, then its guests
-Wants=openvswitch-switch.service libvirtd.service network-online.target
-After=openvswitch-switch.service libvirtd.service network-online.target nftables.service
+Wants={services}
+After={services} {distribution.nftables_service}
 
 [Service]
 Type=oneshot
@@ -35,10 +45,6 @@ TimeoutStartSec=600
 [Install]
 WantedBy=multi-user.target
 """
-MAIN = "from headworks.engine.command_line import main\n\nraise SystemExit(main())\n"
-# The packages that run on a node without Ansible.
-PACKAGES = frozenset({"state", "engine", "node", "system"})
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,15 @@ class BootSubsystem(Subsystem[BootEngine]):
 
     kind = "boot"
     record = BootEngine
+
+    def __init__(self, owner: str | None = None, *, unit: str) -> None:
+        super().__init__(owner)
+        self.unit = unit
+
+    @classmethod
+    def of_node(cls, owner: str, distribution: Distribution) -> BootSubsystem:
+        """With the unit for the services of the distribution."""
+        return cls(owner, unit=unit_text(distribution))
 
     def read(self, desired: Mapping[str, BootEngine], scope: Scope | None = None) -> Reading[BootEngine]:
         """The engine and the unit on the disk, if the unit is enabled."""
@@ -73,16 +88,16 @@ class BootSubsystem(Subsystem[BootEngine]):
                 continue
             ENGINE.parent.mkdir(parents=True, exist_ok=True)
             write_file(ENGINE, running_archive())
-            write_file(UNIT, UNIT_TEXT)
+            write_file(UNIT, self.unit)
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
                 run(["systemctl", "enable", UNIT_NAME])
         return Applied()
 
 
-def section(archive: bytes) -> list[dict[str, str]]:
+def section(archive: bytes, distribution: Distribution) -> list[dict[str, str]]:
     """Section ``boot`` of a node state document: the running engine. The plan cannot know it, so the door adds it."""
-    return [encode(BootEngine(UNIT_NAME, _digest(archive, UNIT_TEXT.encode())))]
+    return [encode(BootEngine(UNIT_NAME, _digest(archive, unit_text(distribution).encode())))]
 
 
 def replace_engine(archive: bytes) -> None:

@@ -15,10 +15,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..state.document import upgrade
 from ..system.files import write_file
 from . import boot
 from .converge import Result, Step, converge
-from .order import pipeline
+from .order import distribution_of, pipeline
 
 STATE_DIR = Path("/var/lib/headworks")
 KEPT_DOCUMENT = STATE_DIR / "node-state.json"
@@ -36,7 +37,9 @@ def converge_document(document: Mapping[str, Any], *, check: bool = False) -> Re
     :raises ConvergeError: a subsystem failed.
     """
     archive = boot.running_archive()
-    steps = pipeline({**document, "sections": {"boot": boot.section(archive), **document.get("sections", {})}})
+    document = upgrade(document)
+    boot_section = boot.section(archive, distribution_of(document))
+    steps = pipeline({**document, "sections": {"boot": boot_section, **document.get("sections", {})}})
 
     def begin() -> None:
         boot.replace_engine(archive)

@@ -24,6 +24,8 @@ from ..node.services.metadata.proxy import MetadataProxySubsystem
 from ..node.services.metadata.served import MetadataSubsystem
 from ..node.subsystem import Subsystem
 from ..node.underlay.nics import UnderlaySubsystem
+from ..state.codec import decode
+from ..state.distribution import Distribution
 from ..state.document import upgrade
 from .boot import BootSubsystem
 
@@ -53,6 +55,7 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
     :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
     """
     state = upgrade(state)
+    distribution = distribution_of(state)
     sections = state.get("sections", {})
     unknown = set(sections) - {name for name, _ in ORDER}
     if unknown:
@@ -62,7 +65,18 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
         if name not in sections:
             continue
         try:
-            built.append((kind(owner=str(state["cloud"])), kind.load(sections[name])))
+            built.append((kind.of_node(str(state["cloud"]), distribution), kind.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
     return built
+
+
+def distribution_of(state: Mapping[str, Any]) -> Distribution:
+    """The distribution of a node state of the present version.
+
+    :raises ValueError: it is missing, or one of its fields is unknown, missing or no name.
+    """
+    try:
+        return decode(Distribution, state.get("distribution") or {})
+    except ValueError as error:
+        raise ValueError(f"state.distribution: {error}") from error

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..state.codec import decode, encode
+from ..state.distribution import Distribution
 
 T = TypeVar("T")
 
@@ -132,6 +133,11 @@ class Subsystem(Generic[T]):
 
     def __init__(self, owner: str | None = None) -> None:
         self.owner = owner
+
+    @classmethod
+    def of_node(cls, owner: str, distribution: Distribution) -> Subsystem[T]:
+        """The subsystem for a whole node state. Override it where the distribution matters."""
+        return cls(owner)
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, T]:

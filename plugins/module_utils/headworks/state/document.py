@@ -1,9 +1,9 @@
 """The node state document: its version, the names of its sections, and the steps that bring an older document to it.
 
-A document is ``{"version": …, "cloud": …, "node": …, "sections": {name: [record as a plain dict, …]}}``. A node keeps
-the document of its last run, and restores itself from it at boot: an engine must read what an older one kept. What does
-not belong here: the records of a section (the other files of this package), and which subsystem makes a section
-(``engine/order.py``).
+A document is ``{"version": …, "cloud": …, "node": …, "distribution": {…}, "sections": {name: [record as a plain dict,
+…]}}``. A node keeps the document of its last run, and restores itself from it at boot: an engine must read what an
+older one kept. What does not belong here: the records of a section and of the distribution (the other files of this
+package), and which subsystem makes a section (``engine/order.py``).
 """
 
 from __future__ import annotations
@@ -69,8 +69,23 @@ def _with_disks(domain: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _distribution(document: dict[str, Any]) -> dict[str, Any]:
+    """A document says what its distribution is like. In version 1 that was always Debian."""
+    debian = {
+        "nginx_user": "www-data",
+        "nginx_group": "www-data",
+        "haproxy_user": "haproxy",
+        "haproxy_group": "haproxy",
+        "dnsmasq_user": "dnsmasq",
+        "openvswitch_service": "openvswitch-switch.service",
+        "libvirt_service": "libvirtd.service",
+        "nftables_service": "nftables.service",
+    }
+    return {**document, "distribution": debian}
+
+
 # Version → the steps that turn a document of that version into one of the next, in order. A step returns a new document
 # and changes nothing in what it is given.
 _STEPS: Mapping[int, tuple[Step, ...]] = {
-    1: (_disks_of_domains,),
+    1: (_disks_of_domains, _distribution),
 }

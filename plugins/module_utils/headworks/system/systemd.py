@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .files import read_text, write_file
 from .netns import NETNS_DIR
-from .process import ToolError, has_tool, run
+from .process import ToolError, has_tool, run, tool_path
 
 UNIT_DIR = Path("/etc/systemd/system")
 RUNTIME_DIR = Path("/run/systemd/system")
@@ -48,6 +48,11 @@ ABSENT = UnitState("inactive", "dead")
 def available() -> bool:
     """Whether systemd runs on this node (it does not in a build chroot)."""
     return BOOTED.is_dir() and has_tool("systemctl")
+
+
+def program(name: str) -> str:
+    """Full path of a program for ``ExecStart``; the usual path where the node does not have the program yet."""
+    return tool_path(name) or f"/usr/sbin/{name}"
 
 
 def unit_name(template: str, instance: str) -> str:

@@ -25,7 +25,7 @@ def build(domain: Domain) -> str:
     ET.SubElement(root, "memory", unit="MiB").text = str(domain.memory_mb)
     ET.SubElement(root, "vcpu").text = str(domain.vcpus)
     system = ET.SubElement(root, "os")
-    kind = ET.SubElement(system, "type", arch="x86_64")
+    kind = ET.SubElement(system, "type")  # without an architecture: libvirt takes the node's own
     kind.text = "hvm"
     if domain.machine:
         kind.set("machine", domain.machine)

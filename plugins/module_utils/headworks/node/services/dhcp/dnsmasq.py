@@ -14,6 +14,7 @@ from typing import Any
 
 from ....state.codec import encode
 from ....state.dhcp import DhcpNetwork
+from ....state.distribution import Distribution
 from ....state.places import DHCP_DIR
 from ....system.files import read_text, write_file
 from ....system.netns import in_netns
@@ -38,8 +39,14 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
     program = "dnsmasq"
     restart_files = frozenset({CONFIG})
 
-    def __init__(self, owner: str | None = None, root: Path = ROOT) -> None:
+    def __init__(self, owner: str | None = None, root: Path = ROOT, *, user: str) -> None:
         super().__init__(owner, root)
+        self.user = user
+
+    @classmethod
+    def of_node(cls, owner: str, distribution: Distribution) -> DhcpSubsystem:
+        """With the user of the distribution's dnsmasq."""
+        return cls(owner, user=distribution.dnsmasq_user)
 
     def unit_text(self) -> str:
         """Return the template unit (``files.unit_text``)."""
@@ -47,7 +54,7 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
 
     def files(self, network: DhcpNetwork) -> dict[str, str]:
         """Return the files that dnsmasq reads (``files.render``)."""
-        return render(network, self.directory(network.name))
+        return render(network, self.directory(network.name), self.user)
 
     def netns(self, network: DhcpNetwork) -> str:
         """Return the namespace in the network's record."""

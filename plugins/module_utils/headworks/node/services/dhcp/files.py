@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....state.places import DHCP_LEASES
+from ....system.systemd import program
 
 if TYPE_CHECKING:
     from ....state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet
@@ -43,7 +44,7 @@ StartLimitIntervalSec=0
 Type=forking
 PIDFile={root}/%i/pid
 NetworkNamespacePath={root}/%i/netns
-ExecStart=/usr/sbin/dnsmasq --conf-file={root}/%i/{CONFIG}
+ExecStart={program("dnsmasq")} --conf-file={root}/%i/{CONFIG}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
@@ -52,26 +53,27 @@ LogRateLimitIntervalSec=0
 """
 
 
-def render(network: DhcpNetwork, directory: Path) -> dict[str, str]:
+def render(network: DhcpNetwork, directory: Path, user: str) -> dict[str, str]:
     """Return the files of a network that are made from its record, name in ``directory`` → text.
 
+    :param user: the user that dnsmasq runs as.
     :raises ValueError: a value has characters that would end its field or its line.
     """
     return {
-        CONFIG: _config(network, directory),
+        CONFIG: _config(network, directory, user),
         HOSTS: _HEADER + "".join(_host_lines(network)),
         NAMES: _HEADER + "".join(_name_line(network, host) for host in network.hosts),
         OPTIONS: _HEADER + "".join(line + "\n" for subnet in network.subnets for line in _options(network, subnet)),
     }
 
 
-def _config(network: DhcpNetwork, directory: Path) -> str:
+def _config(network: DhcpNetwork, directory: Path, user: str) -> str:
     lines = [
         f"pid-file={directory}/pid",
         f"interface={_plain('interface', network.interface)}",
         "except-interface=lo",
         "bind-dynamic",
-        "user=dnsmasq",
+        f"user={user}",
         "no-hosts",
         f"dhcp-hostsfile={directory}/{HOSTS}",
         f"addn-hosts={directory}/{NAMES}",

@@ -11,7 +11,9 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 
+from ....state.distribution import Distribution
 from ....state.metadata import MetadataProxy
+from ....system import systemd
 from ..daemons import DaemonSubsystem
 from .server import HEADER, SOCKET
 
@@ -21,11 +23,11 @@ HOST = "host"  # the proxy that runs in the root namespace
 ADDRESS = "169.254.169.254"
 
 _NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-_CONFIG_HEAD = f"""\
+_CONFIG_HEAD = """\
 # Written by headworks: changes made here are overwritten.
 global
-    user haproxy
-    group haproxy
+    user {user}
+    group {group}
     maxconn 1024
     nbthread 1
     hard-stop-after 30s
@@ -44,7 +46,7 @@ defaults
     timeout http-keep-alive 10s
 
 frontend metadata
-    bind {ADDRESS}:80 transparent
+    bind {address}:80 transparent
     # One guest must not take the connections of all.
     stick-table type ip size 16k expire 1m store conn_cur
     tcp-request connection track-sc0 src
@@ -72,11 +74,19 @@ class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
     template = "headworks-metadata"
     program = "haproxy"
 
-    def __init__(self, owner: str | None = None, root: Path = ROOT) -> None:
+    def __init__(self, owner: str | None = None, root: Path = ROOT, *, user: str, group: str) -> None:
         super().__init__(owner, root)
+        self.user = user
+        self.group = group
+
+    @classmethod
+    def of_node(cls, owner: str, distribution: Distribution) -> MetadataProxySubsystem:
+        """With the user and the group of the distribution's haproxy."""
+        return cls(owner, user=distribution.haproxy_user, group=distribution.haproxy_group)
 
     def unit_text(self) -> str:
         """The template unit. A start that returns is a proxy that listens (``-Ws`` tells systemd)."""
+        haproxy = systemd.program("haproxy")
         return f"""\
 [Unit]
 Description=Metadata proxy in %i
@@ -85,8 +95,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NetworkNamespacePath={self.root}/%i/netns
-ExecStart=/usr/sbin/haproxy -Ws -p {self.root}/%i/pid -f {self.root}/%i/{CONFIG}
-ExecReload=/usr/sbin/haproxy -c -q -f {self.root}/%i/{CONFIG}
+ExecStart={haproxy} -Ws -p {self.root}/%i/pid -f {self.root}/%i/{CONFIG}
+ExecReload={haproxy} -c -q -f {self.root}/%i/{CONFIG}
 ExecReload=/bin/kill -USR2 $MAINPID
 KillMode=mixed
 SuccessExitStatus=143
@@ -97,14 +107,14 @@ TimeoutStartSec=20
 
     def files(self, one: MetadataProxy) -> dict[str, str]:
         """haproxy's configuration."""
-        return {CONFIG: config_text(one)}
+        return {CONFIG: config_text(one, self.user, self.group)}
 
     def netns(self, one: MetadataProxy) -> str:
         """Its name is its namespace's."""
         return "" if one.name == HOST else one.name
 
 
-def config_text(proxy: MetadataProxy) -> str:
+def config_text(proxy: MetadataProxy, user: str, group: str) -> str:
     """haproxy's configuration: one line per network sets the header, for requests from its range.
 
     :raises ValueError: a network id or a range that is none.
@@ -115,4 +125,5 @@ def config_text(proxy: MetadataProxy) -> str:
             raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is no network id")
         source = ip_network(network.cidr)
         lines.append(f"    http-request set-header {HEADER} {network.network_id}/%[src] if {{ src {source} }}\n")
-    return _CONFIG_HEAD + "".join(lines) + _CONFIG_TAIL
+    head = _CONFIG_HEAD.format(user=user, group=group, address=ADDRESS)
+    return head + "".join(lines) + _CONFIG_TAIL

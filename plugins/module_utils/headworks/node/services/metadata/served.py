@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ....state.distribution import Distribution
 from ....state.metadata import InstanceMetadata
 from ...subsystem import Applied, Change, Reading, Scope, Subsystem
 from . import server, trees
@@ -38,9 +39,16 @@ class MetadataSubsystem(Subsystem[Served]):
     kind = "metadata"
     record = InstanceMetadata
 
-    def __init__(self, owner: str | None = None, root: Path = ROOT) -> None:
+    def __init__(self, owner: str | None = None, root: Path = ROOT, *, accounts: server.Accounts) -> None:
         super().__init__(owner)
         self.root = root
+        self.accounts = accounts
+
+    @classmethod
+    def of_node(cls, owner: str, distribution: Distribution) -> MetadataSubsystem:
+        """With the accounts of the distribution."""
+        accounts = server.Accounts(distribution.nginx_user, distribution.nginx_group, distribution.haproxy_group)
+        return cls(owner, accounts=accounts)
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, Served]:
@@ -63,7 +71,7 @@ class MetadataSubsystem(Subsystem[Served]):
                 objects[name] = InstanceMetadata(one.network_id, one.address, "", digest=digest)
             if ours:
                 owned.add(name)
-        problems = server.problems(self.root, wanted=STORE.name in desired)
+        problems = server.problems(self.root, self.accounts, wanted=STORE.name in desired)
         if problems is not None:
             objects[STORE.name] = MetadataStore(problems=problems)
             if self.owner is not None and not others:
@@ -87,11 +95,11 @@ class MetadataSubsystem(Subsystem[Served]):
         with server.in_progress(self.root):
             for one in gone:
                 trees.unlink(self.root, one.network_id, one.address)
-            trees.plant(self.root, wanted, self.owner or "")
+            trees.plant(self.root, wanted, self.owner or "", self.accounts.nginx_group)
             trees.collect_garbage(self.root)
             served = [one for one in changes if one.name == STORE.name]
             if served and served[0].after is not None:
-                server.run_it(self.root)
+                server.run_it(self.root, self.accounts)
         if served and served[0].after is None:
             server.remove(self.root)
         return Applied()

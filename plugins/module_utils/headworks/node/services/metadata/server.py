@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ....system import systemd
@@ -21,9 +22,20 @@ PENDING = "pending"  # there while something is being done: a run that was cut o
 LOADED = "loaded.conf"  # the configuration nginx was last told to read
 
 
-def unit_text(root: Path) -> str:
+@dataclass(frozen=True)
+class Accounts:
+    """Users and groups of the distribution's packages: nginx runs as ``nginx_user``, the trees are readable for
+    ``nginx_group``, and the socket is open to ``haproxy_group``."""
+
+    nginx_user: str
+    nginx_group: str
+    haproxy_group: str
+
+
+def unit_text(root: Path, accounts: Accounts) -> str:
     """The unit. systemd makes the socket's directory and takes it away again, so no stale socket stays to be in the way
     after a crash. It is a runtime unit, as the other daemons' are: whoever restores the node after a boot starts it."""
+    nginx = systemd.program("nginx")
     return f"""\
 [Unit]
 Description=Metadata of instances
@@ -34,9 +46,9 @@ Type=forking
 PIDFile=/run/headworks/metadata-socket/pid
 RuntimeDirectory=headworks/metadata-socket
 RuntimeDirectoryMode=0750
-Group=haproxy
-ExecStart=/usr/sbin/nginx -c {root}/{CONFIG}
-ExecReload=/usr/sbin/nginx -t -q -c {root}/{CONFIG}
+Group={accounts.haproxy_group}
+ExecStart={nginx} -c {root}/{CONFIG}
+ExecReload={nginx} -t -q -c {root}/{CONFIG}
 ExecReload=/bin/kill -HUP $MAINPID
 KillMode=mixed
 Restart=always
@@ -45,12 +57,12 @@ TimeoutStartSec=20
 """
 
 
-def config_text(root: Path) -> str:
+def config_text(root: Path, accounts: Accounts) -> str:
     """nginx's configuration. The tree comes from the header alone; nginx decodes and resolves the path before it looks
     below the tree, so no ``..``, however written, leads out of it."""
     return f"""\
 # Written by headworks: changes made here are overwritten.
-user www-data;
+user {accounts.nginx_user};
 worker_processes 1;
 pid /run/headworks/metadata-socket/pid;
 error_log syslog:server=unix:/dev/log,nohostname,tag=metadata_store warn;
@@ -90,7 +102,7 @@ http {{
 """
 
 
-def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
+def problems(root: Path, accounts: Accounts, wanted: bool) -> tuple[str, ...] | None:
     """What is wrong with the server; None when nothing of it is there.
 
     :param wanted: when not, what it would take to run does not matter.
@@ -103,9 +115,10 @@ def problems(root: Path, wanted: bool) -> tuple[str, ...] | None:
     if (root / PENDING).exists():
         found.append("an earlier run was cut off")
     if wanted:
-        if read_text(root / CONFIG) != config_text(root) or read_text(root / LOADED) != config_text(root):
+        text = config_text(root, accounts)
+        if read_text(root / CONFIG) != text or read_text(root / LOADED) != text:
             found.append(f"{CONFIG} is not as written")
-        if not systemd.installed({UNIT: unit_text(root)}, runtime=True):
+        if not systemd.installed({UNIT: unit_text(root, accounts)}, runtime=True):
             found.append("its unit file is missing or of another version")
         if not state.running:
             found.append(f"nginx is {state.text}")
@@ -126,11 +139,11 @@ def in_progress(root: Path) -> Iterator[None]:
     (root / PENDING).unlink(missing_ok=True)
 
 
-def run_it(root: Path) -> None:
+def run_it(root: Path, accounts: Accounts) -> None:
     """Have nginx run with the present configuration: started if it is down, reloaded if its configuration changed."""
-    text = config_text(root)
+    text = config_text(root, accounts)
     write_file(root / CONFIG, text)
-    systemd.install({UNIT: unit_text(root)}, runtime=True)
+    systemd.install({UNIT: unit_text(root, accounts)}, runtime=True)
     if not systemd.read_states(UNIT).get(UNIT, systemd.ABSENT).running:
         systemd.start([UNIT])
     elif read_text(root / LOADED) != text:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 LISTING = ".listing"
 MARK = ".cloud"
-GROUP = "www-data"
 _FORMAT = 1  # of what is on disk; another number makes every tree anew
 _NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _ADDRESS = r"[0-9a-f][0-9a-f.:]*"
@@ -110,11 +109,11 @@ def read_links(root: Path) -> Iterator[TreeLink]:
                 yield TreeLink(network.name, entry, Path(target).name if there else "", cloud)
 
 
-def plant(root: Path, wanted: Sequence[InstanceMetadata], cloud: str) -> None:
+def plant(root: Path, wanted: Sequence[InstanceMetadata], cloud: str, group: str) -> None:
     """Make the trees, as far as nobody has the same, and point the links there, each in one step."""
     if not wanted:
         return
-    planter = _Planter(root, cloud)
+    planter = _Planter(root, cloud, group)
     for one in wanted:
         planter.plant(one)
 
@@ -122,10 +121,10 @@ def plant(root: Path, wanted: Sequence[InstanceMetadata], cloud: str) -> None:
 class _Planter:
     """Makes trees below ``root`` and points instances' links at them, marked as ``cloud``'s."""
 
-    def __init__(self, root: Path, cloud: str) -> None:
+    def __init__(self, root: Path, cloud: str, group: str) -> None:
         self.root = root
         self.cloud = cloud
-        self._group = _group()
+        self._group = _group_id(group)
         self._known: dict[str, str] = {}  # content → a file that has it
         for directory in (root / "trees", root / "instances"):
             _make_directory(directory, self._group)
@@ -239,8 +238,8 @@ def _directories(path: Path) -> list[Path]:
     return [one for one in path.iterdir() if one.is_dir()] if path.is_dir() else []
 
 
-def _group() -> int:
+def _group_id(group: str) -> int:
     try:
-        return grp.getgrnam(GROUP).gr_gid
+        return grp.getgrnam(group).gr_gid
     except KeyError:
-        raise ToolError(f"no group {GROUP} on this node: nginx is not installed") from None
+        raise ToolError(f"no group {group} on this node: nginx is not installed") from None
