@@ -213,9 +213,12 @@ COMMON = {"dnsmasq_user": {"type": "str", "default": "dnsmasq"}}
 
 
 def tagged(item: dict[str, Any]) -> dict[str, Any]:
-    """The item with a tag in each subnet."""
-    subnets = item.get("subnets", [])
-    return {**item, "subnets": [{**one, "tag": one["tag"] or f"subnet{at}"} for at, one in enumerate(subnets)]}
+    """The item with a tag in each of its subnets."""
+    subnets = [
+        {**subnet, "tag": subnet["tag"] or f"subnet{position}"}
+        for position, subnet in enumerate(item.get("subnets", []))
+    ]
+    return {**item, "subnets": subnets}
 
 
 def main() -> None:
@@ -224,7 +227,7 @@ def main() -> None:
     given = items(module, "networks", COMMON)
     for item in given:
         if item["state"] == "present" and not item.get("interface"):
-            module.fail_json(msg=f"dhcp_network: interface: network {item['name']} is to be served, so it needs one")
+            module.fail_json(msg=f"dhcp_network: interface: is required for network {item['name']}")
     present, absent = split(DhcpSubsystem, [tagged(item) for item in given])
     finish(module, [(DhcpSubsystem(user=module.params["dnsmasq_user"]), present, absent)])
 

@@ -97,14 +97,14 @@ OPTIONS = {
 
 
 def by_router(wanted: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, str | None]]:
-    """(namespace, device) → floating → fixed, None where it shall be absent."""
+    """(namespace, device) → floating → fixed address, or None for a floating IP that is to be removed."""
     found: dict[tuple[str, str], dict[str, str | None]] = {}
     for item in wanted:
         floating, fixed = item["floating_ip_address"], item.get("fixed_ip_address")
         if item["state"] == "present" and not fixed:
-            raise ValueError(f"floating_ip_address {floating}: fixed_ip_address: must be given")
+            raise ValueError(f"floating_ip_address {floating}: fixed_ip_address: is required")
         if not (item.get("namespace") or item.get("router")):
-            raise ValueError(f"floating_ip_address {floating}: router: must be given (or namespace)")
+            raise ValueError(f"floating_ip_address {floating}: router: is required, or namespace")
         netns = item.get("namespace") or namespace_name(item["router"])
         changes = found.setdefault((netns, item.get("device", "")), {})
         changes[floating] = fixed if item["state"] == "present" else None

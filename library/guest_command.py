@@ -110,12 +110,12 @@ def main() -> None:
         }
     )
     guests = module.params["guests"]
-    unknown = sorted({one["guest"] for one in module.params["commands"]} - set(guests))
+    unknown = sorted({command["guest"] for command in module.params["commands"]} - set(guests))
     if unknown:
         module.fail_json(msg=f"commands: no such guest: {', '.join(unknown)}")
     try:
-        logins = {name: Login(**{key: one[key] for key in LOGIN if key in one}) for name, one in guests.items()}
-        commands = [GuestCommand(**{**one, "guest": logins[one["guest"]]}) for one in module.params["commands"]]
+        logins = {name: Login(**{key: guest[key] for key in LOGIN if key in guest}) for name, guest in guests.items()}
+        commands = [GuestCommand(**{**given, "guest": logins[given["guest"]]}) for given in module.params["commands"]]
         answers = run_in_guests(
             commands, module.params["key"], wait_s=module.params["wait"], timeout_s=module.params["timeout"]
         )
@@ -123,9 +123,9 @@ def main() -> None:
         module.fail_json(msg=str(error))
     asked = zip(module.params["commands"], answers, strict=True)
     plain = [{"guest": command["guest"], **answer.plain()} for command, answer in asked]
-    failed = [one.name for one in answers if not one.ok]
+    failed = [answer.name for answer in answers if not answer.ok]
     if failed:
-        module.fail_json(msg=f"{len(failed)} of {len(answers)} not as expected: {'; '.join(failed)}", answers=plain)
+        module.fail_json(msg=f"{len(failed)} of {len(answers)} commands failed: {'; '.join(failed)}", answers=plain)
     module.exit_json(changed=False, answers=plain)
 
 

@@ -117,12 +117,12 @@ def main() -> None:
     )
     names = tuple(sorted(set(module.params["names"])))
     server = ImageServer(UNIT, port=module.params["port"], names=names)
-    listed = {one["checksum"].partition(":")[2]: one for one in module.params["images"]}
+    listed = {image["checksum"].partition(":")[2]: image for image in module.params["images"]}
     there = stored()
     images = {
-        digest: BaseImage(name=digest, image=one["name"], url=one["url"], checksum=one["checksum"])
-        for digest, one in listed.items()
-        if one["url"] or digest in there
+        digest: BaseImage(name=digest, image=image["name"], url=image["url"], checksum=image["checksum"])
+        for digest, image in listed.items()
+        if image["url"] or digest in there
     }
     steps = [(ImageServerSubsystem(), {UNIT: server}), (StoredImageSubsystem(owner="store"), images)]
     try:

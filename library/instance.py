@@ -201,9 +201,9 @@ def main() -> None:
     sections: list[tuple[dict[str, Any], dict[str, Any]]] = [({}, {}), ({}, {}), ({}, {}), ({}, {})]
     for item in _items(module):
         for (present, absent), records in zip(sections, _records(item), strict=True):
-            (absent if item["state"] == "absent" else present).update({one.name: one for one in records})
+            (absent if item["state"] == "absent" else present).update({record.name: record for record in records})
     subsystems = (LinkSubsystem(), OvsPortSubsystem(), DiskSubsystem(), DomainSubsystem())
-    finish(module, [(one, *section) for one, section in zip(subsystems, sections, strict=True)])
+    finish(module, [(subsystem, *section) for subsystem, section in zip(subsystems, sections, strict=True)])
 
 
 def _items(module: AnsibleModule) -> list[dict[str, Any]]:
@@ -212,13 +212,13 @@ def _items(module: AnsibleModule) -> list[dict[str, Any]]:
     listed = module.params["instances"]
     if listed is None:
         return [top]
-    return [{**top, **{key: value for key, value in one.items() if value is not None}} for one in listed]
+    return [{**top, **{key: value for key, value in guest.items() if value is not None}} for guest in listed]
 
 
 def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk], list[Domain]]:
     """The guest's links, ports, disk and domain. A guest without an image has no disk record, so its disk stays."""
     identity = item.get("uuid") or str(uuid5(NAMESPACE_URL, f"headworks/instance/{item['name']}"))
-    nics = [_nic(identity, place, nic) for place, nic in enumerate(item.get("nics", ()))]
+    nics = [_nic(identity, position, nic) for position, nic in enumerate(item.get("nics", ()))]
     links = [Link(nic["tap"], "tap", mtu=nic["mtu"]) for nic in nics]
     ports = [
         OvsPort(
@@ -247,10 +247,10 @@ def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk
     return links, ports, [disk] if wants_disk else [], [domain]
 
 
-def _nic(identity: str, place: int, given: dict[str, Any]) -> dict[str, Any]:
+def _nic(identity: str, position: int, given: dict[str, Any]) -> dict[str, Any]:
     """The NIC's options. Omitted names and addresses are derived from the guest's UUID and the NIC's position, so they
     are the same in every run."""
-    port = str(uuid5(NAMESPACE_URL, f"{identity}/nic/{place}"))
+    port = str(uuid5(NAMESPACE_URL, f"{identity}/nic/{position}"))
     digits = port.replace("-", "")
     derived = {"id": port, "tap": f"tap{port[:11]}", "mac": f"fa:16:3e:{digits[0:2]}:{digits[2:4]}:{digits[4:6]}"}
     return derived | {key: value for key, value in given.items() if value is not None}

@@ -98,9 +98,9 @@ def main() -> None:
     for item in items(module, "images"):
         algorithm, _, digest = item["checksum"].partition(":")
         if algorithm not in {"sha256", "sha512"} or not digest.isalnum():
-            module.fail_json(msg=f"checksum: {item['checksum']!r}: write sha256:<hex digest> or sha512:<hex digest>")
+            module.fail_json(msg=f"checksum: {item['checksum']!r}: must be sha256:HEX or sha512:HEX")
         if item["state"] == "present" and "url" not in item:
-            module.fail_json(msg=f"url: missing for {item['checksum']}: a wanted image has to come from somewhere")
+            module.fail_json(msg=f"url: is required for {item['checksum']}")
         fields = {key: value for key, value in item.items() if key != "state"}
         record = BaseImage(**{"image": digest[:12], "url": "", **fields, "name": digest.lower()})
         (present if item["state"] == "present" else absent)[record.name] = record

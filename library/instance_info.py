@@ -43,8 +43,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={"cloud": {"type": "str"}}, supports_check_mode=True)
     wanted = module.params["cloud"]
-    found = [one for one in list_domains() if wanted is None or one.cloud == wanted]
-    module.exit_json(changed=False, instances=[{"state": one.state, **encode(one)} for one in found])
+    found = [domain for domain in list_domains() if wanted is None or domain.cloud == wanted]
+    module.exit_json(changed=False, instances=[{"state": domain.state, **encode(domain)} for domain in found])
 
 
 if __name__ == "__main__":

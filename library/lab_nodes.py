@@ -192,7 +192,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(params: dict[str, Any], check: bool) -> converge.Report:
-    """Do what the parameters ask for."""
+    """Bring the lab to the state that the parameters ask for. Returns what was done."""
     nodes = [{**node, "image": params["images"].get(node["image"], node["image"])} for node in params["nodes"]]
     lab = parse(params["lab"], params["networks"], nodes)
     podman = Podman(Path(params["podman"]), Path(params["cache"]))

@@ -102,7 +102,10 @@ OPTIONS = {
 
 
 def ports(item: dict[str, list[str]], masters: dict[str, str]) -> dict[str, Link]:
-    """The links that have to be, or not to be, in the item's bridge; ``masters`` says which bridge each is in now."""
+    """The links that change with the item: its interfaces, and those of its absent interfaces that are in the bridge.
+
+    :param masters: the bridge that each link is in now, by the link's name.
+    """
     name = str(item["name"])
     found = {port: Link(port, "existing", 0, master=name) for port in item.get("interfaces", ())}
     for port in item.get("absent_interfaces", ()):
@@ -119,15 +122,15 @@ def main() -> None:
     present: dict[str, Link] = {}
     absent: dict[str, Link] = {}
     links = rtnl.links()
-    names = {one.index: one.name for one in links.values()}
-    masters = {one.name: names.get(one.master_index, "") for one in links.values()}
+    names = {link.index: link.name for link in links.values()}
+    masters = {link.name: names.get(link.master_index, "") for link in links.values()}
     try:
         for item in items(module, "bridges"):
             bridge = Link(
                 item["name"], "bridge", item.get("mtu", 0), item.get("mac", ""), master=masters.get(item["name"], "")
             )
             if bridge.name in links and links[bridge.name].kind != "bridge":
-                raise ValueError(f"name: {bridge.name!r}: there is such an interface, and it is no Linux bridge")
+                raise ValueError(f"name: {bridge.name!r}: is an interface that is not a Linux bridge")
             (present if item["state"] == "present" else absent)[bridge.name] = bridge
             if item["state"] == "present":
                 present |= ports(item, masters)

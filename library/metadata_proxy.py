@@ -99,7 +99,6 @@ from ansible.module_utils.headworks.node.services.metadata.proxy import Metadata
 
 NETWORK = {"network_id": {"type": "str", "required": True}, "cidr": {"type": "str", "required": True}}
 OPTIONS = {"name": {"type": "str"}, "networks": {"type": "list", "elements": "dict", "options": NETWORK}}
-
 COMMON = {name: {"type": "str", "default": "haproxy"} for name in ("haproxy_user", "haproxy_group")}
 
 

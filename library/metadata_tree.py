@@ -124,7 +124,6 @@ OPTIONS = {
     "files": {"type": "dict"},
     "links": {"type": "dict"},
 }
-
 COMMON = {
     "nginx_user": {"type": "str", "default": "www-data"},
     "nginx_group": {"type": "str", "default": "www-data"},
@@ -133,22 +132,22 @@ COMMON = {
 
 
 def tree(item: dict[str, Any]) -> InstanceMetadata:
-    """The record of an item; a content that YAML took for a number is text all the same."""
+    """The record of an item. Content that YAML parsed as a number is converted to text."""
     files = {str(path): text if isinstance(text, str) else str(text) for path, text in item.get("files", {}).items()}
     return InstanceMetadata(item["network_id"], item["address"], "", files, item.get("links", {}))
 
 
 def main() -> None:
     """Run the module."""
-    # no_log on the whole module keeps its arguments out of the node's log, an empty "invocation" out of the answer.
-    module = item_module("instances", OPTIONS, key="address", common=COMMON, no_log=True)
+    # The arguments contain user data: "discreet" keeps them out of the node's log, "invocation" out of the result.
+    module = item_module("instances", OPTIONS, key="address", common=COMMON, discreet=True)
     chosen: dict[str, dict[str, Any]] = {"present": {}, "absent": {}}
     for item in items(module, "instances", COMMON):
         if not item.get("network_id"):
-            module.fail_json(msg=f"metadata_tree: network_id: {item['address']} needs one", invocation={})
+            module.fail_json(msg=f"metadata_tree: network_id: is required for address {item['address']}", invocation={})
         chosen[item["state"]][f"{item['network_id']}/{item['address']}"] = tree(item)
     present, absent = chosen["present"], chosen["absent"]
-    left = {f"{one.network_id}/{one.address}" for one in read_links(ROOT)} - set(absent)
+    left = {f"{instance.network_id}/{instance.address}" for instance in read_links(ROOT)} - set(absent)
     if present:
         present[STORE.name] = STORE
     elif not left:

@@ -47,7 +47,7 @@ from ansible.module_utils.headworks.system.netns import NETNS_DIR, in_netns, is_
 
 
 def describe(name: str) -> dict[str, object]:
-    """One namespace; ``cloud`` is the one that made it."""
+    """What the module returns about a namespace. ``cloud`` is the cloud that made it, or empty."""
     alive = is_namespace(name)
     devices: list[str] = []
     if alive:

@@ -50,7 +50,7 @@ notes:
 
 from dataclasses import asdict
 
-from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (the boot unit runs it)
+from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (headworks-restore.service runs it)
 from ansible.module_utils.headworks.engine.converge import ConvergeError
 from ansible.module_utils.headworks.engine.doors import converge_document
 from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, succeed

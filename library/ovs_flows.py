@@ -106,7 +106,7 @@ def main() -> None:
     )
     given = module.params
     if given["purge"] and given["state"] == "absent":
-        module.fail_json(msg="purge: removes what is not in flows, so state must be present")
+        module.fail_json(msg="purge: requires state present")
     try:
         flows = read_flows(given["flows"], given["bridge"])
         cookie = read_cookie(given["cookie"])

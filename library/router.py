@@ -209,11 +209,15 @@ def main() -> None:
         steps, routers = router_steps(items(module, "routers"))
     except (ValueError, RuntimeError) as error:
         module.fail_json(msg=str(error))
-    told = [
-        {"name": one.namespace.name.removeprefix("qrouter-"), "namespace": one.namespace.name, "ports": list(one.ports)}
-        for one in routers
+    described = [
+        {
+            "name": router.namespace.name.removeprefix("qrouter-"),
+            "namespace": router.namespace.name,
+            "ports": list(router.ports),
+        }
+        for router in routers
     ]
-    finish(module, steps, routers=told)
+    finish(module, steps, routers=described)
 
 
 if __name__ == "__main__":

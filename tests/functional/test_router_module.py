@@ -221,4 +221,4 @@ def test_bad_input_is_refused_by_one_message_and_makes_nothing(unique: str, chan
 def test_a_floating_ip_needs_a_router(unique: str) -> None:
     options: dict[str, Any] = {"floating_ip_address": "172.16.0.5", "fixed_ip_address": "10.0.0.5"}
     assert "no namespace" in run_module("floating_ip", router=unique, **options)["msg"]
-    assert "router: must be given" in run_module("floating_ip", **options)["msg"]
+    assert "router: is required" in run_module("floating_ip", **options)["msg"]

@@ -37,7 +37,12 @@ Step = tuple[Subsystem[Any], Mapping[str, Any], Mapping[str, Any]]
 
 
 def item_module(
-    plural: str, options: Mapping[str, Any], key: str = "name", common: Mapping[str, Any] | None = None, **rules: Any
+    plural: str,
+    options: Mapping[str, Any],
+    key: str = "name",
+    common: Mapping[str, Any] | None = None,
+    discreet: bool = False,
+    **rules: Any,
 ) -> AnsibleModule:
     """The AnsibleModule that takes one item (its options at the top) or a list of items (in the option ``plural``).
 
@@ -45,12 +50,14 @@ def item_module(
         option stays absent, so that the default of the record applies and the items of a list can inherit from the top.
     :param key: the option that names an item. It is required in each item of a list.
     :param common: options of the whole call, not of an item (a timeout, a socket). ``items`` does not return them.
+    :param discreet: the items contain user data, which must not be written to the node's log.
     :param rules: further keyword arguments of AnsibleModule (``required_if`` …).
     """
+    module_class = DiscreetModule if discreet else AnsibleModule
     top = {**options, "state": STATE}
     item = {**top, key: {**top[key], "required": True}}
     spec = {**top, **(common or {}), plural: {"type": "list", "elements": "dict", "options": item}}
-    return AnsibleModule(
+    return module_class(
         argument_spec=spec,
         mutually_exclusive=[[key, plural], *rules.pop("mutually_exclusive", [])],
         required_one_of=[[key, plural], *rules.pop("required_one_of", [])],
