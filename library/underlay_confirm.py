@@ -35,14 +35,14 @@ nics:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.node.underlay.rollback import confirm, waiting
+from ansible.module_utils.headworks.node.underlay.rollback import confirm, unconfirmed_nics
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:
-        nics = waiting() if module.check_mode else confirm()
+        nics = unconfirmed_nics() if module.check_mode else confirm()
     except RuntimeError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(nics), nics=nics)

@@ -1,4 +1,4 @@
-"""UnderlaySubsystem with Open vSwitch's userspace datapath: a NIC whose far end keeps pinging while it moves."""
+"""UnderlaySubsystem with Open vSwitch's userspace datapath: a NIC moves into a bridge while a neighbour pings it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from headworks.node.host.facts import nics
 from headworks.node.ovs.bridges import OvsBridgeSubsystem
 from headworks.node.underlay import nics as underlay
 from headworks.node.underlay import rollback
-from headworks.node.underlay.carry import STORE
-from headworks.node.underlay.dhcp_client import clients
+from headworks.node.underlay.carry import UNDERLAY_DIR
+from headworks.node.underlay.dhcp_client import dhcp_clients
 from headworks.node.underlay.nics import UnderlaySubsystem
 from headworks.state.ovs import OvsBridge
 from headworks.state.underlay import NicAttachment
@@ -26,7 +26,7 @@ from wires import host, namespace, pings, steady_ping
 
 @dataclass
 class Node:
-    """A NIC with addresses and routes in the root namespace, the neighbour at its far end, and a bridge to be."""
+    """Names of a test: a NIC in the root namespace, the namespace of its neighbour, and the bridge for the NIC."""
 
     name: str
 
@@ -44,7 +44,7 @@ class Node:
 
     @property
     def subnet(self) -> str:
-        """Different for each test, since all share the machine's root namespace."""
+        """Return the first three octets of a subnet. Each test has its own, because all share the root namespace."""
         return f"10.{int(self.name[1:-2], 16) % 200 + 20}.{int(self.name[-2:], 16)}"
 
     def attachment(self, bridge: str = "") -> NicAttachment:
@@ -75,18 +75,20 @@ def node(unique: str) -> Iterator[Node]:
 
 
 def bridges(node: Node, *names: str) -> None:
-    wanted = {name: OvsBridge(name, "netdev", "standalone") for name in names}
-    converge([(OvsBridgeSubsystem(node.name), wanted)])
+    desired = {name: OvsBridge(name, "netdev", "standalone") for name in names}
+    converge([(OvsBridgeSubsystem(node.name), desired)])
 
 
 def run(node: Node, *attachments: NicAttachment, check: bool = False) -> Result:
-    return converge([(UnderlaySubsystem(node.name), {one.name: one for one in attachments})], check=check)
+    return converge([(UnderlaySubsystem(node.name), {nic.name: nic for nic in attachments})], check=check)
 
 
 def state(device: str) -> tuple[list[str], list[str]]:
-    """Global addresses and configured routes of a device."""
-    (found,) = [one for one in ip_json("address", "show") if one["ifname"] == device]
-    addresses = sorted(f"{one['local']}/{one['prefixlen']}" for one in found["addr_info"] if one["scope"] == "global")
+    """Return the global addresses and the configured routes of a device."""
+    (shown,) = [entry for entry in ip_json("address", "show") if entry["ifname"] == device]
+    addresses = sorted(
+        f"{info['local']}/{info['prefixlen']}" for info in shown["addr_info"] if info["scope"] == "global"
+    )
     words = ["route", "show", "dev", device]
     listed = sh("ip", "-4", *words) + sh("ip", "-6", *words)
     return addresses, sorted(" ".join(line.split()) for line in listed.splitlines() if "proto kernel" not in line)
@@ -96,23 +98,23 @@ def test_addresses_and_routes_move_to_the_bridge_and_back(node: Node) -> None:
     before, mac = state(node.nic), (link(node.nic) or {})["address"]
     assert len(before[0]) == 3
     assert len(before[1]) == 2
-    assert [one["verb"] for one in run(node, node.attachment()).changes] == ["add"]
+    assert [change["verb"] for change in run(node, node.attachment()).changes] == ["add"]
     assert state(node.nic) == ([], [])
     assert state(node.bridge) == before
     assert (link(node.bridge) or {})["address"] == mac
     assert node.nic in sh("ovs-vsctl", "list-ports", node.bridge).split()
     assert pings(node.neighbour, f"{node.subnet}.1")
     assert not run(node, node.attachment()).changed
-    assert [one["verb"] for one in run(node).changes] == ["remove"]
+    assert [change["verb"] for change in run(node).changes] == ["remove"]
     assert state(node.nic) == before
     assert state(node.bridge) == ([], [])
     assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
     assert pings(node.neighbour, f"{node.subnet}.1")
     assert f"nic-{node.nic}" not in sh("nft", "list", "ruleset")
-    assert not (STORE / f"{node.nic}.json").exists()
+    assert not (UNDERLAY_DIR / f"{node.nic}.json").exists()
 
 
-def test_the_nodes_facts_say_the_same_of_a_nic_in_a_bridge_but_for_the_bridge(node: Node) -> None:
+def test_the_facts_of_a_nic_in_a_bridge_differ_only_by_the_bridge(node: Node) -> None:
     before = nics()[node.nic]
     assert before["bridge"] == ""
     run(node, node.attachment())
@@ -122,17 +124,17 @@ def test_the_nodes_facts_say_the_same_of_a_nic_in_a_bridge_but_for_the_bridge(no
     assert after == {**before, "bridge": node.bridge}
 
 
-def test_next_to_nothing_is_lost_on_the_way(node: Node) -> None:
+def test_at_most_three_packets_are_lost_by_a_move_and_its_undoing(node: Node) -> None:
     with steady_ping(node.neighbour, f"{node.subnet}.1") as counts:
         run(node, node.attachment())
         time.sleep(0.5)
         run(node)
     sent, received = counts
     assert sent > 50
-    assert sent - received <= 3  # at 10 ms each
+    assert sent - received <= 3  # a packet is sent each 10 ms
 
 
-def test_tcp_works_through_the_bridge_and_nothing_is_answered_twice(node: Node) -> None:
+def test_a_ping_through_the_bridge_is_answered_once(node: Node) -> None:
     run(node, node.attachment())
     output = sh("ping", "-c", "5", "-i", "0.05", f"{node.subnet}.1", netns=node.neighbour)
     assert "duplicates" not in output
@@ -140,42 +142,44 @@ def test_tcp_works_through_the_bridge_and_nothing_is_answered_twice(node: Node) 
     assert "5 received" in output
 
 
-def test_check_mode_moves_nothing(node: Node) -> None:
+def test_check_mode_moves_no_address(node: Node) -> None:
     before = state(node.nic)
     assert run(node, node.attachment(), check=True).changed
     assert state(node.nic) == before
 
 
 @pytest.mark.parametrize(
-    "kill", ["addresses on both", "port in, addresses not moved", "half moved", "bridge lost them"]
+    "interrupted",
+    ["addresses on both devices", "NIC plugged, addresses not moved", "some addresses moved", "bridge lost addresses"],
 )
-def test_killed_half_way_the_next_run_completes(node: Node, kill: str) -> None:
+def test_the_next_run_completes_an_interrupted_move(node: Node, interrupted: str) -> None:
     before = state(node.nic)
-    if kill == "addresses on both":
+    if interrupted == "addresses on both devices":
         sh("ip", "link", "set", node.bridge, "up")
         sh("ip", "address", "add", before[0][0], "dev", node.bridge)
-    elif kill == "port in, addresses not moved":
+    elif interrupted == "NIC plugged, addresses not moved":
         sh("ovs-vsctl", "add-port", node.bridge, node.nic, "--", "set", "Port", node.nic,
            f"external_ids:headworks={node.name}", f"external_ids:headworks-nic={node.nic}")  # fmt: skip
     else:
         run(node, node.attachment())
         moved = [f"{node.subnet}.1/24", f"{node.subnet}.9/24"]
-        for address in moved if kill == "bridge lost them" else moved[:1]:
-            sh("ip", "address", "delete", address, "dev", node.bridge, check=False)  # the first takes others along
+        for address in moved if interrupted == "bridge lost addresses" else moved[:1]:
+            # The kernel may delete other addresses of the subnet together with the first.
+            sh("ip", "address", "delete", address, "dev", node.bridge, check=False)
     assert run(node, node.attachment()).changed
     assert state(node.bridge) == before
     assert state(node.nic) == ([], [])
     assert not run(node, node.attachment()).changed
 
 
-def test_what_fails_is_put_back(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_move_is_undone(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     before = state(node.nic)
 
-    def broken(nic: str) -> None:
-        raise OSError("broken on purpose")
+    def fail(nic: str) -> None:
+        raise OSError("the test fails this step")
 
-    monkeypatch.setattr(underlay, "quieten", broken)
-    with pytest.raises(ConvergeError, match="broken on purpose"):
+    monkeypatch.setattr(underlay, "hide_from_kernel", fail)
+    with pytest.raises(ConvergeError, match="the test fails this step"):
         run(node, node.attachment())
     assert state(node.nic) == before
     assert state(node.bridge) == ([], [])
@@ -188,14 +192,14 @@ def test_a_nic_moves_from_one_bridge_to_another(node: Node) -> None:
     run(node, node.attachment())
     other = f"c{node.name}"
     bridges(node, node.bridge, other)
-    assert [one["verb"] for one in run(node, node.attachment(other)).changes] == ["change"]
+    assert [change["verb"] for change in run(node, node.attachment(other)).changes] == ["change"]
     assert state(other) == before
     assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
     assert pings(node.neighbour, f"{node.subnet}.1")
 
 
-def test_a_missing_nic_or_bridge_is_named(node: Node) -> None:
-    with pytest.raises(ConvergeError, match="nonesuch: no such interface"):
+def test_a_nic_or_bridge_that_does_not_exist_is_refused_by_its_name(node: Node) -> None:
+    with pytest.raises(ConvergeError, match="nonesuch: this node has no such interface"):
         run(node, NicAttachment("nonesuch", node.bridge))
     before = state(node.nic)
     with pytest.raises(ConvergeError, match="nobridge"):
@@ -203,7 +207,7 @@ def test_a_missing_nic_or_bridge_is_named(node: Node) -> None:
     assert state(node.nic) == before
 
 
-def test_a_nic_in_somebody_elses_bridge_stays_there(node: Node) -> None:
+def test_a_nic_that_is_a_foreign_port_of_another_bridge_stays_there(node: Node) -> None:
     other = f"c{node.name}"
     bridges(node, node.bridge, other)
     sh("ovs-vsctl", "add-port", other, node.nic)
@@ -215,12 +219,12 @@ def test_a_nic_in_somebody_elses_bridge_stays_there(node: Node) -> None:
     sh("ovs-vsctl", "del-port", node.nic)
 
 
-def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_management_address_moves_back_unless_confirmed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(rollback.arm, "__defaults__", (2,))
+    monkeypatch.setattr(rollback.start_timer, "__defaults__", (2,))
     before = state(node.nic)
     result = run(node, node.attachment())
-    assert "the way back is armed" in result.confirmations[0].text
+    assert "a timer moves its addresses back unless" in result.confirmations[0].text
     assert state(node.bridge) == before
     end = time.monotonic() + 8
     while state(node.nic) != before and time.monotonic() < end:
@@ -230,9 +234,9 @@ def test_a_moved_management_address_comes_back_unless_confirmed(node: Node, monk
     assert pings(node.neighbour, f"{node.subnet}.1")
 
 
-def test_a_confirmed_move_stands(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confirmed_move_is_not_undone(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(rollback.arm, "__defaults__", (1,))
+    monkeypatch.setattr(rollback.start_timer, "__defaults__", (1,))
     before = state(node.nic)
     run(node, node.attachment())
     assert rollback.confirm() == [node.nic]
@@ -241,7 +245,7 @@ def test_a_confirmed_move_stands(node: Node, monkeypatch: pytest.MonkeyPatch) ->
     assert not any(node.nic in name for name in os.listdir("/run/systemd/system"))
 
 
-@pytest.mark.skipif(shutil.which("dhclient") is None, reason="no ISC dhclient here")
+@pytest.mark.skipif(shutil.which("dhclient") is None, reason="this machine has no ISC dhclient")
 def test_a_dhcp_client_moves_with_its_address(node: Node, tmp_path: Path) -> None:
     subnet = f"10.11.{int(node.name[-2:], 16)}"
     for family in ("-4", "-6"):
@@ -257,16 +261,16 @@ def test_a_dhcp_client_moves_with_its_address(node: Node, tmp_path: Path) -> Non
         before = state(node.nic)[0]
         assert len(before) == 1
         result = run(node, node.attachment())
-        assert "looks after" in result.notes[-1].text
+        assert f"its DHCP client runs for {node.bridge}" in result.notes[-1].text
         time.sleep(3)
         assert state(node.bridge)[0] == before
         assert state(node.nic)[0] == []
-        assert clients(node.bridge)
-        assert not clients(node.nic)
+        assert dhcp_clients(node.bridge)
+        assert not dhcp_clients(node.nic)
         assert not run(node, node.attachment()).changed
         run(node)
-        assert clients(node.nic)
+        assert dhcp_clients(node.nic)
     finally:
-        for client in [*clients(node.nic), *clients(node.bridge)]:
+        for client in [*dhcp_clients(node.nic), *dhcp_clients(node.bridge)]:
             os.kill(client.pid, 9)
         os.kill(int((tmp_path / "dnsmasq.pid").read_text()), 15)

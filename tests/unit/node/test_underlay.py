@@ -1,4 +1,4 @@
-"""NICs in bridges: whose they are, what is carried over, and in what order."""
+"""NICs in bridges: which are ours, which addresses and routes are carried over, and the order of the steps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from headworks.node.subsystem import Change, Reading
 from headworks.node.underlay import carry, nics, ovs_port
-from headworks.node.underlay.carry import Address, Carried, gather, to_finish, to_first
-from headworks.node.underlay.dhcp_client import leases_for, rewritten
+from headworks.node.underlay.carry import Address, Carried, lines_after_move, lines_before_move, read_carried
+from headworks.node.underlay.dhcp_client import arguments_for, leases_for
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.ovs_port import OvsPlug
 from headworks.node.underlay.plug import Plugged
@@ -40,10 +40,10 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> Carried:
         return ADDRESSES if "address" in args else ROUTES4 if "-4" in args else ROUTES6
 
     monkeypatch.setattr(carry, "run", run)
-    return gather("eth0")
+    return read_carried("eth0")
 
 
-def test_what_somebody_configured_is_carried_and_what_the_kernel_made_is_not(nic: Carried) -> None:
+def test_configured_addresses_and_routes_are_carried_and_those_of_the_kernel_are_not(nic: Carried) -> None:
     assert nic.addresses == (Address("192.0.2.5/24", "broadcast 192.0.2.255"), Address("2001:db8::5/64", "nodad"))
     assert nic.routes == (
         "198.51.100.0/24 scope link",
@@ -53,20 +53,20 @@ def test_what_somebody_configured_is_carried_and_what_the_kernel_made_is_not(nic
 
 
 def test_the_bridge_has_the_addresses_before_the_nic_loses_them(nic: Carried) -> None:
-    assert to_first(nic, "br-ex", also_up="eth0") == [
+    assert lines_before_move(nic, "br-ex", also_up="eth0") == [
         "link set dev eth0 up",
         "link set dev br-ex up",
         "address replace 192.0.2.5/24 broadcast 192.0.2.255 dev br-ex",
         "address replace 2001:db8::5/64 nodad dev br-ex",
     ]
-    lines = to_finish(nic, "eth0", "br-ex")
+    lines = lines_after_move(nic, "eth0", "br-ex")
     assert lines[:3] == [f"route replace {route} dev br-ex" for route in nic.routes]
     assert lines[3:] == ["address flush dev eth0 to 192.0.2.5/24", "address flush dev eth0 to 2001:db8::5/64"]
 
 
 def test_a_nic_without_addresses_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carry, "run", lambda args: '[{"addr_info": []}]' if "address" in args else "x dev y\n")
-    assert gather("eth2") == Carried()
+    assert read_carried("eth2") == Carried()
 
 
 @pytest.mark.parametrize(
@@ -78,120 +78,122 @@ def test_a_nic_without_addresses_carries_nothing(monkeypatch: pytest.MonkeyPatch
         ("", ("198.51.100.0/24 via 192.0.2.1",), False),
     ],
 )
-def test_the_way_by_which_the_node_is_managed_is_known(
+def test_addresses_of_the_ssh_connection_or_the_default_route_are_management_addresses(
     connection: str, routes: tuple[str, ...], managed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", connection)
     assert is_management(Carried((Address("192.0.2.5/24"),), routes)) == managed
 
 
-def test_an_unsettled_nic_is_a_change() -> None:
-    wanted = NicAttachment("eth2", "br-ex")
+def test_an_incomplete_move_of_a_nic_is_a_change() -> None:
+    desired = NicAttachment("eth2", "br-ex")
     subsystem = UnderlaySubsystem("cloud")
-    settled = Reading({"eth2": wanted}, frozenset({"eth2"}))
-    half = Reading(
+    complete = Reading({"eth2": desired}, frozenset({"eth2"}))
+    incomplete = Reading(
         {"eth2": NicAttachment("eth2", "br-ex", unsettled="addresses are still on eth2")}, frozenset({"eth2"})
     )
-    assert subsystem.diff({"eth2": wanted}, settled) == []
-    assert [one.verb for one in subsystem.diff({"eth2": wanted}, half)] == ["change"]
+    assert subsystem.diff({"eth2": desired}, complete) == []
+    assert [change.verb for change in subsystem.diff({"eth2": desired}, incomplete)] == ["change"]
 
 
-def test_a_nic_in_somebody_elses_bridge_is_an_error() -> None:
-    desired, there = {"eth2": NicAttachment("eth2", "br-ex")}, {"eth2": NicAttachment("eth2", "br-theirs")}
-    (conflict,) = conflicts(desired, there, owned=())
+def test_a_nic_that_is_a_foreign_port_of_another_bridge_is_a_conflict() -> None:
+    desired, actual = {"eth2": NicAttachment("eth2", "br-ex")}, {"eth2": NicAttachment("eth2", "br-theirs")}
+    (conflict,) = conflicts(desired, actual, owned=())
     assert "eth2 is a port of bridge br-theirs" in conflict.text
-    assert conflicts(desired, there, owned={"eth2"}) == ()
+    assert conflicts(desired, actual, owned={"eth2"}) == ()
 
 
-class Shelf:
-    """A made-up kind of bridge, which remembers what is put into it."""
+class FakePlug:
+    """A kind of bridge that keeps its NICs in a dict."""
 
     def __init__(self, **nics: Plugged) -> None:
         self.nics = dict(nics)
 
-    def where(self) -> Mapping[str, Plugged]:
-        """What was put in."""
+    def plugged_nics(self) -> Mapping[str, Plugged]:
+        """Return the NICs in the dict."""
         return self.nics
 
     def set_mac(self, nic: str, bridge: str) -> None:
-        """It has none."""
+        """Do nothing: these bridges have no MAC."""
 
     def plug(self, nic: str, bridge: str, owner: str | None) -> bool:
-        """Put it in."""
+        """Add the NIC."""
         new = nic not in self.nics
         self.nics.setdefault(nic, Plugged(bridge, owner=owner))
         return new
 
     def unplug(self, nic: str, bridge: str) -> None:
-        """Take it out."""
+        """Remove the NIC."""
         self.nics.pop(nic, None)
 
     def unplug_command(self, nic: str, bridge: str) -> list[str]:
-        """By hand."""
-        return ["/bin/take", nic, "from", bridge]
+        """Return a command that does not exist."""
+        return ["/bin/unplug", nic, "from", bridge]
 
 
 @pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A node with NICs eth1 to eth3, on which nothing is done; the steps of the moves in order."""
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Simulate a node with NICs eth1 to eth3. Returns a list to which the steps of moves are added, in order."""
     steps: list[str] = []
-    there = {name: SimpleNamespace(mac="02:00:00:00:00:01", up=True) for name in ("eth1", "eth2", "eth3")}
-    monkeypatch.setattr(nics.rtnl, "links", lambda names=None: there)
-    monkeypatch.setattr(nics, "gather", lambda device: Carried((Address("192.0.2.5/24"),), ("default via 192.0.2.1",)))
+    links = {name: SimpleNamespace(mac="02:00:00:00:00:01", up=True) for name in ("eth1", "eth2", "eth3")}
+    carried = Carried((Address("192.0.2.5/24"),), ("default via 192.0.2.1",))
+    monkeypatch.setattr(nics.rtnl, "links", lambda names=None: links)
+    monkeypatch.setattr(nics, "read_carried", lambda device: carried)
     monkeypatch.setattr(nics, "ip_batch", lambda lines, force=False: steps.extend(lines[-1:]))
-    for name in ("remember", "forget", "unquieten"):
+    for name in ("save_carried", "delete_carried", "show_to_kernel"):
         monkeypatch.setattr(nics, name, lambda *arguments: None)
-    monkeypatch.setattr(nics, "recall", lambda nic: None)
+    monkeypatch.setattr(nics, "load_carried", lambda nic: None)
     monkeypatch.setattr(nics, "move_clients", lambda old, new: [])
-    monkeypatch.setattr(nics, "arm", lambda nic, bridge, carried, unplug: steps.append(" ".join(unplug)))
+    monkeypatch.setattr(nics, "start_timer", lambda nic, bridge, carried, unplug: steps.append(" ".join(unplug)))
     return steps
 
 
-def test_nics_are_those_that_the_plug_knows_and_ours_those_that_it_marked(node: list[str]) -> None:
-    shelf = Shelf(eth1=Plugged("br1", owner="cloud"), eth2=Plugged("br1", owner="other"), eth3=Plugged("br1"))
-    found = UnderlaySubsystem("cloud", shelf).read({})
-    assert (set(found.objects), found.owned) == ({"eth1"}, frozenset({"eth1"}))
-    assert UnderlaySubsystem(None, shelf).read({}).owned == frozenset()
+@pytest.mark.usefixtures("steps")
+def test_the_nics_with_the_cloud_s_mark_are_read() -> None:
+    plug = FakePlug(eth1=Plugged("br1", owner="cloud"), eth2=Plugged("br1", owner="other"), eth3=Plugged("br1"))
+    reading = UnderlaySubsystem("cloud", plug).read({})
+    assert (set(reading.objects), reading.owned) == ({"eth1"}, frozenset({"eth1"}))
+    assert UnderlaySubsystem(None, plug).read({}).owned == frozenset()
 
 
-def test_addresses_move_while_the_plug_has_the_nic_and_it_tells_the_way_back(node: list[str]) -> None:
-    shelf = Shelf()
-    subsystem = UnderlaySubsystem("cloud", shelf)
-    wanted = NicAttachment("eth1", "br1")
-    subsystem.apply([Change("nic", "eth1", None, wanted)])
-    assert shelf.nics == {"eth1": Plugged("br1", owner="cloud")}
-    assert node == [
-        "/bin/take eth1 from br1",
+def test_the_rollback_is_started_first_and_the_nic_loses_its_addresses_last(steps: list[str]) -> None:
+    plug = FakePlug()
+    subsystem = UnderlaySubsystem("cloud", plug)
+    desired = NicAttachment("eth1", "br1")
+    subsystem.apply([Change("nic", "eth1", None, desired)])
+    assert plug.nics == {"eth1": Plugged("br1", owner="cloud")}
+    assert steps == [
+        "/bin/unplug eth1 from br1",
         "address replace 192.0.2.5/24  dev br1",
         "address flush dev eth1 to 192.0.2.5/24",
     ]
-    subsystem.apply([Change("nic", "eth1", wanted, None)])
-    assert shelf.nics == {}
+    subsystem.apply([Change("nic", "eth1", desired, None)])
+    assert plug.nics == {}
 
 
-def test_the_rollback_runs_the_plugs_command_between_the_two_moves_of_the_addresses() -> None:
-    text = service_text("eth1", "br1", ["/bin/take", "eth1"], Path("/run/first"), Path("/run/finish"))
+def test_the_rollback_unplugs_the_nic_between_the_two_moves_of_the_addresses() -> None:
+    text = service_text("eth1", "br1", ["/bin/unplug", "eth1"], Path("/run/first"), Path("/run/finish"))
     commands = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")]
     assert [commands[0].endswith("-batch /run/first"), commands[1], commands[3].endswith("-batch /run/finish")] == [
         True,
-        "-/bin/take eth1",
+        "-/bin/unplug eth1",
         True,
     ]
 
 
-def test_open_vswitchs_command_deletes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unplug_command_of_open_vswitch_deletes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ovs_port, "tool_path", lambda name: None)
     words = OvsPlug().unplug_command("eth1", "br-ex")
     assert " ".join(words) == "/usr/bin/ovs-vsctl --no-wait --if-exists del-port br-ex eth1"
 
 
 @pytest.mark.parametrize("name", ["", "eth0 up", "eth0\nlink delete eth1", "sixteen-letters-"])
-def test_a_name_that_the_kernel_would_not_take_is_refused(name: str) -> None:
+def test_a_name_that_the_kernel_would_refuse_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a link name"):
         NicAttachment(name, "br-ex")
 
 
-def test_a_dhcp_client_is_started_for_the_other_device_with_files_of_its_own() -> None:
+def test_a_dhcp_client_gets_the_other_device_and_files_with_its_name() -> None:
     arguments = [
         "/sbin/dhclient",
         "-1",
@@ -202,7 +204,7 @@ def test_a_dhcp_client_is_started_for_the_other_device_with_files_of_its_own() -
         "-lf",
         "/var/lib/dhcp/eth0.leases",
     ]
-    assert rewritten([*arguments, "-cf", "/etc/dhclient-eth01.conf", "eth0"], "eth0", "br-ex") == [
+    assert arguments_for([*arguments, "-cf", "/etc/dhclient-eth01.conf", "eth0"], "eth0", "br-ex") == [
         "dhclient",
         "-nw",
         "-4",
@@ -217,6 +219,6 @@ def test_a_dhcp_client_is_started_for_the_other_device_with_files_of_its_own() -
     ]
 
 
-def test_a_lease_is_carried_to_the_other_device() -> None:
+def test_a_lease_file_gets_the_other_device() -> None:
     lease = 'lease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\nlease {\n  interface "eth01";\n}\n'
     assert leases_for(lease, "eth0", "br-ex") == lease.replace('"eth0"', '"br-ex"')

@@ -1,7 +1,9 @@
-"""Carrying a device's addresses and routes to another: what there is, and the ``ip -batch`` lines that move it.
+"""Carry the addresses and routes of a device to another device: read them, and make the ``ip -batch`` lines that move
+them.
 
-What is carried is written to /run first, so that a run killed half way, or an Open vSwitch that lost its devices in a
-restart, loses nothing. After a reboot the NIC has its addresses from the system's own configuration.
+Addresses and routes are written to a file below /run before they are moved. So they are not lost if the run is killed,
+or if Open vSwitch recreates its devices at a restart. After a reboot the NIC gets its addresses from the system's own
+configuration. What does not belong here: the order of the steps (``nics.py``).
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from typing import Any
 from ...system.files import write_file
 from ...system.process import run
 
-STORE = Path("/run/headworks/underlay")
-_NOT_OURS = ("local", "broadcast", "multicast", "anycast", "unreachable")  # the kernel's own kinds of route
-_DROPPED_WORDS = {"linkdown", "dead", "offload", "trap"}
+UNDERLAY_DIR = Path("/run/headworks/underlay")  # <NIC>.json and the batches of the rollback
+_KERNEL_ROUTES = ("local", "broadcast", "multicast", "anycast", "unreachable")  # types of routes that the kernel adds
+_STATUS_WORDS = {"linkdown", "dead", "offload", "trap"}  # "ip route show" prints them, "ip route replace" refuses them
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address: ``text`` is ``ip/prefix``, ``extra`` further words of ``ip address add``."""
+    """An address. ``text`` is ``ip/prefix``, ``extra`` has further words for ``ip address add``."""
 
     text: str
     extra: str = ""
@@ -29,30 +31,30 @@ class Address:
 
 @dataclass(frozen=True)
 class Carried:
-    """What a device has that can move: addresses, and routes as ``ip route`` prints them, without the device."""
+    """The addresses of a device, and its routes as ``ip route`` prints them, without the device."""
 
     addresses: tuple[Address, ...] = ()
     routes: tuple[str, ...] = ()
 
 
-def gather(device: str) -> Carried:
-    """Global addresses and configured routes of a device. IPv6 addresses that the kernel made from router
-    advertisements are left out: the bridge makes its own."""
-    (found,) = json.loads(run(["ip", "-json", "address", "show", "dev", device])) or [{}]
-    addresses = [_address(one) for one in found.get("addr_info", ()) if _movable(one)]
+def read_carried(device: str) -> Carried:
+    """Return the global addresses and the configured routes of a device; nothing if it has no such address. IPv6
+    addresses from router advertisements are left out, because the bridge gets its own."""
+    (shown,) = json.loads(run(["ip", "-json", "address", "show", "dev", device])) or [{}]
+    addresses = [_address(info) for info in shown.get("addr_info", ()) if _is_carried(info)]
     if not addresses:
         return Carried()
     routes = [
         _route(line)
         for family in ("-4", "-6")
         for line in run(["ip", family, "route", "show", "table", "all", "dev", device]).splitlines()
-        if not _automatic(line)
+        if not _is_automatic(line)
     ]
-    # On-link routes first: the others need them to reach their next hop.
-    return Carried(tuple(addresses), tuple(sorted(routes, key=lambda one: " via " in one)))
+    # On-link routes first, because other routes reach their next hop by them.
+    return Carried(tuple(addresses), tuple(sorted(routes, key=lambda route: " via " in route)))
 
 
-def _movable(info: dict[str, Any]) -> bool:
+def _is_carried(info: dict[str, Any]) -> bool:
     return info.get("scope") == "global" and not (info["family"] == "inet6" and info.get("dynamic"))
 
 
@@ -65,43 +67,46 @@ def _address(info: dict[str, Any]) -> Address:
     return Address(f"{info['local']}/{info['prefixlen']}", " ".join(extra))
 
 
-def _automatic(line: str) -> bool:
-    return line.split()[0] in _NOT_OURS or " proto kernel" in line or " proto ra" in line
+def _is_automatic(line: str) -> bool:
+    """Return whether the kernel added the route by itself."""
+    return line.split()[0] in _KERNEL_ROUTES or " proto kernel" in line or " proto ra" in line
 
 
 def _route(line: str) -> str:
-    return " ".join(word for word in line.split() if word not in _DROPPED_WORDS)
+    return " ".join(word for word in line.split() if word not in _STATUS_WORDS)
 
 
-def to_first(carried: Carried, device: str, also_up: str = "") -> list[str]:
-    """Lines before the change of hands: ``device`` gets the addresses too (the old one keeps them for now)."""
-    lines = [f"link set dev {one} up" for one in (also_up, device) if one]
-    return lines + [f"address replace {one.text} {one.extra} dev {device}" for one in carried.addresses]
+def lines_before_move(carried: Carried, new: str, also_up: str = "") -> list[str]:
+    """Return the lines to run before the NIC enters or leaves the bridge: device ``new`` gets the addresses, too. The
+    old device keeps them until ``lines_after_move``."""
+    lines = [f"link set dev {device} up" for device in (also_up, new) if device]
+    return lines + [f"address replace {address.text} {address.extra} dev {new}" for address in carried.addresses]
 
 
-def to_finish(carried: Carried, old: str, new: str) -> list[str]:
-    """Lines after it: routes are pointed at ``new``, and ``old`` ("" = it is gone) loses the addresses."""
+def lines_after_move(carried: Carried, old: str, new: str) -> list[str]:
+    """Return the lines to run afterwards: the routes use device ``new``, and device ``old`` ("": it does not exist)
+    loses the addresses."""
     lines = [f"route replace {route} dev {new}" for route in carried.routes]
-    if old:
-        lines += [f"address flush dev {old} to {one.text}" for one in carried.addresses]  # no error if it has gone
+    if old:  # "flush", because it does not fail if the address is missing
+        lines += [f"address flush dev {old} to {address.text}" for address in carried.addresses]
     return lines
 
 
-def remember(nic: str, carried: Carried) -> None:
-    """Keep what is about to be moved."""
-    STORE.mkdir(parents=True, exist_ok=True)
-    write_file(STORE / f"{nic}.json", json.dumps(asdict(carried)))
+def save_carried(nic: str, carried: Carried) -> None:
+    """Write the addresses and routes that are about to move from ``nic`` to a file."""
+    UNDERLAY_DIR.mkdir(parents=True, exist_ok=True)
+    write_file(UNDERLAY_DIR / f"{nic}.json", json.dumps(asdict(carried)))
 
 
-def recall(nic: str) -> Carried | None:
-    """What was moved, if this system has been up since."""
+def load_carried(nic: str) -> Carried | None:
+    """Return the addresses and routes that were saved for ``nic``; None if there are none since the last boot."""
     try:
-        data = json.loads((STORE / f"{nic}.json").read_text())
+        data = json.loads((UNDERLAY_DIR / f"{nic}.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return Carried(tuple(Address(**one) for one in data["addresses"]), tuple(data["routes"]))
+    return Carried(tuple(Address(**address) for address in data["addresses"]), tuple(data["routes"]))
 
 
-def forget(nic: str) -> None:
-    """The NIC has its addresses back."""
-    (STORE / f"{nic}.json").unlink(missing_ok=True)
+def delete_carried(nic: str) -> None:
+    """Delete the file of ``nic``, after its addresses have moved back."""
+    (UNDERLAY_DIR / f"{nic}.json").unlink(missing_ok=True)

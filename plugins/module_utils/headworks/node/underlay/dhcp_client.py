@@ -1,7 +1,7 @@
-"""A DHCP client that looks after a device's address moves along with it (ISC dhclient, Debian's; others are told of).
+"""The DHCP client of a device moves to another device together with the address. Only ISC dhclient is supported.
 
-The client is ended without releasing its lease, and started with the same options and a copy of its leases on the new
-device, where it renews the address that is there already.
+The client is killed, so that it does not release its lease. It is started on the new device with the same options and a
+copy of its leases, and renews the address that the device already has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from ...system.process import ToolError, run
 
 _PROC = Path("/proc")
-_SECONDS = 5.0
+_SECONDS = 5.0  # how long a killed client gets to disappear
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class DhcpClient:
     arguments: tuple[str, ...]
 
 
-def clients(device: str) -> list[DhcpClient]:
-    """The dhclients of this network namespace that look after ``device``."""
-    here = os.readlink("/proc/self/ns/net")
-    found = []
+def dhcp_clients(device: str) -> list[DhcpClient]:
+    """Return the dhclients in this network namespace that run for ``device``."""
+    namespace = os.readlink("/proc/self/ns/net")
+    clients = []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
@@ -41,46 +41,47 @@ def clients(device: str) -> list[DhcpClient]:
                 words
                 and Path(words[0]).name == "dhclient"
                 and device in words[1:]
-                and here == os.readlink(entry / "ns/net")
+                and namespace == os.readlink(entry / "ns/net")
             ):
-                found.append(DhcpClient(int(entry.name), tuple(words)))
+                clients.append(DhcpClient(int(entry.name), tuple(words)))
         except OSError:
-            continue  # it has ended meanwhile
-    return found
+            continue  # the process has ended meanwhile
+    return clients
 
 
 def move_clients(old: str, new: str) -> list[str]:
-    """Move the DHCP clients of ``old`` to ``new``; returns what a person must know.
+    """Move the DHCP clients of device ``old`` to device ``new``. Returns a note for each.
 
     :raises ToolError: a client did not end, or did not start on the new device.
     """
     notes = []
-    for client in clients(old):
-        _end(client)
+    for client in dhcp_clients(old):
+        _kill(client)
         for word in client.arguments[1:]:
             renamed = with_device(word, old, new)
             if word.endswith((".leases", ".lease")) and renamed != word and Path(word).is_file():
                 _copy_leases(Path(word), Path(renamed), old, new)
-        run(rewritten(client.arguments, old, new), timeout=60)
-        notes.append(f"nic {old}: its DHCP client looks after {new} now")
+        run(arguments_for(client.arguments, old, new), timeout=60)
+        notes.append(f"nic {old}: its DHCP client runs for {new} now")
     return notes
 
 
-def rewritten(arguments: Sequence[str], old: str, new: str) -> list[str]:
-    """The client's arguments for another device; its files get that device's name. It is not to wait for a lease."""
+def arguments_for(arguments: Sequence[str], old: str, new: str) -> list[str]:
+    """Return a client's arguments for device ``new``: its files have that device's name, and it does not wait for a
+    lease."""
     kept = [word for word in arguments[1:] if word not in ("-1", "-d", "-nw")]
     return ["dhclient", "-nw", *(with_device(word, old, new) for word in kept)]
 
 
 def with_device(word: str, old: str, new: str) -> str:
-    """An argument with ``new`` instead of ``old``, where it is that device or a file that bears its name."""
+    """Return the argument ``word`` with ``new`` instead of ``old``, if it is the device or a path with its name."""
     if word == old or "/" not in word:
         return new if word == old else word
     return re.sub(rf"(?<![A-Za-z0-9_-]){re.escape(old)}(?![A-Za-z0-9_-])", new, word)
 
 
 def leases_for(text: str, old: str, new: str) -> str:
-    """dhclient's lease file, for another device."""
+    """Return the text of dhclient's lease file for device ``new``."""
     return text.replace(f'interface "{old}";', f'interface "{new}";')
 
 
@@ -94,8 +95,8 @@ def _copy_leases(source: Path, target: Path, old: str, new: str) -> None:
     partial.replace(target)
 
 
-def _end(client: DhcpClient) -> None:
-    """End it at once: asked politely, it would release the lease and take the address down."""
+def _kill(client: DhcpClient) -> None:
+    """Kill a client and wait until it has ended. With SIGTERM it would release the lease and remove the address."""
     os.kill(client.pid, signal.SIGKILL)
     deadline = time.monotonic() + _SECONDS
     while (_PROC / str(client.pid) / "ns").exists() and _running(client.pid):

@@ -1,9 +1,9 @@
-"""Physical NICs in bridges: the NIC becomes a port and its addresses and routes move to the bridge in one step.
+"""Physical NICs in bridges: the NIC becomes a port, and its addresses and routes move to the bridge in one step.
 
-This file has the order of the steps, so that the node is not cut off while a NIC goes in. What does not belong here:
+This file has the order of the steps. The order keeps the node reachable while its NIC moves. What does not belong here:
 how a NIC gets into a bridge (``plug.py``, ``ovs_port.py``), how its addresses are carried over (``carry.py``) and its
-DHCP client with them (``dhcp_client.py``), the rollback that runs by itself (``rollback.py``), what a userspace
-datapath needs of its NIC (``userspace.py``), and the bridge itself (``node/ovs/``).
+DHCP client with them (``dhcp_client.py``), the rollback that runs by itself (``rollback.py``), the settings of a NIC in
+a userspace datapath (``userspace.py``), and the bridge itself (``node/ovs/``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from ...state.underlay import NicAttachment
 from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
-from .carry import Carried, forget, gather, recall, remember, to_finish, to_first
-from .dhcp_client import clients, move_clients
+from .carry import (
+    Carried,
+    delete_carried,
+    lines_after_move,
+    lines_before_move,
+    load_carried,
+    read_carried,
+    save_carried,
+)
+from .dhcp_client import dhcp_clients, move_clients
 from .ovs_port import OvsPlug
 from .plug import BridgePlug
-from .rollback import arm, is_management
-from .userspace import quiet, quieten, unquieten
+from .rollback import is_management, start_timer
+from .userspace import hide_from_kernel, is_hidden_from_kernel, show_to_kernel
 
 
 class UnderlaySubsystem(Subsystem[NicAttachment]):
-    """NICs as ports of bridges of the kind ``plug``."""
+    """NICs as ports of bridges. ``plug`` is the kind of the bridges."""
 
     kind = "nic"
     record = NicAttachment
@@ -33,16 +41,17 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         self.plug: BridgePlug = plug or OvsPlug()
 
     def read(self, desired: Mapping[str, NicAttachment], scope: Scope | None = None) -> Reading[NicAttachment]:
-        """NICs that are ports. A desired NIC that does not exist is a conflict, and so is one that somebody else put
-        into another bridge."""
+        """Return the NICs that are ports. A conflict is a desired NIC that does not exist, or that is a foreign port of
+        another bridge."""
         links = rtnl.links()
         missing = tuple(
-            Conflict(name, f"{name}: no such interface on this node") for name in sorted(set(desired) - set(links))
+            Conflict(name, f"nic {name}: this node has no such interface")
+            for name in sorted(set(desired) - set(links))
         )
         if missing:
             return Reading(conflicts=missing)
         objects, owned = {}, set()
-        for name, plugged in self.plug.where().items():
+        for name, plugged in self.plug.plugged_nics().items():
             ours = self.owner is not None and plugged.owner == self.owner
             if not (ours or name in desired) or (scope is not None and name not in scope):
                 continue
@@ -54,11 +63,11 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         return Reading(objects, frozenset(owned), conflicts=conflicts(desired, objects, owned))
 
     def same(self, desired: NicAttachment, actual: NicAttachment) -> bool:
-        """In the right bridge, and nothing left undone."""
+        """Return whether the NIC is in the desired bridge and its move is complete."""
         return desired.bridge == actual.bridge and not actual.unsettled
 
     def apply(self, changes: Sequence[Change[NicAttachment]]) -> Applied:
-        """One NIC after the other; one that fails is put back as it was."""
+        """Move the NICs one after the other. If a move fails, it is undone."""
         notes: list[Note] = []
         confirmations: list[Confirmation] = []
         for change in changes:
@@ -70,90 +79,93 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
                 confirmations += applied.confirmations
         return Applied(tuple(notes), tuple(confirmations))
 
-    def _attach(self, one: NicAttachment) -> Applied:
-        """Addresses are on NIC and bridge for the moment in which the port changes hands, so that nothing is lost."""
-        carried = gather(one.name)
+    def _attach(self, nic: NicAttachment) -> Applied:
+        """Move a NIC into its bridge. While it is plugged in, both NIC and bridge have the addresses, so that no packet
+        is lost."""
+        carried = read_carried(nic.name)
         if carried.addresses:
-            remember(one.name, carried)
+            save_carried(nic.name, carried)
         else:
-            carried = recall(one.name) or gather(one.bridge)
-        armed = is_management(carried)
-        if armed:
-            arm(one.name, one.bridge, carried, self.plug.unplug_command(one.name, one.bridge))
+            carried = load_carried(nic.name) or read_carried(nic.bridge)
+        needs_confirmation = is_management(carried)
+        if needs_confirmation:
+            start_timer(nic.name, nic.bridge, carried, self.plug.unplug_command(nic.name, nic.bridge))
         plugged = False
         try:
-            self.plug.set_mac(one.name, one.bridge)
-            ip_batch(to_first(carried, one.bridge, also_up=one.name))
-            plugged = self.plug.plug(one.name, one.bridge, self.owner)
-            ip_batch(to_finish(carried, one.name, one.bridge))
-            if one.datapath_type == "netdev":
-                quieten(one.name)
-            moved = move_clients(one.name, one.bridge)
+            self.plug.set_mac(nic.name, nic.bridge)
+            ip_batch(lines_before_move(carried, nic.bridge, also_up=nic.name))
+            plugged = self.plug.plug(nic.name, nic.bridge, self.owner)
+            ip_batch(lines_after_move(carried, nic.name, nic.bridge))
+            if nic.datapath_type == "netdev":
+                hide_from_kernel(nic.name)
+            moved = move_clients(nic.name, nic.bridge)
         except Exception:
-            self._put_back(one, carried, plugged)
+            self._undo_attach(nic, carried, plugged)
             raise
-        text = f"nic {one.name}: the way back is armed; it runs by itself unless the move is confirmed"
-        confirmations = (Confirmation(self.kind, one.name, text),) if armed else ()
-        return Applied(tuple(self.note(one.name, text) for text in moved), confirmations)
+        text = f"nic {nic.name}: a timer moves its addresses back unless the control node confirms the move"
+        confirmations = (Confirmation(self.kind, nic.name, text),) if needs_confirmation else ()
+        return Applied(tuple(self.note(nic.name, text) for text in moved), confirmations)
 
-    def _detach(self, one: NicAttachment) -> list[Note]:
-        there = set(rtnl.links([one.name, one.bridge]))
-        carried = gather(one.bridge) if one.bridge in there else Carried()
+    def _detach(self, nic: NicAttachment) -> list[Note]:
+        """Take a NIC out of its bridge, and move the addresses back."""
+        existing = set(rtnl.links([nic.name, nic.bridge]))
+        carried = read_carried(nic.bridge) if nic.bridge in existing else Carried()
         if not carried.addresses:
-            carried = recall(one.name) or carried
-        if one.name in there:
-            unquieten(one.name)
-            ip_batch(to_first(carried, one.name))
-        self.plug.unplug(one.name, one.bridge)
+            carried = load_carried(nic.name) or carried
+        if nic.name in existing:
+            show_to_kernel(nic.name)
+            ip_batch(lines_before_move(carried, nic.name))
+        self.plug.unplug(nic.name, nic.bridge)
         moved: list[str] = []
-        if one.name in there:
-            ip_batch(to_finish(carried, one.bridge if one.bridge in there else "", one.name))
-            moved = move_clients(one.bridge, one.name)
-        forget(one.name)
-        return [self.note(one.name, text) for text in moved]
+        if nic.name in existing:
+            ip_batch(lines_after_move(carried, nic.bridge if nic.bridge in existing else "", nic.name))
+            moved = move_clients(nic.bridge, nic.name)
+        delete_carried(nic.name)
+        return [self.note(nic.name, text) for text in moved]
 
-    def _put_back(self, one: NicAttachment, carried: Carried, plugged: bool) -> None:
-        """What a failed attachment had begun is undone."""
-        ip_batch(to_first(carried, one.name), force=True)
-        unquieten(one.name)
+    def _undo_attach(self, nic: NicAttachment, carried: Carried, plugged: bool) -> None:
+        """Undo the steps of an ``_attach`` that failed."""
+        ip_batch(lines_before_move(carried, nic.name), force=True)
+        show_to_kernel(nic.name)
         if plugged:
-            self.plug.unplug(one.name, one.bridge)
-        ip_batch(to_finish(carried, one.bridge if rtnl.links([one.bridge]) else "", one.name), force=True)
-        move_clients(one.bridge, one.name)
+            self.plug.unplug(nic.name, nic.bridge)
+        bridge = nic.bridge if rtnl.links([nic.bridge]) else ""
+        ip_batch(lines_after_move(carried, bridge, nic.name), force=True)
+        move_clients(nic.bridge, nic.name)
 
 
 def conflicts(
-    desired: Mapping[str, NicAttachment], there: Mapping[str, NicAttachment], owned: Collection[str]
+    desired: Mapping[str, NicAttachment], actual: Mapping[str, NicAttachment], owned: Collection[str]
 ) -> tuple[Conflict, ...]:
-    """NICs that somebody else put into another bridge than the desired one."""
+    """Return a conflict for each desired NIC that is a foreign port of another bridge."""
     foreign = [
-        there[name]
+        actual[name]
         for name, nic in desired.items()
-        if name in there and there[name].bridge != nic.bridge and name not in owned
+        if name in actual and actual[name].bridge != nic.bridge and name not in owned
     ]
     return tuple(
-        Conflict(nic.name, f"{nic.name} is a port of bridge {nic.bridge}: take it out there, or map that bridge")
+        Conflict(nic.name, f"nic {nic.name} is a port of bridge {nic.bridge}: remove it from there, or map that bridge")
         for nic in foreign
     )
 
 
 def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:
-    """What is still to do for a NIC that is a port; "" = nothing."""
-    there = links.get(bridge)
-    if there is None:
-        return f"there is no device {bridge}"
-    wanted = recall(nic)
-    if gather(nic).addresses:
+    """Return which step of the move of a plugged NIC is missing, in words; "" if the move is complete."""
+    device = links.get(bridge)
+    if device is None:
+        return f"device {bridge} does not exist"
+    saved = load_carried(nic)
+    if read_carried(nic).addresses:
         return f"addresses are still on {nic}"
-    on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == there.index}
-    if wanted and not {one.text for one in wanted.addresses} <= on_bridge:
+    on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == device.index}
+    if saved and not {address.text for address in saved.addresses} <= on_bridge:
         return f"addresses are missing on {bridge}"
-    if there.mac != links[nic].mac:
-        return f"{bridge} has not the MAC of {nic}"
-    if not (there.up and links[nic].up):
+    if device.mac != links[nic].mac:
+        return f"{bridge} does not have the MAC of {nic}"
+    if not (device.up and links[nic].up):
         return f"{bridge} or {nic} is down"
-    if clients(nic):
-        return f"a DHCP client still looks after {nic}"
-    if datapath == "netdev" and not quiet(nic):
-        return f"the kernel still answers on {nic}"
+    if dhcp_clients(nic):
+        return f"a DHCP client still runs for {nic}"
+    if datapath == "netdev" and not is_hidden_from_kernel(nic):
+        return f"the kernel still answers packets of {nic}"
     return ""

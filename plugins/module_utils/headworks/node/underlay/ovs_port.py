@@ -1,6 +1,6 @@
-"""A NIC as a port of an Open vSwitch bridge: rows of OVSDB, nothing else.
+"""NICs as ports of Open vSwitch bridges: this file reads and writes rows of OVSDB.
 
-What does not belong here: the addresses that the NIC had (``carry.py``), and the order of the steps (``nics.py``).
+What does not belong here: the addresses of the NIC (``carry.py``), and the order of the steps (``nics.py``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .plug import Plugged
 class OvsPlug:
     """Bridges of Open vSwitch. Our ports have external_ids ``headworks=<cloud>`` and ``headworks-nic=<NIC>``."""
 
-    def where(self) -> Mapping[str, Plugged]:
-        """Every port of every bridge, but for the bridges' own."""
+    def plugged_nics(self) -> Mapping[str, Plugged]:
+        """Return all ports of all bridges, except the ports of the bridges' own devices."""
         if not present():
             return {}
         with Ovsdb() as database:
@@ -27,14 +27,14 @@ class OvsPlug:
         return {name: _plugged(row) for name, row in rows.items()}
 
     def set_mac(self, nic: str, bridge: str) -> None:
-        """Open vSwitch takes a device down to change its MAC, and the kernel drops IPv6 addresses and routes of what is
-        down: therefore before the addresses come."""
+        """Give the bridge the NIC's MAC. This must happen before the addresses move: Open vSwitch takes the device down
+        to change its MAC, and the kernel then removes IPv6 addresses and routes."""
         mac = rtnl.links([nic])[nic].mac
         with Ovsdb() as database:
             database.commit([_hwaddr(_bridge(database, nic, bridge), mac)])
 
     def plug(self, nic: str, bridge: str, owner: str | None) -> bool:
-        """Insert the port; one that is there already stays as it is."""
+        """Insert the port. An existing port of the NIC stays as it is."""
         with Ovsdb() as database:
             row = _port_rows(database).get(nic)
             if row is None:
@@ -42,17 +42,17 @@ class OvsPlug:
             return row is None
 
     def unplug(self, nic: str, bridge: str) -> None:
-        """Delete the port; one of another bridge stays."""
+        """Delete the port. A port of another bridge stays."""
         if not present():
             return
         with Ovsdb() as database:
             row = _port_rows(database).get(nic)
             if row is not None and row["bridge"] == bridge:
-                gone = [["ports", "delete", to_set([["uuid", row["uuid"]]])]]
-                database.commit([_mutate(row["bridge_uuid"], gone), _hwaddr(row["bridge_uuid"], "")])
+                deletion = [["ports", "delete", to_set([["uuid", row["uuid"]]])]]
+                database.commit([_mutate(row["bridge_uuid"], deletion), _hwaddr(row["bridge_uuid"], "")])
 
     def unplug_command(self, nic: str, bridge: str) -> list[str]:
-        """As ``ovs-vsctl`` deletes a port."""
+        """Return the command with which ``ovs-vsctl`` deletes the port."""
         vsctl = tool_path("ovs-vsctl") or "/usr/bin/ovs-vsctl"
         return [vsctl, "--no-wait", "--if-exists", "del-port", bridge, nic]
 
@@ -63,34 +63,38 @@ def _plugged(row: Mapping[str, Any]) -> Plugged:
 
 
 def _port_rows(database: Ovsdb) -> dict[str, dict[str, Any]]:
-    """Port rows by name: ``uuid``, ``marks`` (external_ids), ``bridge``, ``bridge_uuid``, ``datapath_type``."""
+    """Return the Port rows by name: ``uuid``, ``marks`` (external_ids), ``bridge``, ``bridge_uuid``,
+    ``datapath_type``."""
     bridges, ports = database.select(
         [
             select("Bridge", ["_uuid", "name", "ports", "datapath_type"]),
             select("Port", ["_uuid", "name", "external_ids"]),
         ]
     )
-    home = {uuid: bridge for bridge in bridges for uuid in from_set(bridge["ports"])}
-    found = {}
+    bridge_of = {uuid: bridge for bridge in bridges for uuid in from_set(bridge["ports"])}
+    rows = {}
     for row in ports:
-        bridge = home.get(row["_uuid"][1])
+        bridge = bridge_of.get(row["_uuid"][1])
         if bridge is not None and bridge["name"] != row["name"]:
-            found[row["name"]] = {
+            rows[row["name"]] = {
                 "uuid": row["_uuid"][1],
                 "marks": from_map(row["external_ids"]),
                 "bridge": bridge["name"],
                 "bridge_uuid": bridge["_uuid"][1],
                 "datapath_type": optional(bridge["datapath_type"], "") or "system",
             }
-    return found
+    return rows
 
 
 def _bridge(database: Ovsdb, nic: str, bridge: str) -> str:
-    """The uuid of the bridge's row."""
-    (found,) = database.select([select("Bridge", ["_uuid"], [["name", "==", bridge]])])
-    if not found:
-        raise ValueError(f"{nic}: there is no bridge {bridge}")
-    return str(found[0]["_uuid"][1])
+    """Return the uuid of the bridge's row.
+
+    :raises ValueError: the bridge does not exist.
+    """
+    (rows,) = database.select([select("Bridge", ["_uuid"], [["name", "==", bridge]])])
+    if not rows:
+        raise ValueError(f"nic {nic}: bridge {bridge} does not exist")
+    return str(rows[0]["_uuid"][1])
 
 
 def _new_port(nic: str, bridge: str, owner: str | None) -> list[Operation]:

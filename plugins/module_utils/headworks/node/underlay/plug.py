@@ -1,7 +1,7 @@
-"""What it takes to put a NIC into a bridge and to take it out again, whatever kind of bridge it is.
+"""The interface of a kind of bridge: put a NIC into a bridge, and take it out again.
 
-Open vSwitch's bridges are ``ovs_port.py``. What does not belong here: the addresses that the NIC had (``carry.py``),
-which move to the bridge's own device in the same way for every kind, and the order of the steps (``nics.py``).
+``ovs_port.py`` implements it for Open vSwitch. What does not belong here: the addresses of the NIC (``carry.py``),
+which move to the bridge's own device in the same way for each kind of bridge, and the order of the steps (``nics.py``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Plugged:
-    """Where a NIC is: in ``bridge``, whose datapath is ``datapath_type``. ``owner`` is the cloud that put it there
-    (None: not a cloud)."""
+    """A NIC in bridge ``bridge``, which has datapath ``datapath_type``. ``owner`` is the cloud that put the NIC into
+    the bridge (None: no cloud did)."""
 
     bridge: str
     datapath_type: str = "system"
@@ -22,25 +22,26 @@ class Plugged:
 
 
 class BridgePlug(Protocol):
-    """A kind of bridge. Every bridge has a device of its own name, which carries the addresses."""
+    """A kind of bridge. Each bridge has a device with the bridge's name, which carries the addresses."""
 
-    def where(self) -> Mapping[str, Plugged]:
-        """Every NIC that is in a bridge of this kind; none where the node has no such bridges."""
+    def plugged_nics(self) -> Mapping[str, Plugged]:
+        """Return all NICs in bridges of this kind, by name; empty if the node has no such bridges."""
 
     def set_mac(self, nic: str, bridge: str) -> None:
-        """The bridge takes the NIC's MAC, before anything else is changed.
+        """Give the bridge the NIC's MAC. This is the first step of a move.
 
-        :raises ValueError: there is no such bridge.
+        :raises ValueError: the bridge does not exist.
         """
 
     def plug(self, nic: str, bridge: str, owner: str | None) -> bool:
-        """Put the NIC into the bridge, with the mark of ``owner``; returns whether it was in no bridge before.
+        """Put the NIC into the bridge, with the mark of ``owner``. Returns whether the NIC was in no bridge before.
 
-        :raises ValueError: there is no such bridge.
+        :raises ValueError: the bridge does not exist.
         """
 
     def unplug(self, nic: str, bridge: str) -> None:
-        """Take the NIC out of the bridge, which gets a MAC of its own again. Nothing happens if it is not in there."""
+        """Take the NIC out of the bridge, and let the bridge choose its own MAC again. Does nothing if the NIC is not
+        in the bridge."""
 
     def unplug_command(self, nic: str, bridge: str) -> list[str]:
-        """The command that takes the NIC out of the bridge without us, with the full path of its tool."""
+        """Return the command that takes the NIC out of the bridge without headworks, with the full path of its tool."""

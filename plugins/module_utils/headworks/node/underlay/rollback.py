@@ -1,7 +1,8 @@
-"""The way back: a timer of systemd that puts a NIC's addresses back, unless the move is confirmed in time.
+"""The rollback of a move: a systemd timer takes the NIC out of the bridge again, unless the control node confirms the
+move in time.
 
-Armed only when what is moved carries the connection by which the node is managed. The units are written to /run, with
-the tools' own commands: they need neither us nor the network.
+The timer is started only if the moved addresses carry the connection to the control node. The units are below /run and
+run the tools directly: they need neither headworks nor the network.
 """
 
 from __future__ import annotations
@@ -12,35 +13,34 @@ from pathlib import Path
 
 from ...system.files import write_file
 from ...system.process import has_tool, run, tool_path
-from .carry import Carried, to_finish, to_first
+from .carry import UNDERLAY_DIR, Carried, lines_after_move, lines_before_move
 
 SECONDS = 180  # longer than a run takes from the move to the confirmation
 UNITS = Path("/run/systemd/system")
-STORE = Path("/run/headworks/underlay")
 _PREFIX = "headworks-underlay-undo-"
 
 
 def is_management(carried: Carried) -> bool:
-    """Whether the node is reached through these addresses: the SSH connection ends there, or the default route
-    leaves there."""
+    """Return whether the control node reaches the node through these addresses: the SSH connection ends at one of them,
+    or the default route is among the routes."""
     words = os.environ.get("SSH_CONNECTION", "").split()
-    here = words[2] if len(words) == 4 else ""
-    return any(one.text.split("/")[0] == here for one in carried.addresses) or any(
+    server = words[2] if len(words) == 4 else ""
+    return any(address.text.split("/")[0] == server for address in carried.addresses) or any(
         route.startswith("default ") for route in carried.routes
     )
 
 
-def arm(nic: str, bridge: str, carried: Carried, unplug: Sequence[str], seconds: int = SECONDS) -> None:
-    """Start the timer; what it undoes is the attachment of ``nic`` to ``bridge``. Without systemd there is none.
+def start_timer(nic: str, bridge: str, carried: Carried, unplug: Sequence[str], seconds: int = SECONDS) -> None:
+    """Start the timer that moves ``nic`` out of ``bridge`` and its addresses back. Does nothing without systemd.
 
     :param unplug: the command that takes the NIC out of the bridge.
     """
     if not has_tool("systemctl") or not UNITS.parent.is_dir():
         return
-    STORE.mkdir(parents=True, exist_ok=True)
-    first, finish = STORE / f"{nic}.first", STORE / f"{nic}.finish"
-    write_file(first, "\n".join(to_first(carried, nic)) + "\n")
-    write_file(finish, "\n".join(to_finish(carried, bridge, nic)) + "\n")
+    UNDERLAY_DIR.mkdir(parents=True, exist_ok=True)
+    first, finish = UNDERLAY_DIR / f"{nic}.first", UNDERLAY_DIR / f"{nic}.finish"
+    write_file(first, "\n".join(lines_before_move(carried, nic)) + "\n")
+    write_file(finish, "\n".join(lines_after_move(carried, bridge, nic)) + "\n")
     UNITS.mkdir(parents=True, exist_ok=True)
     write_file(UNITS / f"{_PREFIX}{nic}.service", service_text(nic, bridge, unplug, first, finish))
     write_file(UNITS / f"{_PREFIX}{nic}.timer", _timer(nic, seconds))
@@ -48,30 +48,31 @@ def arm(nic: str, bridge: str, carried: Carried, unplug: Sequence[str], seconds:
     run(["systemctl", "restart", f"{_PREFIX}{nic}.timer"])
 
 
-def waiting() -> list[str]:
-    """The NICs whose move waits for confirmation (or was taken back for want of it)."""
-    return sorted(one.name.removeprefix(_PREFIX).removesuffix(".timer") for one in UNITS.glob(f"{_PREFIX}*.timer"))
+def unconfirmed_nics() -> list[str]:
+    """Return the NICs whose move is not confirmed. The timer may have undone the move already."""
+    return sorted(path.name.removeprefix(_PREFIX).removesuffix(".timer") for path in UNITS.glob(f"{_PREFIX}*.timer"))
 
 
 def confirm() -> list[str]:
-    """Stop all timers: the moves stand. Returns the NICs that were waiting for it."""
-    nics = waiting()
+    """Confirm all moves: stop and delete their timers. Returns the NICs whose move was not confirmed before."""
+    nics = unconfirmed_nics()
     for nic in nics:
         timer = UNITS / f"{_PREFIX}{nic}.timer"
         run(["systemctl", "stop", timer.name])
-        for leftover in (timer, timer.with_suffix(".service"), STORE / f"{nic}.first", STORE / f"{nic}.finish"):
-            leftover.unlink(missing_ok=True)
+        batches = (UNDERLAY_DIR / f"{nic}.first", UNDERLAY_DIR / f"{nic}.finish")
+        for path in (timer, timer.with_suffix(".service"), *batches):
+            path.unlink(missing_ok=True)
     if nics:
         run(["systemctl", "daemon-reload"])
     return nics
 
 
 def service_text(nic: str, bridge: str, unplug: Sequence[str], first: Path, finish: Path) -> str:
-    """The unit that takes the NIC out of the bridge and puts its addresses back."""
+    """Return the unit that takes the NIC out of the bridge and moves its addresses back."""
     ip, nft = (tool_path(name) or f"/usr/bin/{name}" for name in ("ip", "nft"))
     return f"""\
 [Unit]
-Description=headworks: take {nic} out of {bridge} again, for nobody confirmed the move
+Description=headworks: take {nic} out of {bridge}, because the move was not confirmed
 
 [Service]
 Type=oneshot
@@ -85,7 +86,7 @@ ExecStart={ip} -force -batch {finish}
 def _timer(nic: str, seconds: int) -> str:
     return f"""\
 [Unit]
-Description=headworks: wait for the move of {nic} to be confirmed
+Description=headworks: wait until the move of {nic} is confirmed
 
 [Timer]
 OnActiveSec={seconds}

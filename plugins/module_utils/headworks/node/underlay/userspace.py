@@ -1,7 +1,8 @@
-"""What the userspace datapath needs of a NIC: the kernel must not answer on it as well, nor leave checksums to it.
+"""Settings of a NIC in a bridge of the userspace datapath: the kernel must not answer its packets, and must compute the
+checksums of packets that it sends.
 
-Open vSwitch reads such a NIC through a packet socket, and the kernel's own stack sees every packet too; a drop at
-nftables' ingress hook comes after the packet socket and before the stack.
+Open vSwitch reads such a NIC through a packet socket, and the kernel's own stack gets each packet, too. A drop at the
+ingress hook of nftables takes effect after the packet socket and before the stack.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ...system.tx_checksum import set_tx_checksum, tx_checksum
 TABLE = "headworks"
 
 
-def quieten(nic: str) -> None:
-    """The kernel's stack hears nothing from ``nic`` any more; it computes checksums itself."""
+def hide_from_kernel(nic: str) -> None:
+    """Drop the packets of ``nic`` before the kernel's stack, and switch its transmit checksum offload off."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         if tx_checksum(query, nic):
             set_tx_checksum(query, nic, False)
@@ -26,8 +27,8 @@ def quieten(nic: str) -> None:
     nft(f"add table netdev {TABLE}\nadd chain {chain} {{ {hook} }}\n")
 
 
-def unquieten(nic: str) -> None:
-    """The kernel hears the NIC again."""
+def show_to_kernel(nic: str) -> None:
+    """Undo ``hide_from_kernel``."""
     if _has_chain(nic):
         nft(f"delete chain netdev {TABLE} {_chain(nic)}\n")
         if "chain " not in nft(f"list table netdev {TABLE}\n"):
@@ -36,8 +37,8 @@ def unquieten(nic: str) -> None:
         set_tx_checksum(query, nic, True)
 
 
-def quiet(nic: str) -> bool:
-    """Whether ``quieten`` is in force."""
+def is_hidden_from_kernel(nic: str) -> bool:
+    """Return whether ``hide_from_kernel`` is in effect."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         return _has_chain(nic) and not tx_checksum(query, nic)
 
