@@ -94,7 +94,7 @@ def test_a_bridge_with_foreign_ports_stays_and_is_named_until_they_are_gone(uniq
     result = run(unique)
     assert labels(result) == [f"remove ovs_port {unique}p"]
     assert [note.text for note in result.notes] == [
-        f"ovs_bridge {bridge} is no longer wanted but stays: it has ports that are not ours ({unique}f)"
+        f"ovs_bridge {bridge} is no longer desired but stays: it has ports that are not ours ({unique}f)"
     ]
     sh("ovs-vsctl", "del-port", f"{unique}f")
     assert labels(run(unique)) == [f"remove ovs_bridge {bridge}"]

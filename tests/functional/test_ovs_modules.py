@@ -230,7 +230,7 @@ def test_a_port_on_another_bridge_is_not_removed_but_moved_when_it_shall_be_here
         ({"bridge": "{b}", "tag": 5000}, "tag 5000: must be from 0 to 4095"),
         ({"bridge": "{b}", "type": "patch"}, "type patch needs peer"),
         ({"bridge": "{b}", "type": "vxlan"}, "type vxlan needs remote_ip"),
-        ({"bridge": "{b}no", "type": "internal"}, "there is no bridge"),
+        ({"bridge": "{b}no", "type": "internal"}, "no does not exist"),
         ({"bridge": "{b}"}, "No such device"),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_device_that_was_deleted_and_made_again_is_served_again(
 
 def test_a_missing_bridge_is_named_and_nothing_is_changed(unique: str, bridges: tuple[str, str]) -> None:
     ports = (OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", f"{unique}no", "internal"))
-    with pytest.raises(ConvergeError, match=rf"port {unique}2: there is no bridge {unique}no"):
+    with pytest.raises(ConvergeError, match=rf"port {unique}2: bridge {unique}no does not exist"):
         run(unique, *ports)
     assert sh("ovs-vsctl", "list-ports", bridges[0]).split() == []
 

@@ -1,4 +1,4 @@
-"""Bridges and ports without a switch: rows to records, what counts as a difference, what is written for it."""
+"""Bridges and ports without a switch: rows as records, comparison, and the mutations for a change."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def interface_row(**columns: Any) -> dict[str, Any]:
 
 
 def verbs(subsystem: Any, desired: Any, *actual: Any, owned: tuple[str, ...] = ()) -> list[str]:
-    reading = Reading({one.name: one for one in actual}, frozenset(owned))
-    return [change.verb for change in subsystem.diff({one.name: one for one in desired}, reading)]
+    reading = Reading({item.name: item for item in actual}, frozenset(owned))
+    return [change.verb for change in subsystem.diff({item.name: item for item in desired}, reading)]
 
 
 def test_a_port_row_becomes_a_record() -> None:
@@ -40,11 +40,11 @@ def test_a_port_row_becomes_a_record() -> None:
     )
 
 
-def test_a_system_interface_is_the_empty_type() -> None:
+def test_the_type_of_a_system_interface_is_empty() -> None:
     assert port_of(port_row(), "br0", interface_row(type="system")).type == ""
 
 
-def test_a_bond_has_no_interface_of_its_name_and_no_error() -> None:
+def test_the_record_of_a_bond_has_no_interface_columns_and_no_error() -> None:
     assert port_of(port_row(tag=3), "br0", None) == OvsPort("p", "br0", tag=3)
 
 
@@ -58,7 +58,7 @@ def test_a_bond_has_no_interface_of_its_name_and_no_error() -> None:
         ({"ofport": EMPTY}, NOT_TAKEN_UP),
     ],
 )
-def test_what_vswitchd_complains_about_is_part_of_the_record(columns: dict[str, Any], error: str) -> None:
+def test_the_record_has_ovs_vswitchds_error_about_the_interface(columns: dict[str, Any], error: str) -> None:
     assert port_of(port_row(), "br0", interface_row(**columns)).error == error
 
 
@@ -74,7 +74,7 @@ def test_a_bridge_row_becomes_a_record() -> None:
     assert bridge_of(row, None) == OvsBridge("br0", "system", "", "02:00:00:00:00:01", {}, config)
 
 
-def test_foreign_keys_of_a_bridge_are_no_difference_and_not_in_the_diff() -> None:
+def test_keys_of_other_programs_on_a_bridge_are_no_difference_and_not_in_the_diff() -> None:
     subsystem = OvsBridgeSubsystem("lab")
     actual = OvsBridge("br0", external_ids={"a": "1", "theirs": "x"}, other_config={"stp": "y"}, mac="02::")
     assert verbs(subsystem, [OvsBridge("br0", external_ids={"a": "1"})], actual) == []
@@ -83,13 +83,13 @@ def test_foreign_keys_of_a_bridge_are_no_difference_and_not_in_the_diff() -> Non
     assert change.before.external_ids == {"a": "1"}
 
 
-def test_what_a_bridge_leaves_open_is_no_difference() -> None:
+def test_columns_that_the_desired_bridge_leaves_open_are_no_difference() -> None:
     actual = OvsBridge("br0", "netdev", "standalone", "02:00:00:00:00:01")
     assert verbs(OvsBridgeSubsystem("lab"), [OvsBridge("br0", "", "")], actual) == []
     assert verbs(OvsBridgeSubsystem("lab"), [OvsBridge("br0", "", "secure")], actual) == ["change"]
 
 
-def test_options_of_a_port_are_compared_whole_but_external_ids_by_the_wanted_keys() -> None:
+def test_options_of_a_port_are_compared_by_all_keys_and_external_ids_by_the_desired_keys() -> None:
     subsystem = OvsPortSubsystem("lab")
     wanted = OvsPort("p", "br0", "vxlan", options={"remote_ip": "192.0.2.1"}, external_ids={"iface-id": "x"})
     more_ids = OvsPort("p", "br0", "vxlan", options=wanted.options, external_ids={"iface-id": "x", "b": "c"})
@@ -111,7 +111,7 @@ def test_options_of_a_port_are_compared_whole_but_external_ids_by_the_wanted_key
         OvsPort("p", "br0", tag=5, error="could not open network device p"),
     ],
 )
-def test_every_column_and_an_error_is_a_difference(actual: OvsPort) -> None:
+def test_another_value_of_a_column_or_an_error_is_a_difference(actual: OvsPort) -> None:
     assert verbs(OvsPortSubsystem("lab"), [OvsPort("p", "br0", tag=5)], actual) == ["change"]
 
 
@@ -120,13 +120,13 @@ def test_order_of_trunks_and_case_of_the_mac_do_not_matter() -> None:
     assert verbs(OvsPortSubsystem("lab"), [wanted], OvsPort("p", "br0", trunks=(10, 20), mac="02:00:00:00:00:aa")) == []
 
 
-def test_only_what_is_ours_is_removed() -> None:
+def test_only_our_own_ports_are_removed() -> None:
     theirs, ours = OvsPort("theirs", "br0"), OvsPort("ours", "br0")
     changes = OvsPortSubsystem("lab").diff({}, Reading({"theirs": theirs, "ours": ours}, frozenset({"ours"})))
     assert [(change.verb, change.name) for change in changes] == [("remove", "ours")]
 
 
-def test_in_exact_mode_a_missing_key_is_a_difference() -> None:
+def test_in_exact_mode_a_key_that_is_not_desired_is_a_difference() -> None:
     subsystem = OvsPortSubsystem(exact=True)
     assert verbs(subsystem, [OvsPort("p", "br0")], OvsPort("p", "br0", external_ids={"a": "b"})) == ["change"]
 

@@ -1,1 +1,1 @@
-"""Open vSwitch bridges and ports: rows of its database."""
+"""Subsystems for Open vSwitch bridges and ports, which are rows of OVSDB."""

@@ -1,6 +1,6 @@
-"""Changes of bridges and ports as the operations of one OVSDB transaction, given the rows that exist.
+"""Turn changes of bridges and ports into the operations of one OVSDB transaction, given the rows that exist.
 
-What does not belong here: what has to change (``bridges.py``, ``ports.py``), and how a record is written as a row
+What does not belong here: finding out what has to change (``bridges.py``, ``ports.py``), and writing a record as a row
 (``rows.py``).
 """
 
@@ -34,12 +34,15 @@ from .rows import (
     port_columns,
 )
 
-# Up to so many names are asked for one by one; above, reading the whole table is quicker.
+# Up to this number, ports are selected by name. For more ports, reading the whole table is faster.
 FEW = 20
 
 
 class PortBatch:
-    """Collects the operations of one transaction on ports."""
+    """Collects the operations of one transaction on ports.
+
+    ``joined`` and ``left`` map the name of a bridge → the UUIDs of ports to add to it and to remove from it.
+    """
 
     def __init__(
         self, bridges: Sequence[Row], ports: Sequence[Row], interfaces: Sequence[Row], mark: dict[str, str]
@@ -54,13 +57,18 @@ class PortBatch:
         self.left: dict[str, list[Any]] = {}
 
     def remove(self, name: str) -> None:
+        """Remove port ``name`` from its bridge; OVSDB then deletes its rows. A port that does not exist is ignored."""
         uuid = self.ports.get(name)
         if uuid in self.home:
             self.left.setdefault(self.home[uuid], []).append(["uuid", uuid])
 
     def put(self, number: int, before: OvsPort | None, after: OvsPort) -> None:
+        """Create port ``after``, or change and move the existing port. ``number`` is unique in the transaction.
+
+        :raises OvsdbError: the port's bridge does not exist, or a change of several interfaces would be needed.
+        """
         if after.bridge not in self.bridges:
-            raise OvsdbError(f"port {after.name}: there is no bridge {after.bridge}")
+            raise OvsdbError(f"port {after.name}: bridge {after.bridge} does not exist")
         uuid = self.ports.get(after.name)
         if uuid is None:
             self._insert(number, after)
@@ -71,9 +79,10 @@ class PortBatch:
         self._update(uuid, before or OvsPort(after.name, after.bridge), after)
 
     def all(self) -> list[Operation]:
+        """Return the operations on ports and interfaces, then those on the port lists of bridges."""
         rest: list[Operation] = []
-        for function, what in (("delete", self.left), ("insert", self.joined)):
-            for bridge, uuids in what.items():
+        for function, ports in (("delete", self.left), ("insert", self.joined)):
+            for bridge, uuids in ports.items():
                 rest.append(_mutate("Bridge", self.bridges[bridge], [["ports", function, to_set(uuids)]]))
         return self.operations + rest
 
@@ -98,7 +107,7 @@ class PortBatch:
         columns = changed_columns(interface_columns(before), interface_columns(after))
         mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
         if (columns or mutations) and after.name not in self.interfaces:
-            raise OvsdbError(f"port {after.name} has several interfaces: change those with ovs-vsctl")
+            raise OvsdbError(f"port {after.name} has several interfaces: change these with ovs-vsctl")
         if columns or mutations:
             self.operations += _update("Interface", self.interfaces[after.name], columns, mutations)
 
@@ -109,19 +118,21 @@ def read_ports(
     port_columns: Sequence[str] = PORT_COLUMNS,
     interface_columns: Sequence[str] = INTERFACE_COLUMNS,
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Rows of Bridge, Port and Interface, in one transaction; only those of ``names`` when they are few."""
+    """Return the rows of Bridge, Port and Interface, read in one transaction. Port and Interface rows are limited to
+    ``names`` if these are at most ``FEW``."""
     bridges = select("Bridge", ["_uuid", "name", "ports"])
     if names is None or len(names) > FEW:
-        found = database.select([bridges, select("Port", port_columns), select("Interface", interface_columns)])
-        return found[0], found[1], found[2]
+        tables = database.select([bridges, select("Port", port_columns), select("Interface", interface_columns)])
+        return tables[0], tables[1], tables[2]
     wanted = sorted(names)
     queries = [*select_named("Port", port_columns, wanted), *select_named("Interface", interface_columns, wanted)]
-    found = database.select([bridges, *queries])
+    answers = database.select([bridges, *queries])
     middle = 1 + len(wanted)
-    return found[0], list(chain(*found[1:middle])), list(chain(*found[middle:]))
+    return answers[0], list(chain(*answers[1:middle])), list(chain(*answers[middle:]))
 
 
 def update_bridge(uuid: str, before: OvsBridge, after: OvsBridge) -> list[Operation]:
+    """Return the operations that change the Bridge row ``uuid`` from ``before`` to ``after``."""
     mutations = map_mutations("external_ids", before.external_ids, after.external_ids)
     mutations += map_mutations("other_config", bridge_config(before), bridge_config(after))
     return _update("Bridge", uuid, changed_columns(bridge_columns(before), bridge_columns(after)), mutations)
@@ -141,4 +152,5 @@ def _mutate(table: str, uuid: str, mutations: list[Any]) -> Operation:
 
 
 def insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:
+    """Return an ``insert`` operation; other operations of the transaction refer to the new row by ``name``."""
     return {"op": "insert", "table": table, "uuid-name": name, "row": dict(row)}

@@ -1,4 +1,6 @@
-"""Open vSwitch bridges: rows of OVSDB, changed in one transaction. Flows are in ``node/openflow/``.
+"""The subsystem for Open vSwitch bridges: it reads the rows of OVSDB and changes them in one transaction.
+
+What does not belong here: ports (``ports.py``), and flows (``node/openflow``).
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ from .shared import OvsSubsystem
 
 
 class OvsBridgeSubsystem(OvsSubsystem):
-    """Bridges. One that somebody else made and the plan names (an operator's br-ex) is used and set, not owned."""
+    """Bridges. A desired bridge that the operator created (br-ex, for example) is configured, but never becomes
+    ours."""
 
     kind: ClassVar[str] = "ovs_bridge"
     record: ClassVar[type] = OvsBridge
 
     def read(self, desired: Mapping[str, OvsBridge], scope: Scope | None = None) -> Reading[OvsBridge]:
-        """All bridges. Ours that are not wanted but carry foreign ports are not reported as ours: they stay, and a
-        note says so."""
+        """Read all bridges. A bridge of ours that is not desired but has foreign ports is not reported as ours: the
+        bridge stays, and a note says so."""
         if not present(self.endpoint):
             return Reading()
         with Ovsdb(self.endpoint) as database:
@@ -35,26 +38,26 @@ class OvsBridgeSubsystem(OvsSubsystem):
                 ]
             )
             local = {row["name"]: row for row in internals}
-            # The local port has number 65534 and no entry here until ovs-vsctl or we make one.
+            # An Interface row of the bridge's name exists only if ovs-vsctl or headworks created it.
             objects = {row["name"]: bridge_of(row, local.get(row["name"])) for row in rows}
-            ours = {name for name, one in objects.items() if self.is_ours(one.external_ids)}
+            ours = {name for name, bridge in objects.items() if self.is_ours(bridge.external_ids)}
             unwanted = [row for row in rows if row["name"] in ours - set(desired)]
             notes = self._in_use(database, unwanted) if scope is None else ()
         return Reading(objects, frozenset(ours - {note.name for note in notes}), notes=notes)
 
     def _in_use(self, database: Ovsdb, unwanted: Sequence[Row]) -> tuple[Note, ...]:
-        """A note for each of our bridges that stays, though it is not desired, because it has foreign ports."""
+        """Return a note for each bridge of ``unwanted`` that stays because it has foreign ports."""
         if not unwanted:
             return ()
         (ports,) = database.select([select("Port", ["_uuid", "name", "external_ids"])])
         by_id = {row["_uuid"][1]: row for row in ports}
         notes = []
         for bridge in unwanted:
-            on_it = [by_id[uuid] for uuid in from_set(bridge["ports"])]
-            foreign = sorted(row["name"] for row in on_it if self._is_foreign(row, bridge["name"]))
+            bridge_ports = [by_id[uuid] for uuid in from_set(bridge["ports"])]
+            foreign = sorted(row["name"] for row in bridge_ports if self._is_foreign(row, bridge["name"]))
             if foreign:
                 text = (
-                    f"ovs_bridge {bridge['name']} is no longer wanted but stays: "
+                    f"ovs_bridge {bridge['name']} is no longer desired but stays: "
                     f"it has ports that are not ours ({', '.join(foreign)})"
                 )
                 notes.append(self.note(bridge["name"], text))
@@ -65,7 +68,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
         return port["name"] != bridge and NIC_MARK not in external_ids and not self.is_ours(external_ids)
 
     def comparable(self, actual: OvsBridge, wanted: OvsBridge) -> OvsBridge:
-        """Only the wanted keys, and only the columns that ``wanted`` decides."""
+        """Return ``actual`` with only the keys of ``wanted`` and the columns that ``wanted`` sets."""
         return replace(
             actual,
             datapath_type=actual.datapath_type if wanted.datapath_type else "",
@@ -76,7 +79,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
         )
 
     def apply(self, changes: Sequence[Change[OvsBridge]]) -> Applied:
-        """All in one transaction, then wait for ovs-vswitchd."""
+        """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it."""
         with Ovsdb(self.endpoint) as database:
             (rows,) = database.select([select("Bridge", ["_uuid", "name"])])
             uuids = {row["name"]: row["_uuid"][1] for row in rows}

@@ -1,6 +1,6 @@
-"""Open vSwitch ports: rows of OVSDB, changed in one transaction.
+"""The subsystem for Open vSwitch ports: it reads the rows of OVSDB and changes them in one transaction.
 
-What the rows look like is in ``rows.py``; the operations of one transaction are in ``batch.py``.
+What does not belong here: the columns of rows (``rows.py``), and the operations of a transaction (``batch.py``).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .shared import OvsSubsystem
 
 
 class OvsPortSubsystem(OvsSubsystem):
-    """Ports. All changes of a node are one transaction; a changed port is changed in place, never made anew.
+    """Ports. All changes of a node are one transaction. A port is changed in place, not recreated.
 
-    The one exception is a port whose device was made anew under it: ovs-vswitchd does not always notice, and its
-    userspace datapath then holds on to the device that is gone, without any error. Such a port is taken out and put
-    back.
+    There is one exception: a port whose device was recreated. ovs-vswitchd does not always notice, and its userspace
+    datapath then keeps the deleted device without any error. Such a port is removed and added again.
     """
 
     kind: ClassVar[str] = "ovs_port"
     record: ClassVar[type] = OvsPort
 
     def read(self, desired: Mapping[str, OvsPort], scope: Scope | None = None) -> Reading[OvsPort]:
-        """All ports, or only the named ones when nothing can be ours (no owner) or only ``scope`` matters."""
+        """Read all ports; or only those of ``scope`` if there is one; or only the desired ports if there is no owner
+        (then no port is ours)."""
         if scope is not None:
             return self.read_named(frozenset(scope))
         return self.read_named(frozenset(desired) if self.owner is None else None)
@@ -38,13 +38,14 @@ class OvsPortSubsystem(OvsSubsystem):
     def undone_by(
         self, earlier: Sequence[Change[Any]], desired: Mapping[str, OvsPort], actual: Reading[OvsPort]
     ) -> Undone:
-        """Ports that work, but whose links are recreated (a veth whose other end was not where it should be)."""
+        """Return the ports without an error whose links were recreated (a veth with its peer in a wrong place, for
+        example)."""
         links = {change.name for change in earlier if change.kind == "link" and _is_new(change)}
         served = [name for name in links & actual.owned if not actual.objects[name].error]
         return Undone(dict.fromkeys(served, Cause.DEVICE_RECREATED), read_again=bool(served))
 
     def read_named(self, names: frozenset[str] | None) -> Reading[OvsPort]:
-        """The ports of these names (None: all), wherever they are; perhaps some more."""
+        """Read the ports of these names (None: all ports) on any bridge. The result may have further ports."""
         if not present(self.endpoint):
             return Reading()
         with Ovsdb(self.endpoint) as database:
@@ -56,15 +57,16 @@ class OvsPortSubsystem(OvsSubsystem):
             name, bridge = row["name"], home.get(row["_uuid"][1])
             if bridge is None:
                 continue
-            one = port_of(row, bridge, by_name.get(name))
-            objects[name] = one
-            nic = NIC_MARK in one.port_external_ids or NIC_MARK in one.external_ids
-            if self.is_ours(one.port_external_ids) and not nic:
+            port = port_of(row, bridge, by_name.get(name))
+            objects[name] = port
+            nic = NIC_MARK in port.port_external_ids or NIC_MARK in port.external_ids
+            if self.is_ours(port.port_external_ids) and not nic:
                 owned.add(name)
         return Reading(objects, frozenset(owned))
 
     def comparable(self, actual: OvsPort, wanted: OvsPort) -> OvsPort:
-        """Only the wanted keys of the external_ids; ``mac`` only when it is wanted."""
+        """Return ``actual`` with only the external_ids keys of ``wanted``, and with ``mac`` only if ``wanted`` sets
+        it."""
         return replace(
             actual,
             mac=actual.mac if wanted.mac else "",
@@ -73,14 +75,15 @@ class OvsPortSubsystem(OvsSubsystem):
         )
 
     def same(self, desired: OvsPort, actual: OvsPort) -> bool:
-        """Equal, whatever the order of trunks and the case of the MAC; a port in error is never what is desired."""
+        """Whether the ports are equal apart from the order of trunks and the case of the MAC. A port with an error
+        never equals a desired port."""
         return desired == actual or _plain(desired) == _plain(actual)
 
     def apply(self, changes: Sequence[Change[OvsPort]]) -> Applied:
-        """All in one transaction, then wait for ovs-vswitchd.
+        """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it.
 
-        A port that was only in error leads to an empty transaction: it makes ovs-vswitchd try again, for the device
-        may be there by now.
+        For a port whose only difference is its error, the transaction changes no column of it. It makes ovs-vswitchd
+        try again, as the port's device may exist by now.
 
         :raises OvsdbError: a bridge does not exist.
         """
@@ -99,12 +102,12 @@ class OvsPortSubsystem(OvsSubsystem):
         return Applied()
 
     def _unplug(self, changes: Sequence[Change[OvsPort]]) -> list[Change[OvsPort]]:
-        """Take these ports out of their bridges. Returns the additions that put them back, with the keys that others
-        wrote on them."""
+        """Remove these ports from their bridges. Return the additions that restore them, with the keys that other
+        programs wrote to their external_ids."""
         names = frozenset(change.name for change in changes)
         if not names:
             return []
-        found = self.read_named(names).objects
+        actual = self.read_named(names).objects
         with Ovsdb(self.endpoint) as database:
             rows = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
             batch = PortBatch(*rows, self.mark())
@@ -112,24 +115,24 @@ class OvsPortSubsystem(OvsSubsystem):
                 batch.remove(name)
             database.commit(batch.all(), self.seconds, len(names))
         return [
-            replace(change, before=None, after=_with_keys_of(found[change.name], change.after))
+            replace(change, before=None, after=_with_keys_of(actual[change.name], change.after))
             for change in changes
-            if change.after and change.name in found
+            if change.after and change.name in actual
         ]
 
 
 def _is_new(change: Change[Any]) -> bool:
-    """Whether a link is another than the one that was there (its MTU or being up is not what makes it one)."""
+    """Whether a change creates or recreates a link (a new MTU or state of the same link does not)."""
     if change.after is None or change.before is None:
         return change.after is not None
     return any(getattr(change.before, key) != getattr(change.after, key) for key in ("kind", "peer", "peer_netns"))
 
 
-def _with_keys_of(found: OvsPort, wanted: OvsPort) -> OvsPort:
+def _with_keys_of(actual: OvsPort, wanted: OvsPort) -> OvsPort:
     return replace(
         wanted,
-        external_ids={**found.external_ids, **wanted.external_ids},
-        port_external_ids={**found.port_external_ids, **wanted.port_external_ids},
+        external_ids={**actual.external_ids, **wanted.external_ids},
+        port_external_ids={**actual.port_external_ids, **wanted.port_external_ids},
     )
 
 

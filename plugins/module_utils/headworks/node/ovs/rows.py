@@ -1,4 +1,4 @@
-"""The records of Open vSwitch bridges and ports as rows of OVSDB, and back. Pure.
+"""Convert records of Open vSwitch bridges and ports to rows of OVSDB, and rows to records. Pure.
 
 What does not belong here: reading, comparing and changing rows (``bridges.py``, ``ports.py``, ``batch.py``).
 """
@@ -26,7 +26,8 @@ Row = Mapping[str, Any]
 
 
 def bridge_of(row: Row, local: Row | None) -> OvsBridge:
-    """The record of a Bridge row; ``local`` is the Interface row of the same name, which shows the bridge's errors."""
+    """Return the record of a Bridge row. ``local`` is the Interface row of the same name, which has the bridge's
+    error."""
     other_config = from_map(row["other_config"])
     return OvsBridge(
         name=row["name"],
@@ -40,9 +41,8 @@ def bridge_of(row: Row, local: Row | None) -> OvsBridge:
 
 
 def port_of(row: Row, bridge: str, interface: Row | None) -> OvsPort:
-    """The record of a Port row; ``interface`` is None for a bond, whose interfaces have other names."""
-    one: Row = interface or {}
-    kind = one.get("type", "")
+    """Return the record of a Port row. ``interface`` is None for a bond, whose interfaces have other names."""
+    kind = interface["type"] if interface else ""
     return OvsPort(
         name=row["name"],
         bridge=bridge,
@@ -50,18 +50,18 @@ def port_of(row: Row, bridge: str, interface: Row | None) -> OvsPort:
         tag=optional(row["tag"], None),
         vlan_mode=optional(row["vlan_mode"], ""),
         trunks=tuple(sorted(from_set(row["trunks"]))),
-        mac=optional(one["mac"], "") if one else "",
-        mtu=optional(one["mtu_request"], None) if one else None,
-        options=from_map(one["options"]) if one else {},
-        external_ids=from_map(one["external_ids"]) if one else {},
+        mac=optional(interface["mac"], "") if interface else "",
+        mtu=optional(interface["mtu_request"], None) if interface else None,
+        options=from_map(interface["options"]) if interface else {},
+        external_ids=from_map(interface["external_ids"]) if interface else {},
         port_external_ids=from_map(row["external_ids"]),
         fake_bridge=row["fake_bridge"],
-        error=trouble(one) if one else "",
+        error=trouble(interface) if interface else "",
     )
 
 
 def trouble(interface: Row) -> str:
-    """What ovs-vswitchd says against an interface, "" when it serves it."""
+    """Return ovs-vswitchd's error about an interface; "" if the interface has an OpenFlow port number."""
     number = optional(interface["ofport"], None)
     if number is not None and number > 0:
         return ""
@@ -72,7 +72,7 @@ def trouble(interface: Row) -> str:
 
 
 def bridge_columns(bridge: OvsBridge) -> dict[str, Any]:
-    """Plain columns of the Bridge row that the record decides; what it leaves is not in it."""
+    """Return the plain columns of the Bridge row, without those that the record leaves open."""
     columns: dict[str, Any] = {}
     if bridge.datapath_type:
         columns["datapath_type"] = bridge.datapath_type
@@ -82,12 +82,12 @@ def bridge_columns(bridge: OvsBridge) -> dict[str, Any]:
 
 
 def bridge_config(bridge: OvsBridge) -> dict[str, str]:
-    """other_config with the bridge's own MAC in it."""
+    """Return other_config, with the bridge's MAC as ``hwaddr`` if the record sets it."""
     return {**bridge.other_config, "hwaddr": bridge.mac} if bridge.mac else dict(bridge.other_config)
 
 
 def port_columns(port: OvsPort) -> dict[str, Any]:
-    """Plain columns of the Port row."""
+    """Return the plain columns of the Port row."""
     return {
         "tag": to_set([] if port.tag is None else [port.tag]),
         "vlan_mode": to_set([port.vlan_mode] if port.vlan_mode else []),
@@ -97,7 +97,7 @@ def port_columns(port: OvsPort) -> dict[str, Any]:
 
 
 def interface_columns(port: OvsPort) -> dict[str, Any]:
-    """Plain columns of the Interface row; ``options`` is one of them, since all of its keys are the port's owner's."""
+    """Return the plain columns of the Interface row. ``options`` is among them: the record decides all of its keys."""
     return {
         "type": port.type,
         "options": to_map(port.options),
@@ -107,7 +107,7 @@ def interface_columns(port: OvsPort) -> dict[str, Any]:
 
 
 def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Those columns of ``after`` that are not the same in ``before``."""
+    """Return the columns of ``after`` that ``before`` lacks or has with another value."""
     return {name: value for name, value in after.items() if before.get(name) != value}
 
 
