@@ -1,4 +1,4 @@
-"""nft's language: listings read, transactions written."""
+"""nft's language (parsing listings, writing transactions), and the comparison of tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from headworks.node.nft.conntrack import _translates
 from headworks.node.nft.language import digest_of, parse_table, same_hook, transaction
-from headworks.node.nft.tables import NftSubsystem, _gone
+from headworks.node.nft.tables import NftSubsystem, _removed_elements
 from headworks.state.nft import NftChain, NftMap, NftTable
 from headworks.system import nfnetlink as nfnl
 from headworks.system.netlink import NLA_F_NESTED, attribute
@@ -48,9 +48,9 @@ LISTING = """table ip headworks {
 """
 
 
-def test_a_listing_is_read() -> None:
+def test_a_listing_is_parsed_into_maps_and_chains() -> None:
     maps, chains = parse_table(LISTING)
-    assert [(one.name, one.type, one.flags) for one in maps] == [
+    assert [(nft_map.name, nft_map.type, nft_map.flags) for nft_map in maps] == [
         ("floating_dnat", "ipv4_addr : ipv4_addr", ""),
         ("ports", "ipv4_addr . inet_service : ipv4_addr . inet_service", "interval"),
         ("inside", "ifname", ""),
@@ -66,7 +66,7 @@ def test_a_listing_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("hook", "other"),
     [
         ("type nat hook prerouting priority dstnat; policy accept;", "type nat hook prerouting priority -100;"),
         ("type nat hook postrouting priority srcnat + 5;", "type nat hook postrouting priority 105; policy accept;"),
@@ -74,20 +74,20 @@ def test_a_listing_is_read() -> None:
         ("type filter hook input priority 0; policy drop;", "type filter hook input priority filter; policy drop;"),
     ],
 )
-def test_hooks_that_mean_the_same(one: str, other: str) -> None:
-    assert same_hook(one, other)
+def test_two_spellings_of_a_hook_are_the_same(hook: str, other: str) -> None:
+    assert same_hook(hook, other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("hook", "other"),
     [
         ("type nat hook prerouting priority dstnat;", "type nat hook prerouting priority srcnat;"),
         ("type filter hook input priority 0; policy drop;", "type filter hook input priority 0; policy accept;"),
         ("type filter hook input priority 0;", ""),
     ],
 )
-def test_hooks_that_differ(one: str, other: str) -> None:
-    assert not same_hook(one, other)
+def test_hooks_with_another_priority_or_policy_differ(hook: str, other: str) -> None:
+    assert not same_hook(hook, other)
 
 
 def table(floating: dict[str, str], *rules: str) -> NftTable:
@@ -100,7 +100,7 @@ def table(floating: dict[str, str], *rules: str) -> NftTable:
     )
 
 
-def test_a_repointed_element_is_deleted_and_added_in_one_transaction_and_nothing_else() -> None:
+def test_a_transaction_deletes_and_adds_only_the_changed_element() -> None:
     text = transaction(
         table({"1.1.1.1": "10.0.0.1", "1.1.1.2": "10.0.0.2"}), table({"1.1.1.1": "10.0.0.9", "1.1.1.2": "10.0.0.2"})
     )
@@ -110,7 +110,7 @@ def test_a_repointed_element_is_deleted_and_added_in_one_transaction_and_nothing
     ]
 
 
-def test_a_changed_rule_refills_only_its_chain() -> None:
+def test_a_changed_rule_rewrites_only_its_chain() -> None:
     before, after = table({}, "accept"), table({}, "drop")
     extra = NftChain("more", "", ("accept",))
     text = transaction(replace(before, chains=(*before.chains, extra)), replace(after, chains=(*after.chains, extra)))
@@ -120,7 +120,7 @@ def test_a_changed_rule_refills_only_its_chain() -> None:
     ]
 
 
-def test_a_new_table_is_written_whole_and_a_changed_structure_swapped() -> None:
+def test_a_new_table_is_written_completely_and_a_table_with_another_structure_is_replaced() -> None:
     whole = transaction(None, table({"1.1.1.1": "10.0.0.1"}))
     assert whole.startswith("table ip headworks {\n")
     more = table({})
@@ -130,7 +130,8 @@ def test_a_new_table_is_written_whole_and_a_changed_structure_swapped() -> None:
 
 
 def read_back(wanted: NftTable, change: Callable[[str], str] = lambda text: text) -> NftTable:
-    """The table as it would be read from the node that it was written to, with the listing changed by ``change``."""
+    """Return the table as it is read from a node after ``wanted`` was written there and ``change`` changed the
+    listing."""
     maps, chains = parse_table(change(transaction(None, wanted).replace("    ", "\t\t").replace("  ", "\t")))
     return replace(wanted, maps=tuple(maps), chains=tuple(chains))
 
@@ -138,7 +139,7 @@ def read_back(wanted: NftTable, change: Callable[[str], str] = lambda text: text
 RULES = ("dnat to ip daddr map @floating_dnat", "ct state invalid drop", "accept")
 
 
-def test_what_was_written_whole_reads_back_as_the_same() -> None:
+def test_a_written_table_is_read_back_as_equal() -> None:
     wanted = table({"1.1.1.1": "10.0.0.1"}, *RULES)
     found = read_back(wanted)
     assert (found.maps[0].name, found.maps[0].elements) == ("floating_dnat", {"1.1.1.1": "10.0.0.1"})
@@ -146,7 +147,7 @@ def test_what_was_written_whole_reads_back_as_the_same() -> None:
     assert NftSubsystem().same(wanted, found)
 
 
-def test_the_spelling_of_nft_does_not_matter() -> None:
+def test_another_spelling_of_a_rule_by_nft_is_no_difference() -> None:
     wanted = table({}, "ip protocol tcp ct state new,established accept")
     assert NftSubsystem().same(
         wanted, read_back(wanted, lambda text: text.replace("ip protocol tcp ct state new,est", "ct state est,new"))
@@ -154,6 +155,7 @@ def test_the_spelling_of_nft_does_not_matter() -> None:
 
 
 def without(rule: str) -> Callable[[str], str]:
+    """Return a function that deletes the lines with ``rule`` from a text."""
     return lambda text: "".join(line for line in text.splitlines(True) if rule not in line)
 
 
@@ -171,10 +173,10 @@ def without(rule: str) -> Callable[[str], str]:
     ],
     ids=["removed", "added", "added with a comment", "no digest", "another digest", "moved digest", "moved", "doubled"],
 )
-def test_rules_that_are_not_the_desired_ones_in_their_order_are_a_difference(drift: Callable[[str], str]) -> None:
+def test_other_rules_or_another_order_of_rules_are_a_difference(drift: Callable[[str], str]) -> None:
     wanted = table({}, *RULES)
     found = read_back(wanted, drift)
-    assert found != read_back(wanted), "the listing is changed at all"
+    assert found != read_back(wanted), "the drift must change the listing"
     assert not NftSubsystem().same(wanted, found)
     again = transaction(found, wanted).splitlines()
     assert again == [
@@ -184,11 +186,12 @@ def test_rules_that_are_not_the_desired_ones_in_their_order_are_a_difference(dri
 
 
 def marked(rule: str) -> str:
+    """Return the rule with its digest as comment."""
     return f'{rule} comment "headworks {digest_of(rule)}"'
 
 
-@pytest.mark.parametrize("comment", [True, False], ids=["as we write it", "as it was written before digests"])
-def test_a_table_made_from_the_one_that_was_read_changes_only_its_maps(comment: bool) -> None:
+@pytest.mark.parametrize("comment", [True, False], ids=["with digests", "without digests"])
+def test_a_desired_table_made_from_the_actual_table_changes_only_its_maps(comment: bool) -> None:
     found = read_back(table({"1.1.1.1": "10.0.0.1"}, *RULES))
     if not comment:
         found = replace(found, chains=(replace(found.chains[0], digests=("",) * len(RULES)),))
@@ -199,12 +202,12 @@ def test_a_table_made_from_the_one_that_was_read_changes_only_its_maps(comment: 
     ]
 
 
-def test_a_table_that_was_read_can_be_written_again_with_its_own_comments() -> None:
+def test_a_table_that_was_read_is_written_with_the_same_comments() -> None:
     found = read_back(table({}, *RULES))
     assert transaction(None, found) == transaction(None, table({}, *RULES))
 
 
-def test_a_difference_is_told_without_digests_and_with_a_remark_at_a_rule_that_has_none() -> None:
+def test_a_description_has_no_digests_and_a_remark_at_a_rule_without_a_digest() -> None:
     subsystem, wanted = NftSubsystem(), table({}, *RULES)
     assert subsystem.describe(read_back(wanted)) == subsystem.describe(wanted)
     found = read_back(wanted, lambda text: text.replace("\t\taccept", "\t\tdrop\n\t\taccept"))
@@ -212,16 +215,16 @@ def test_a_difference_is_told_without_digests_and_with_a_remark_at_a_rule_that_h
     assert chain["rules"] == [*RULES[:2], "drop  # carries no digest of headworks", "accept"]
 
 
-def test_elements_that_ended_or_changed_are_the_connections_to_forget() -> None:
+def test_removed_and_changed_elements_are_those_whose_connections_are_deleted() -> None:
     before = table({"1.1.1.1": "10.0.0.1", "1.1.1.2": "10.0.0.2", "1.1.1.3": "10.0.0.3"})
     after = table({"1.1.1.1": "10.0.0.1", "1.1.1.2": "10.0.0.9"})
-    assert _gone(before, after) == [("1.1.1.2", "10.0.0.2"), ("1.1.1.3", "10.0.0.3")]
-    assert _gone(None, after) == []
+    assert _removed_elements(before, after) == [("1.1.1.2", "10.0.0.2"), ("1.1.1.3", "10.0.0.3")]
+    assert _removed_elements(None, after) == []
 
 
 def entry(source: str, destination: str, reply_source: str, reply_destination: str) -> dict[int, bytes]:
-    def tuple_of(one: str, other: str) -> bytes:
-        packed = [bytes(int(part) for part in address.split(".")) for address in (one, other)]
+    def tuple_of(from_address: str, to_address: str) -> bytes:
+        packed = [bytes(int(part) for part in address.split(".")) for address in (from_address, to_address)]
         return attribute(
             nfnl.CTA_TUPLE_IP | NLA_F_NESTED,
             attribute(nfnl.CTA_IP_V4_SRC, packed[0]) + attribute(nfnl.CTA_IP_V4_DST, packed[1]),
@@ -234,18 +237,18 @@ def entry(source: str, destination: str, reply_source: str, reply_destination: s
 
 
 @pytest.mark.parametrize(
-    ("connection", "forgotten"),
+    ("connection", "deleted"),
     [
-        (entry("9.9.9.9", "1.1.1.1", "10.0.0.1", "9.9.9.9"), True),  # came in
-        (entry("10.0.0.1", "9.9.9.9", "9.9.9.9", "1.1.1.1"), True),  # went out
-        (entry("10.0.0.2", "9.9.9.9", "9.9.9.9", "1.1.1.254"), False),  # another guest's
-        (entry("10.0.0.1", "10.1.0.2", "10.1.0.2", "10.0.0.1"), False),  # the guest's own, inside
-        (entry("9.9.9.9", "1.1.1.1", "10.0.0.7", "9.9.9.9"), False),  # the address's new guest's
+        (entry("9.9.9.9", "1.1.1.1", "10.0.0.1", "9.9.9.9"), True),  # from outside to the guest
+        (entry("10.0.0.1", "9.9.9.9", "9.9.9.9", "1.1.1.1"), True),  # from the guest to outside
+        (entry("10.0.0.2", "9.9.9.9", "9.9.9.9", "1.1.1.254"), False),  # of another guest
+        (entry("10.0.0.1", "10.1.0.2", "10.1.0.2", "10.0.0.1"), False),  # of the guest, not translated
+        (entry("9.9.9.9", "1.1.1.1", "10.0.0.7", "9.9.9.9"), False),  # of the guest that has the floating IP now
     ],
 )
-def test_only_connections_of_that_translation_are_forgotten(connection: dict[int, bytes], forgotten: bool) -> None:
+def test_only_connections_of_a_removed_translation_are_deleted(connection: dict[int, bytes], deleted: bool) -> None:
     pair = frozenset((bytes([1, 1, 1, 1]), bytes([10, 0, 0, 1])))
-    assert _translates(connection, {pair}) == forgotten
+    assert _translates(connection, {pair}) == deleted
 
 
 def test_tables_of_two_families_in_one_namespace_have_two_names() -> None:

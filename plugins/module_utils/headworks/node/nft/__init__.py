@@ -1,1 +1,1 @@
-"""nftables tables of a namespace."""
+"""nftables tables in namespaces."""

@@ -1,7 +1,7 @@
-"""Connections that the kernel tracks in the current namespace: delete those of a translation that was removed.
+"""Delete the kernel's connection tracking entries of removed address translations, in the current namespace.
 
-This is done over netlink: one dump, and one small request for each entry, instead of one ``conntrack`` process for each
-address. What does not belong here: which translations there are (``tables.py``).
+This uses netlink: one dump and a small request per entry, instead of a ``conntrack`` process per address. What does not
+belong here: finding out which translations were removed (``tables.py``).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
 def delete_translations(pairs: Iterable[tuple[str, str]]) -> int:
-    """Forget the connections translated between the two addresses of a pair, whichever side began them.
+    """Delete the connections that are translated between the two addresses of a pair, in both directions.
 
-    :param pairs: (address, address), as in a map's element; of ``10.0.0.5 . 80`` the address counts.
-    :returns: how many were forgotten.
+    :param pairs: (key, value) of map elements. Of ``10.0.0.5 . 80`` only the address is used.
+    :returns: the number of deleted connections.
     """
-    wanted = {frozenset((_pack(one), _pack(other))) for one, other in pairs}
+    wanted = {frozenset((_pack(key), _pack(value))) for key, value in pairs}
     wanted = {pair for pair in wanted if b"" not in pair}
     if not wanted or not _any_tracked():
         return 0
-    anywhere = re.compile(b"|".join(re.escape(one) for pair in wanted for one in pair), re.DOTALL)
+    any_address = re.compile(b"|".join(re.escape(address) for pair in wanted for address in pair), re.DOTALL)
     deleted = 0
     with Netlink(NETLINK_NETFILTER) as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):
             head = nfnl.head(family)
-            entries = netlink.dump(nfnl.IPCTNL_MSG_CT_GET, head, keep=anywhere.search)
-            for found in (attributes(body, len(head)) for body in entries):
-                if _translates(found, wanted):
-                    deleted += _forget(netlink, head, found)
+            entries = netlink.dump(nfnl.IPCTNL_MSG_CT_GET, head, keep=any_address.search)
+            for entry in (attributes(body, len(head)) for body in entries):
+                if _translates(entry, wanted):
+                    deleted += _delete(netlink, head, entry)
     return deleted
 
 
@@ -48,7 +48,7 @@ def _any_tracked() -> bool:
 
 
 def _pack(text: str) -> bytes:
-    """The address as bytes; empty if the text is none (an interface name, a verdict)."""
+    """Return the address as bytes; empty if the text is not an address (an interface name or a verdict)."""
     address = text.split(" . ")[0].strip()
     try:
         return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
@@ -56,29 +56,35 @@ def _pack(text: str) -> bytes:
         return b""
 
 
-def _translates(found: dict[int, bytes], wanted: set[frozenset[bytes]]) -> bool:
-    """Destination translated: asked for one, answered by the other. Source translated: the answer goes to the other."""
-    source, destination = _ends(found[nfnl.CTA_TUPLE_ORIG])
-    reply_source, reply_destination = _ends(found[nfnl.CTA_TUPLE_REPLY])
+def _translates(entry: dict[int, bytes], wanted: set[frozenset[bytes]]) -> bool:
+    """Whether a connection is translated between the addresses of a pair in ``wanted``.
+
+    If the destination is translated, the reply's source is not the destination. If the source is translated, the
+    reply's destination is not the source.
+    """
+    source, destination = _ends(entry[nfnl.CTA_TUPLE_ORIG])
+    reply_source, reply_destination = _ends(entry[nfnl.CTA_TUPLE_REPLY])
     return frozenset((destination, reply_source)) in wanted or frozenset((source, reply_destination)) in wanted
 
 
 def _ends(direction: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination address of a connection's tuple."""
     addresses = attributes(attributes(direction)[nfnl.CTA_TUPLE_IP])
     if nfnl.CTA_IP_V4_SRC in addresses:
         return addresses[nfnl.CTA_IP_V4_SRC], addresses[nfnl.CTA_IP_V4_DST]
     return addresses[nfnl.CTA_IP_V6_SRC], addresses[nfnl.CTA_IP_V6_DST]
 
 
-def _forget(netlink: Netlink, head: bytes, found: dict[int, bytes]) -> int:
-    body = head + attribute(nfnl.CTA_TUPLE_ORIG | NLA_F_NESTED, found[nfnl.CTA_TUPLE_ORIG])
+def _delete(netlink: Netlink, head: bytes, entry: dict[int, bytes]) -> int:
+    """Delete a connection. Return the number of deleted connections: 0 if the connection has ended by itself."""
+    body = head + attribute(nfnl.CTA_TUPLE_ORIG | NLA_F_NESTED, entry[nfnl.CTA_TUPLE_ORIG])
     for kind in (nfnl.CTA_ID, nfnl.CTA_ZONE):
-        if kind in found:
-            body += attribute(kind, found[kind])
+        if kind in entry:
+            body += attribute(kind, entry[kind])
     try:
         netlink.ask(nfnl.IPCTNL_MSG_CT_DELETE, body)
     except OSError as error:
-        if error.errno != errno.ENOENT:  # it ended by itself meanwhile
+        if error.errno != errno.ENOENT:  # the connection ended by itself meanwhile
             raise
         return 0
     return 1

@@ -1,4 +1,4 @@
-"""nft's own language: a listing parsed into maps and chains, and the transaction that leads from one table to another.
+"""nft's language: parse a listing into maps and chains, and write the transaction that turns one table into another.
 
 Every rule is written with a short digest of its text as its comment (``comment "headworks 9f86d081884c"``). Rules are
 compared by these digests, in order, so it does not matter how nft itself spells a rule. What does not belong here:
@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from ...state.nft import TABLE, NftChain, NftMap, NftTable
 
-_COMMENT = ' comment "headworks '  # what stands between a rule and its digest
+_COMMENT = ' comment "headworks '  # the text between a rule and its digest
 _DIGITS = 12
 _BLOCK = re.compile(r"\t(map|set|chain) (\S+) \{")
 _ELEMENT = re.compile(r'(?:[^,"]|"[^"]*")+')
@@ -22,7 +22,8 @@ _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "securi
 
 
 def parse_table(listing: str) -> tuple[list[NftMap], list[NftChain]]:
-    """Maps and chains of what ``nft -s list table`` prints; the digests of rules are taken out of their texts."""
+    """Return the maps and chains in the output of ``nft -s list table``. The texts of rules are without their
+    digests."""
     maps, chains = [], []
     lines = iter(listing.splitlines())
     for line in lines:
@@ -41,6 +42,7 @@ def parse_table(listing: str) -> tuple[list[NftMap], list[NftChain]]:
 
 
 def _body(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines of a block up to its end."""
     for line in lines:
         if line == "\t}":
             return
@@ -48,7 +50,7 @@ def _body(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _parse_rule(line: str) -> tuple[str, str]:
-    """A rule's text without its digest, and the digest: "" for a rule that does not carry one."""
+    """Return the text of a rule without its digest, and the digest ("" for a rule without one)."""
     text, comment, rest = line.rpartition(_COMMENT)
     return (text, rest[:-1]) if comment and rest.endswith('"') else (line, "")
 
@@ -63,7 +65,7 @@ def _map(name: str, body: list[str]) -> NftMap:
             flags = line.removeprefix("flags ")
         elif line.startswith("elements = {"):
             text = " ".join(body[place:]).removeprefix("elements = {")
-            elements = dict(_element(one) for one in _ELEMENT.findall(text[: text.rindex("}")]) if one.strip())
+            elements = dict(_element(item) for item in _ELEMENT.findall(text[: text.rindex("}")]) if item.strip())
             break
     return NftMap(name, kind, elements, flags)
 
@@ -74,17 +76,17 @@ def _element(text: str) -> tuple[str, str]:
 
 
 def digest_of(rule: str) -> str:
-    """The short digest of a desired rule's text."""
+    """Return the short digest of a desired rule's text."""
     return sha256(rule.encode()).hexdigest()[:_DIGITS]
 
 
-def same_rules(one: NftChain, other: NftChain) -> bool:
+def same_rules(chain: NftChain, other: NftChain) -> bool:
     """Whether two chains have the same rules in the same order, by their digests.
 
-    A rule on the node without a digest never equals a desired rule, whatever its text. It equals only itself, in a
-    desired chain that was made from the actual one (``NftChain.digests`` is set).
+    A rule on the node without a digest never equals a desired rule with the same text. It only equals itself in a
+    desired chain that was made from the actual chain (``NftChain.digests`` is set).
     """
-    return _identities(one) == _identities(other)
+    return _identities(chain) == _identities(other)
 
 
 def _identities(chain: NftChain) -> list[str]:
@@ -92,25 +94,27 @@ def _identities(chain: NftChain) -> list[str]:
 
 
 def _rules(chain: NftChain) -> Iterator[tuple[str, str]]:
-    """Each rule with its digest: of a chain read from the node the one in the comment, of a desired chain the one of
-    the rule's text."""
+    """Yield each rule with its digest. In a chain read from the node, the digest is that in the rule's comment; in a
+    desired chain, it is computed from the rule's text."""
     return zip(chain.rules, chain.digests or map(digest_of, chain.rules), strict=True)
 
 
 def _written(chain: NftChain) -> list[str]:
-    """The rules as they are sent to nft, each with its digest as comment."""
+    """Return the rules as they are sent to nft, each with its digest as comment."""
     return [f'{rule}{_COMMENT}{digest}"' if digest else rule for rule, digest in _rules(chain)]
 
 
-def same_hook(one: str, other: str) -> bool:
-    """Whether two hook lines mean the same: ``priority dstnat`` is ``priority -100``."""
-    return _hook(one) == _hook(other)
+def same_hook(hook: str, other: str) -> bool:
+    """Whether two hook lines have the same meaning: ``priority dstnat`` is ``priority -100``, for example."""
+    return _hook(hook) == _hook(other)
 
 
 def _hook(text: str) -> tuple[str, ...]:
-    def as_number(found: re.Match[str]) -> str:
-        base = _PRIORITIES.get(found[1] or "", 0)
-        offset = int(f"{found[2]}{found[3] or 0}")
+    """Return the words of a hook line, with the priority as a number and the policy always present."""
+
+    def as_number(priority: re.Match[str]) -> str:
+        base = _PRIORITIES.get(priority[1] or "", 0)
+        offset = int(f"{priority[2]}{priority[3] or 0}")
         return f"priority {base + offset};"
 
     words = _HOOK.sub(as_number, text).replace(";", " ;").split()
@@ -118,10 +122,10 @@ def _hook(text: str) -> tuple[str, ...]:
 
 
 def transaction(before: NftTable | None, after: NftTable | None) -> str:
-    """What to feed to ``nft -f``: it happens as a whole or not at all, and no packet sees anything between.
+    """Return the input of ``nft -f`` that turns ``before`` into ``after``. nft applies it atomically.
 
-    A new table is written whole. Of a table that is there only what differs changes; if its structure differs (a chain
-    or map that goes, a hook or type that changes), it is replaced in the same transaction.
+    A new table is written completely. In an existing table, only the differences are changed. If the structure of the
+    table differs (a chain or map is removed, or a hook or type changes), the transaction replaces the table.
     """
     if after is None:
         assert before is not None
@@ -134,31 +138,32 @@ def transaction(before: NftTable | None, after: NftTable | None) -> str:
 
 
 def _structure_differs(before: NftTable, after: NftTable) -> bool:
-    maps = {one.name: (one.type, one.flags) for one in after.maps}
-    hooks = {one.name: one.hook for one in after.chains}
-    return any(maps.get(one.name) != (one.type, one.flags) for one in before.maps) or any(
-        one.name not in hooks or not same_hook(hooks[one.name], one.hook) for one in before.chains
+    """Whether ``after`` lacks a map or chain of ``before``, or has it with another type or hook."""
+    types = {nft_map.name: (nft_map.type, nft_map.flags) for nft_map in after.maps}
+    hooks = {chain.name: chain.hook for chain in after.chains}
+    return any(types.get(nft_map.name) != (nft_map.type, nft_map.flags) for nft_map in before.maps) or any(
+        chain.name not in hooks or not same_hook(hooks[chain.name], chain.hook) for chain in before.chains
     )
 
 
 def _whole(table: NftTable) -> str:
-    blocks = [_map_block(one) for one in table.maps] + [_chain_block(one) for one in table.chains]
+    blocks = [_map_block(nft_map) for nft_map in table.maps] + [_chain_block(chain) for chain in table.chains]
     return f"table {table.family} {TABLE} {{\n{''.join(blocks)}}}\n"
 
 
-def _map_block(one: NftMap) -> str:
-    flags = f"    flags {one.flags}\n" if one.flags else ""
-    elements = f"    elements = {{ {_elements(one.elements)} }}\n" if one.elements else ""
-    return f"  {_keyword(one)} {one.name} {{\n    type {one.type}\n{flags}{elements}  }}\n"
+def _map_block(nft_map: NftMap) -> str:
+    flags = f"    flags {nft_map.flags}\n" if nft_map.flags else ""
+    elements = f"    elements = {{ {_elements(nft_map.elements)} }}\n" if nft_map.elements else ""
+    return f"  {_keyword(nft_map)} {nft_map.name} {{\n    type {nft_map.type}\n{flags}{elements}  }}\n"
 
 
-def _chain_block(one: NftChain) -> str:
-    lines = ([one.hook] if one.hook else []) + _written(one)
-    return f"  chain {one.name} {{\n{''.join(f'    {line}{chr(10)}' for line in lines)}  }}\n"
+def _chain_block(chain: NftChain) -> str:
+    lines = ([chain.hook] if chain.hook else []) + _written(chain)
+    return f"  chain {chain.name} {{\n{''.join(f'    {line}{chr(10)}' for line in lines)}  }}\n"
 
 
-def _keyword(one: NftMap) -> str:
-    return "map" if ":" in one.type else "set"
+def _keyword(nft_map: NftMap) -> str:
+    return "map" if ":" in nft_map.type else "set"
 
 
 def _elements(elements: Mapping[str, str]) -> str:
@@ -166,32 +171,32 @@ def _elements(elements: Mapping[str, str]) -> str:
 
 
 def _map_changes(before: NftTable, after: NftTable) -> Iterable[str]:
-    there = {one.name: one for one in before.maps}
+    present = {nft_map.name: nft_map for nft_map in before.maps}
     prefix = f"{after.family} {TABLE}"
-    for one in after.maps:
-        if one.name not in there:
-            yield f"table {prefix} {{\n{_map_block(one)}}}"
+    for nft_map in after.maps:
+        if nft_map.name not in present:
+            yield f"table {prefix} {{\n{_map_block(nft_map)}}}"
             continue
-        old = there[one.name].elements
-        gone = {key: value for key, value in old.items() if one.elements.get(key) != value}
-        new = {key: value for key, value in one.elements.items() if old.get(key) != value}
+        old = present[nft_map.name].elements
+        gone = {key: value for key, value in old.items() if nft_map.elements.get(key) != value}
+        new = {key: value for key, value in nft_map.elements.items() if old.get(key) != value}
         if gone:
-            yield f"delete element {prefix} {one.name} {{ {', '.join(gone)} }}"
+            yield f"delete element {prefix} {nft_map.name} {{ {', '.join(gone)} }}"
         if new:
-            yield f"add element {prefix} {one.name} {{ {_elements(new)} }}"
+            yield f"add element {prefix} {nft_map.name} {{ {_elements(new)} }}"
 
 
 def _chain_changes(before: NftTable, after: NftTable) -> Iterable[str]:
-    there = {one.name: one for one in before.chains}
+    present = {chain.name: chain for chain in before.chains}
     prefix = f"{after.family} {TABLE}"
-    for one in after.chains:
-        if one.name not in there:  # all before any rule, since rules may jump to them
-            yield f"table {prefix} {{\n  chain {one.name} {{\n    {one.hook}\n  }}\n}}"
-    for one in after.chains:
-        old = there.get(one.name)
-        if old is not None and same_rules(old, one):
+    for chain in after.chains:
+        if chain.name not in present:  # all chains before any rule, as rules may jump to them
+            yield f"table {prefix} {{\n  chain {chain.name} {{\n    {chain.hook}\n  }}\n}}"
+    for chain in after.chains:
+        old = present.get(chain.name)
+        if old is not None and same_rules(old, chain):
             continue
         if old is not None:
-            yield f"flush chain {prefix} {one.name}"
-        for rule in _written(one):
-            yield f"add rule {prefix} {one.name} {rule}"
+            yield f"flush chain {prefix} {chain.name}"
+        for rule in _written(chain):
+            yield f"add rule {prefix} {chain.name} {rule}"

@@ -1,7 +1,8 @@
-"""The nftables table ``headworks`` of a namespace: NAT, floating IPs as map elements, filters; one transaction each.
+"""The subsystem for the nftables tables ``headworks`` of namespaces: read, compare and change them.
 
-This file loads, compares and swaps tables. What does not belong here: which rules a router has (``wiring``), nft's own
-language (``language.py``), and ending the connections that outlive a floating IP (``conntrack.py``).
+Each table is changed in one transaction. What does not belong here: which rules a router has
+(``wiring/router_nft.py``), nft's language (``language.py``), and deleting the connections of a removed floating IP
+(``conntrack.py``).
 """
 
 from __future__ import annotations
@@ -23,48 +24,51 @@ from .language import parse_table, same_hook, same_rules, transaction
 
 
 class NftSubsystem(Subsystem[NftTable]):
-    """Tables named ``headworks``, in the root namespace and in those that are ours. The name is the mark."""
+    """Tables with the name ``headworks`` in the root namespace and in our namespaces. The name marks a table as
+    ours."""
 
     kind = "nft"
     record = NftTable
     atomic = True
 
     @classmethod
-    def key(cls, one: NftTable) -> str:
-        """The namespace's name; with the family where that is not ``ip``."""
-        return one.name if one.family == "ip" else f"{one.name}/{one.family}"
+    def key(cls, item: NftTable) -> str:
+        """Return the namespace's name, followed by the family if it is not ``ip``."""
+        return item.name if item.family == "ip" else f"{item.name}/{item.family}"
 
     def read(self, desired: Mapping[str, NftTable], scope: Scope | None = None) -> Reading[NftTable]:
-        """Only where the kernel says that there is such a table is it listed."""
+        """Read the tables that are desired or in our namespaces. A table is listed only if the kernel reports that it
+        exists."""
         ours = {"", *owned_namespaces(self.owner)} if self.owner else set()
-        wanted = {one.name for one in desired.values()}
+        wanted = {table.name for table in desired.values()}
         objects, owned = {}, set()
         for netns in sorted(ours | wanted):
             for family in families(netns):
                 name = self.key(NftTable(netns, family))
                 if (scope is not None and name not in scope) or (netns not in ours and name not in desired):
                     continue
-                listed = name in desired or not netns  # what goes with its namespace needs no listing
+                listed = name in desired or not netns  # a table that is deleted with its namespace needs no listing
                 objects[name] = read_table(netns, family) if listed else NftTable(netns, family)
                 if netns in ours:
                     owned.add(name)
         return Reading(objects, frozenset(owned))
 
     def same(self, desired: NftTable, actual: NftTable) -> bool:
-        """Maps and chains are compared by name, maps by their elements, hooks by meaning, rules by the digests in their
-        comments. A rule that somebody removed, added, moved or wrote anew is a difference.
+        """Whether the tables have equal maps, and chains of the same names with the same hooks and rules.
 
-        One change is not noticed: somebody replaces the text of a rule and keeps its comment with our digest.
+        Hooks are compared by meaning, and rules by the digests in their comments. A rule that somebody removed, added,
+        moved or rewrote is a difference. One change is not noticed: a rule with another text and our digest.
         """
-        if {one.name: one for one in desired.maps} != {one.name: one for one in actual.maps}:
+        if {nft_map.name: nft_map for nft_map in desired.maps} != {nft_map.name: nft_map for nft_map in actual.maps}:
             return False
-        there = {one.name: one for one in actual.chains}
-        return set(there) == {one.name for one in desired.chains} and all(
-            same_rules(one, there[one.name]) and same_hook(one.hook, there[one.name].hook) for one in desired.chains
+        chains = {chain.name: chain for chain in actual.chains}
+        return set(chains) == {chain.name for chain in desired.chains} and all(
+            same_rules(chain, chains[chain.name]) and same_hook(chain.hook, chains[chain.name].hook)
+            for chain in desired.chains
         )
 
     def describe(self, item: NftTable | None) -> Any:
-        """The table as plain data: rules without their digests, and a remark behind a rule that has none."""
+        """Return the table as plain data: rules are without digests, and a remark follows a rule without a digest."""
         if item is None:
             return None
         chains = [
@@ -74,20 +78,20 @@ class NftSubsystem(Subsystem[NftTable]):
         return encode(replace(item, chains=tuple(chains)))
 
     def apply(self, changes: Sequence[Change[NftTable]]) -> Applied:
-        """One transaction a namespace, then connections that were translated by what is gone are forgotten."""
+        """Run one transaction per table, and then delete the connections of removed translations."""
         for change in changes:
             table = change.after or change.before
             assert table is not None
             if table.name and not is_namespace(table.name):
-                continue  # it went with its namespace
+                continue  # the table was deleted with its namespace
             with in_netns(table.name):
                 nft(transaction(change.before, change.after))
-                delete_translations(_gone(change.before, change.after))
+                delete_translations(_removed_elements(change.before, change.after))
         return Applied()
 
 
 def read_table(netns: str, family: str) -> NftTable:
-    """The table as it is, in a namespace that has one."""
+    """Read the table of a namespace, which must exist."""
     with in_netns(netns):
         listing = nft(f"list table {family} {TABLE}\n")
     maps, chains = parse_table(listing)
@@ -99,33 +103,34 @@ def _remarked(rule: str, digest: str) -> str:
 
 
 def families(netns: str) -> list[str]:
-    """The families in which the namespace has a table of ours: asked of the kernel, which takes microseconds.
+    """Return the families in which the namespace has a table ``headworks``. The request to the kernel takes
+    microseconds.
 
-    ``netdev`` is not among them: that table belongs to ``node/underlay/userspace.py``.
+    ``netdev`` is left out: that table belongs to ``node/underlay/userspace.py``.
     """
     if (netns and not is_namespace(netns)) or not available():
         return []
-    mark = attribute_text(nfnetlink.NFTA_TABLE_NAME, TABLE)
+    name = attribute_text(nfnetlink.NFTA_TABLE_NAME, TABLE)
     every_family = nfnetlink.head(nfnetlink.NFPROTO_UNSPEC)
     try:
         with in_netns(netns), Netlink(NETLINK_NETFILTER) as netlink:
-            tables = netlink.dump(nfnetlink.NFT_MSG_GETTABLE, every_family, keep=lambda body: mark in body)
+            tables = netlink.dump(nfnetlink.NFT_MSG_GETTABLE, every_family, keep=lambda body: name in body)
     except OSError:
-        return []  # no nftables in this kernel
-    found = {body[0] for body in tables}
-    return [family for family in FAMILIES if nfnetlink.NFPROTO[family] in found and family != "netdev"]
+        return []  # the kernel has no nftables
+    numbers = {body[0] for body in tables}
+    return [family for family in FAMILIES if nfnetlink.NFPROTO[family] in numbers and family != "netdev"]
 
 
-def _gone(before: NftTable | None, after: NftTable | None) -> list[tuple[str, str]]:
-    """(key, value) of the floating maps' elements that are no longer, or no longer so."""
+def _removed_elements(before: NftTable | None, after: NftTable | None) -> list[tuple[str, str]]:
+    """Return (key, value) of the elements of floating maps that ``after`` lacks or has with another value."""
     if before is None:
         return []
-    names = after.floating_maps if after else tuple(one.name for one in before.maps)
-    now = {one.name: one.elements for one in after.maps} if after else {}
+    names = after.floating_maps if after else tuple(nft_map.name for nft_map in before.maps)
+    elements = {nft_map.name: nft_map.elements for nft_map in after.maps} if after else {}
     return [
         (key, value)
-        for one in before.maps
-        if one.name in names
-        for key, value in one.elements.items()
-        if now.get(one.name, {}).get(key) != value
+        for nft_map in before.maps
+        if nft_map.name in names
+        for key, value in nft_map.elements.items()
+        if elements.get(nft_map.name, {}).get(key) != value
     ]

@@ -1,1 +1,1 @@
-"""Subsystems for Open vSwitch bridges and ports, which are rows of OVSDB."""
+"""Open vSwitch bridges and ports, as rows of OVSDB."""
