@@ -210,7 +210,7 @@ def test_a_match_without_its_prerequisites_is_refused_in_check_mode_too_and_name
         Flow(bridge, 0, 30, "tcp_dst=80", "drop"),
         Flow(bridge, 0, 30, f"in_port={{{bridge}9}},tcp_dst=8", "drop"),
     ):
-        with pytest.raises(ConvergeError, match=r"priority=30,.*tcp_dst=8.*its match lacks what a field of it depends"):
+        with pytest.raises(ConvergeError, match=r"priority=30,.*tcp_dst=8.*its match lacks the prerequisites of"):
             run(bridge, *good[:10], bad, *good[10:], check=True)
     assert dump(bridge) == []
 

@@ -1,4 +1,4 @@
-"""Facts: parsing of what the system says."""
+"""Facts of a node: parsing of the files, of ``ip`` and of OVSDB."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 from headworks.node.host import facts
 
 
-def test_distribution_is_id_and_version(tmp_path: Path) -> None:
+def test_the_distribution_is_id_and_version(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text('PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
     assert facts.distribution(tmp_path / "os-release") == "debian-12"
 
 
-def test_memory_is_in_mebibytes(tmp_path: Path) -> None:
+def test_the_memory_is_in_mebibytes(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:       24576000 kB\nMemFree: 1 kB\n")
     assert facts.ram_mb(tmp_path / "meminfo") == 24000
 
 
-def test_a_device_that_is_not_kvm_does_not_count() -> None:
+def test_kvm_is_not_usable_without_a_kvm_device() -> None:
     assert facts.kvm_usable("/dev/null") is False
     assert facts.kvm_usable("/dev/does-not-exist") is False
 
@@ -45,7 +45,7 @@ PORTS = [
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.socket]:
-    """A listening socket in the place of ovsdb-server; ``ip`` prints ``LINKS``."""
+    """A listening socket instead of ovsdb-server. ``ip`` prints ``LINKS``."""
     monkeypatch.setattr(facts, "run", lambda args: LINKS if args[0] == "ip" else pytest.fail(f"a process: {args}"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "db.sock"))
@@ -61,15 +61,15 @@ def eth1(bridge: str, *addresses: str) -> dict[str, Any]:
     return {"mac": "02:00:00:00:00:01", "mtu": 1500, "bridge": bridge, "addresses": list(addresses)}
 
 
-@pytest.mark.parametrize("ports", [BRIDGES[0]["ports"], ["uuid", "p1"]], ids=["two ports", "a bare set of one"])
-def test_a_nic_in_our_bridge_is_reported_with_its_addresses(database: socket.socket, ports: Any) -> None:
+@pytest.mark.parametrize("ports", [BRIDGES[0]["ports"], ["uuid", "p1"]], ids=["two ports", "one port without a set"])
+def test_a_nic_in_our_bridge_is_reported_with_the_bridges_addresses(database: socket.socket, ports: Any) -> None:
     rows = {"Bridge": [{**BRIDGES[0], "ports": ports}], "Port": PORTS}
 
     def answer() -> None:
         connection, _ = database.accept()
         with connection:
             request = json.loads(connection.recv(1 << 16))
-            result = [{"rows": rows[one["table"]]} for one in request["params"][1:]]
+            result = [{"rows": rows[operation["table"]]} for operation in request["params"][1:]]
             connection.sendall(json.dumps({"id": request["id"], "result": result, "error": None}).encode())
 
     server = threading.Thread(target=answer, daemon=True)
@@ -78,17 +78,19 @@ def test_a_nic_in_our_bridge_is_reported_with_its_addresses(database: socket.soc
     server.join(5)
 
 
-def test_a_database_that_does_not_answer_is_as_none(database: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nic_has_no_bridge_if_the_database_does_not_answer(
+    database: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(facts, "DATABASE_SECONDS", 0.05)
     assert facts.nics(endpoint_of(database))["eth1"] == eth1("")
 
 
-def test_a_database_that_refuses_the_connection_is_as_none(database: socket.socket) -> None:
+def test_a_nic_has_no_bridge_if_the_database_refuses_the_connection(database: socket.socket) -> None:
     endpoint = endpoint_of(database)
     database.close()
     assert facts.nics(endpoint)["eth1"] == eth1("")
 
 
 @pytest.mark.usefixtures("database")
-def test_no_database_is_no_bridge(tmp_path: Path) -> None:
+def test_a_nic_has_no_bridge_without_a_database(tmp_path: Path) -> None:
     assert facts.nics(f"unix:{tmp_path}/none")["eth1"] == eth1("")

@@ -1,4 +1,4 @@
-"""Flows without a switch: their spelling, ports by name, lines of ovs-ofctl, and what a diff makes of a reading."""
+"""Flows without a switch: spelling, ports by name, parsing of ovs-ofctl's output, comparison and diff."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from headworks.state.ovs import OvsBridge, OvsPort
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
 
 
-def test_ports_by_name_become_numbers_whatever_their_name_is() -> None:
+def test_names_of_ports_become_numbers() -> None:
     assert write_ports("in_port={tap-1},dl_vlan=3", NUMBERS) == "in_port=7,dl_vlan=3"
     assert write_ports("output:{eth0.100},output:{br0}", NUMBERS) == "output:8,output:LOCAL"
     assert write_ports("NORMAL", NUMBERS) == "NORMAL"
     assert ports_in("output:{a},{b}") == ["a", "b"]
 
 
-def test_a_port_without_number_is_named() -> None:
+def test_the_error_of_a_port_without_number_has_its_name() -> None:
     with pytest.raises(KeyError, match="tap-2"):
         write_ports("in_port={tap-2}", NUMBERS)
 
@@ -42,7 +42,7 @@ def test_a_port_without_number_is_named() -> None:
         ("-ip idle_timeout=5 check_overlap actions=", ("-", 0, 32768, "ip", 0, "idle_timeout=5 check_overlap", "")),
     ],
 )  # fmt: skip
-def test_a_line_of_diff_flows_is_taken_apart(line: str, expected: tuple[object, ...]) -> None:
+def test_a_line_of_diff_flows_is_parsed(line: str, expected: tuple[object, ...]) -> None:
     assert tuple(parse(line)) == expected
 
 
@@ -61,7 +61,8 @@ RESPELLED = "+table=5 priority=3,arp,in_port=7 cookie={} actions=x"
 
 
 class Ofctl:
-    """Answers ``differences`` by what the test says, and remembers how often it was asked about what."""
+    """Stands in for ``ofctl.differences``: it returns the answers that a test sets and records its calls in
+    ``asked``."""
 
     def __init__(self, answers: Mapping[str, Sequence[str]]) -> None:
         self.answers = answers
@@ -78,13 +79,13 @@ def compared(monkeypatch: pytest.MonkeyPatch, **answers: Sequence[str]) -> tuple
     return compare("br0", LINES, COOKIE), fake.asked
 
 
-def test_missing_flows_are_recognised_by_their_text_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_flows_are_recognised_by_their_text_without_another_call(monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = compared(monkeypatch, br0=[*MISSING, "-table=5 priority=2 cookie=0x6b actions=drop"])
     assert found.differing == {WANTED[0].name: None, WANTED[1].name: Flow("br0", 5, 2, "", "drop")}
     assert (found.superfluous, asked) == ([], [("br0", 3)])
 
 
-def test_flows_spelled_otherwise_are_recognised_by_asking_about_those_of_the_same_table_and_priority(
+def test_flows_in_another_spelling_are_recognised_by_a_call_for_their_table_and_priority(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     missing = [MISSING[0], RESPELLED.format("0x6b")]
@@ -93,13 +94,13 @@ def test_flows_spelled_otherwise_are_recognised_by_asking_about_those_of_the_sam
     assert asked == [("br0", 3), ("/dev/null", 1)]
 
 
-def test_on_a_bridge_without_flows_all_are_missing_however_they_are_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_bridge_without_flows_all_flows_are_missing_without_another_call(monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = compared(monkeypatch, br0=[*MISSING, RESPELLED.format("0x6b")])
     assert found.differing == dict.fromkeys(flow.name for flow in WANTED)
     assert len(asked) == 1
 
 
-def test_a_flow_in_the_place_of_a_missing_one_is_told_also_when_all_are_missing(
+def test_a_foreign_flow_in_the_place_of_a_desired_flow_is_reported_when_all_flows_are_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     foreign = "-table=5 priority=3,arp,in_port=7 cookie=0x1 actions=drop"
@@ -108,7 +109,7 @@ def test_a_flow_in_the_place_of_a_missing_one_is_told_also_when_all_are_missing(
     assert found.differing[WANTED[2].name] == Flow("br0", 5, 3, WANTED[2].match, "drop cookie=0x1")
 
 
-def test_flows_with_the_cookie_that_nothing_desires_are_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_with_the_cookie_that_are_not_desired_are_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = ["-table=9 priority=1 cookie=0x6b actions=drop", "-table=9 priority=2 cookie=0x1 actions=drop"]
     found, _ = compared(monkeypatch, br0=extra)
     assert (found.differing, found.superfluous) == ({}, [Flow("br0", 9, 1, "", "drop")])
@@ -129,7 +130,7 @@ def test_flows_with_the_cookie_that_nothing_desires_are_superfluous(monkeypatch:
         ("ip", "learn(table=1,a),ct(commit,nat(src=1)),strip_vlan", "learn(table=1,a),ct(commit,nat(src=1)),pop_vlan"),
     ],
 )  # fmt: skip
-def test_old_action_words_become_openflow_14s(match: str, actions: str, expected: str) -> None:
+def test_old_actions_are_rewritten_as_those_of_openflow_14(match: str, actions: str, expected: str) -> None:
     assert modern(match, actions) == expected
 
 
@@ -137,7 +138,7 @@ def test_actions_are_split_at_the_outermost_commas_only() -> None:
     assert split_actions("a,b(c,d(e,f)),g") == ["a", "b(c,d(e,f))", "g"]
 
 
-def test_a_flow_with_the_same_object_on_the_switch_is_no_change_and_others_are() -> None:
+def test_only_flows_that_differ_from_the_switch_are_changes() -> None:
     same, other, extra = (Flow("br0", 0, priority, "", "drop") for priority in (1, 2, 3))
     found = Flow("br0", 0, 2, "", "NORMAL")
     desired = {flow.name: flow for flow in (same, other)}
@@ -162,7 +163,7 @@ def test_load_refuses_an_unknown_field() -> None:
         FlowSubsystem.load([{"bridge": "br0", "table": 0, "priority": 0, "match": "", "actions": "", "colour": "red"}])
 
 
-def test_lines_and_mappings_of_a_user_mean_the_same() -> None:
+def test_a_users_line_and_mapping_give_the_same_flow() -> None:
     line = "table=3, priority=10, in_port={eth2},tcp, tcp_dst=80 actions=output:{eth3}"
     mapping = {"table": 3, "priority": 10, "match": "in_port={eth2},tcp,tcp_dst=80", "actions": "output:{eth3}"}
     assert read_flows([line], "br0") == read_flows([mapping], "br0")
@@ -190,14 +191,14 @@ def test_a_flow_given_twice_or_without_bridge_is_refused() -> None:
         read_flows(["actions=drop"], None)
 
 
-def test_cookies_are_numbers() -> None:
+def test_a_cookie_must_be_a_number() -> None:
     assert read_cookie("0x10") == 16
     with pytest.raises(ValueError, match="cookie 'x'"):
         read_cookie("x")
 
 
 def undone(*earlier: Change[Any]) -> Undone:
-    """What of two flows on br0 (one names port p) and one on br1 the changes undo."""
+    """Return what the changes undo of two flows on br0 (the second names port p) and a flow on br1."""
     flows = [Flow("br0", 0, 1, "", "drop"), Flow("br0", 0, 2, "in_port={p}", "drop"), Flow("br1", 0, 1, "", "drop")]
     desired = {flow.name: flow for flow in flows}
     return FlowSubsystem("lab").undone_by(earlier, desired, Reading(desired, frozenset(desired)))

@@ -1,1 +1,1 @@
-"""nftables tables in namespaces."""
+"""The subsystem for nftables tables in namespaces."""

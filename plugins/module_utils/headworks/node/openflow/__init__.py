@@ -1,1 +1,1 @@
-"""OpenFlow entries of the bridges."""
+"""The subsystem for OpenFlow entries of bridges."""

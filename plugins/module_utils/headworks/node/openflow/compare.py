@@ -1,8 +1,8 @@
-"""Which of the desired flows a switch has, which differ, and which flows it has besides.
+"""Compare the desired flows with those of a switch: which are missing or differ, and which are superfluous.
 
 ``ovs-ofctl diff-flows`` compares flows by meaning. So a flow whose actions somebody changed by hand is found (a digest
-in a cookie would not show it), and a desired flow may be spelled in any way. Its answer is in the switch's spelling;
-this file finds the desired flows that it means. What does not belong here: which flows are read, and when
+in a cookie would not show it), and a desired flow may be spelled in any way. Its output is in the switch's spelling;
+this file finds the desired flow of each line. What does not belong here: which flows are read, and when
 (``flows.py``).
 """
 
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
     @property
     def match(self) -> str:
-        """The match within the text: with port numbers."""
+        """The match, with port numbers."""
         return self.head.partition(f",priority={self.flow.priority},")[2]
 
     @property
@@ -51,15 +51,16 @@ def compare(bridge: str, lines: Sequence[Line], cookie: int) -> Comparison:
     :raises ToolError: a flow is malformed, or the bridge does not answer.
     """
     output = ofctl.differences(bridge, [line.text for line in lines])
-    found = {entry.where: entry for entry in (parse(line) for line in output if line[0] == "-")}
+    on_switch = {entry.where: entry for entry in (parse(line) for line in output if line[0] == "-")}
     missing = [line for line in output if line[0] == "+"]
     differing: dict[str, Flow | None]
-    if not found and len(missing) == len(lines):
+    if not on_switch and len(missing) == len(lines):
         differing = {line.flow.name: None for line in lines}  # a new bridge: nothing has to be recognised
     else:
         flows = _recognise([parse(line) for line in missing], lines)
-        differing = {flow.name: _as_found(flow, found.pop(where, None), cookie) for where, flow in flows.items()}
-    rest = [entry for entry in found.values() if entry.cookie == cookie]
+        differing = {flow.name: _as_on_switch(flow, on_switch.pop(where, None), cookie) for where, flow in
+        flows.items()}
+    rest = [entry for entry in on_switch.values() if entry.cookie == cookie]
     return Comparison(differing, [Flow(bridge, *entry.where, entry.actions) for entry in rest])
 
 
@@ -73,8 +74,8 @@ def all_in_place(bridge: str, lines: Sequence[Line], gone: Sequence[Flow]) -> bo
     common = _common([line.match for line in lines] + [flow.match for flow in gone])
     if not common:
         return False
-    with ofctl.as_file(ofctl.dump(bridge, common)) as there:
-        output = ofctl.differences(there, [line.text for line in lines])
+    with ofctl.as_file(ofctl.dump(bridge, common)) as present:
+        output = ofctl.differences(present, [line.text for line in lines])
     left = {parse(line).where for line in output if line[0] == "-"}
     return not any(line[0] == "+" for line in output) and not any(
         (flow.table, flow.priority, flow.match) in left for flow in gone
@@ -82,13 +83,13 @@ def all_in_place(bridge: str, lines: Sequence[Line], gone: Sequence[Flow]) -> bo
 
 
 def _common(matches: Sequence[str]) -> str:
-    """The parts that all matches have in common, as a match; "" for none."""
+    """Return the parts that all matches have in common, as a match; "" if they have no common part."""
     first, *rest = [match.split(",") for match in matches]
     return ",".join(part for part in first if all(part in other for other in rest))
 
 
-def _as_found(flow: Flow, entry: Entry | None, cookie: int) -> Flow | None:
-    """What the switch has in the place of ``flow``. Another cookie or a timeout is shown after the actions."""
+def _as_on_switch(flow: Flow, entry: Entry | None, cookie: int) -> Flow | None:
+    """Return the switch's flow in the place of ``flow``. Another cookie or a timeout is shown after the actions."""
     if entry is None:
         return None
     remarks = f" {entry.extra}" if entry.extra else ""
@@ -97,7 +98,7 @@ def _as_found(flow: Flow, entry: Entry | None, cookie: int) -> Flow | None:
 
 
 def _recognise(missing: Sequence[Entry], lines: Sequence[Line]) -> dict[Where, Flow]:
-    """Find the desired flow of each entry.
+    """Find the desired flow of each entry. Return the flows by the entry's place (``where``).
 
     The flows of a cloud are in the switch's spelling, so their texts are equal. For an entry whose text is not found,
     ovs-ofctl is asked how it spells the desired flows of the entry's table and priority. To ask for all entries alike
@@ -114,6 +115,7 @@ def _recognise(missing: Sequence[Entry], lines: Sequence[Line]) -> dict[Where, F
 
 
 def _respelled(lines: Sequence[Line]) -> dict[Where, Flow]:
-    """The desired flows by the switch's spelling. ovs-ofctl prints each flow with its index as cookie."""
+    """Return the desired flows by their place in the switch's spelling. ovs-ofctl prints each flow with its index as
+    cookie."""
     numbered = [f"cookie={number:#x},{line.text.partition(',')[2]}" for number, line in enumerate(lines, 1)]
     return {entry.where: lines[entry.cookie - 1].flow for entry in ofctl.printed(numbered)}

@@ -1,4 +1,4 @@
-"""Running ovs-ofctl on many flows at once, and turning its complaints into messages about one flow.
+"""Run ovs-ofctl with many flows at once, and turn its errors into messages that quote the flow.
 
 What does not belong here: how a flow is written (``syntax.py``), and what a difference means (``compare.py``).
 """
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from ...system.process import ToolError, run, run_both
 from .syntax import Entry, parse
 
-# The lowest version that has bundles; one version throughout, since each has its own words for the same action.
+# The lowest version with bundles. All calls use this version, as the names of actions depend on the version.
 OFCTL = ("ovs-ofctl", "-O", "OpenFlow14", "--no-names")
 NOT_NORMAL = "normalization changed ofp_match"
 
 
 def differences(source: str, lines: Sequence[str]) -> list[str]:
-    """The output of ``ovs-ofctl diff-flows``: a line with ``-`` is only in ``source`` (a bridge or a file), a line with
-    ``+`` only in ``lines``.
+    """Return the output of ``ovs-ofctl diff-flows``: a line with ``-`` is only in ``source`` (a bridge or a file), a
+    line with ``+`` only in ``lines``.
 
     :raises ToolError: a flow is malformed, or the bridge does not answer.
     """
@@ -28,13 +28,13 @@ def differences(source: str, lines: Sequence[str]) -> list[str]:
 
 
 def printed(lines: Sequence[str]) -> list[Entry]:
-    """The flows as ovs-ofctl prints them, in its own order."""
+    """Return the flows as ovs-ofctl prints them, in its order."""
     return [parse(line) for line in differences("/dev/null", lines)] if lines else []
 
 
 @contextmanager
 def as_file(lines: Sequence[str]) -> Iterator[str]:
-    """The path of a file in memory with ``lines`` (from ``dump``), which exists as long as the context."""
+    """Yield the path of a file in memory with ``lines`` (from ``dump``). The file exists as long as the context."""
     with os.fdopen(os.memfd_create("flows"), "w") as file:
         file.writelines(f"{line}\n" for line in lines)
         file.flush()
@@ -52,7 +52,8 @@ def check(lines: Sequence[str]) -> None:
 
 
 def bundle(bridge: str, lines: Sequence[str]) -> None:
-    """Apply flow modifications (``… actions=…`` adds, ``delete_strict …`` removes), all of them at once or none.
+    """Apply flow modifications (``… actions=…`` adds, ``delete_strict …`` removes), all of them at once or none of
+    them.
 
     :raises ToolError: the switch or ovs-ofctl refused. Then no flow is changed.
     """
@@ -60,8 +61,8 @@ def bundle(bridge: str, lines: Sequence[str]) -> None:
 
 
 def dump(bridge: str, match: str = "") -> list[str]:
-    """The flows of a bridge, whoever added them, without counters. ``match`` limits them to flows that match at least
-    that."""
+    """Return all flows of a bridge with any cookie, without counters. ``match`` limits them to flows whose match
+    includes it."""
     words = [*OFCTL, "dump-flows", "--no-stats", bridge, *([match] if match else [])]
     return [line.strip() for line in run(words).splitlines()]
 
@@ -73,13 +74,13 @@ def _run(lines: Sequence[str], *arguments: str) -> str:
     except ToolError as error:
         raise ToolError(_explain(str(error), lines)) from error
     if NOT_NORMAL in complaints:
-        # A match without its prerequisites would silently match more than it says.
-        raise ToolError(f"flow {_culprit(lines)!r}: its match lacks what a field of it depends on")
+        # Without its prerequisites, a field is ignored, and the flow would match more packets than written.
+        raise ToolError(f"flow {_culprit(lines)!r}: its match lacks the prerequisites of a field")
     return output
 
 
 def _culprit(lines: Sequence[str]) -> str:
-    """The first flow about which ovs-ofctl complains, found by bisection."""
+    """Find the first flow about which ovs-ofctl complains, by bisection."""
     while len(lines) > 1:
         half = lines[: len(lines) // 2]
         _, complaints = run_both([*OFCTL, "parse-flows", "/dev/stdin"], stdin="".join(half), ok=(0, 1))
@@ -88,8 +89,8 @@ def _culprit(lines: Sequence[str]) -> str:
 
 
 def _explain(message: str, lines: Sequence[str]) -> str:
-    """The message of ovs-ofctl, with the flow's text instead of its line number."""
-    found = re.search(r"(?:/dev/stdin| -):(\d+): (.*)", message)
-    if found and 0 < int(found[1]) <= len(lines):
-        return f"flow {lines[int(found[1]) - 1].strip()!r}: {found[2]}"
+    """Return the message of ovs-ofctl, with the flow's text instead of its line number."""
+    numbered = re.search(r"(?:/dev/stdin| -):(\d+): (.*)", message)
+    if numbered and 0 < int(numbered[1]) <= len(lines):
+        return f"flow {lines[int(numbered[1]) - 1].strip()!r}: {numbered[2]}"
     return message

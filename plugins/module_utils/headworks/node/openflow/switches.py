@@ -1,4 +1,4 @@
-"""What flows need from OVSDB: the bridges that ovs-vswitchd serves, and the OpenFlow numbers of ports.
+"""Read from OVSDB what flows need: the bridges that ovs-vswitchd serves, and the OpenFlow numbers of ports.
 
 What does not belong here: creating bridges and ports (``node/ovs``).
 """

@@ -1,8 +1,8 @@
-"""Flows as text: writing them for ovs-ofctl, and parsing what ovs-ofctl prints. Pure.
+"""Write flows as text for ovs-ofctl, and parse its output. Pure.
 
 ovs-ofctl translates old actions (``mod_dl_src``, ``strip_vlan``, ``set_tunnel`` …) for OpenFlow 1.4, and the switch
-returns the translation. Flows are written with the new actions from the start, so that a flow equals itself. What does
-not belong here: running ovs-ofctl (``ofctl.py``).
+returns the translation. Flows are written with the new actions from the start, so that the text of a flow equals the
+switch's text. What does not belong here: running ovs-ofctl (``ofctl.py``).
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ FLAGS = ("send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "
 
 
 def write_head(cookie: int, table: int, priority: int, match: str) -> str:
-    """A flow's text up to its actions, as it goes to ovs-ofctl."""
+    """Return a flow's text for ovs-ofctl, up to the actions."""
     head = f"cookie={cookie:#x},table={table},priority={priority}"
     return f"{head},{match}" if match else head
 
 
 def write_ports(text: str, numbers: Mapping[str, str]) -> str:
-    """``text`` with each ``{port}`` replaced by its number.
+    """Replace each ``{port}`` in ``text`` by the port's number.
 
     :raises KeyError: a port has no number (the key is its name).
     """
@@ -94,14 +94,14 @@ def write_ports(text: str, numbers: Mapping[str, str]) -> str:
 
 
 def ports_in(text: str) -> list[str]:
-    """The names in braces."""
+    """Return the names of ports in ``text``, which are in braces."""
     return [part.partition("}")[0] for part in text.split("{")[1:]]
 
 
 def modern(match: str, actions: str) -> str:
-    """``actions`` in OpenFlow 1.4's words. Only the outermost list is rewritten; what is nested is left alone."""
+    """Rewrite old ``actions`` as those of OpenFlow 1.4. Nested lists of actions stay as they are."""
     if "mod_" not in actions and "strip_vlan" not in actions and "set_tunnel" not in actions:
-        return actions  # ten thousand times in a run: spelled out, since a loop costs three times as much
+        return actions  # runs ten thousand times: written out, as a loop takes three times as long
     tagged = VLAN_MATCH.search(match) is not None
     written = []
     for action in split_actions(actions):
@@ -133,15 +133,15 @@ def _set_vlan(name: str, value: int) -> str:
 
 
 def split_actions(actions: str) -> list[str]:
-    """The actions of a list; commas within parentheses do not separate."""
-    found, depth, start = [], 0, 0
+    """Split a list of actions. Commas within parentheses do not separate actions."""
+    parts, depth, start = [], 0, 0
     for place, letter in enumerate(actions):
         if letter == "(":
             depth += 1
         elif letter == ")":
             depth -= 1
         elif letter == "," and depth == 0:
-            found.append(actions[start:place].strip())
+            parts.append(actions[start:place].strip())
             start = place + 1
-    found.append(actions[start:].strip())
-    return [one for one in found if one]
+    parts.append(actions[start:].strip())
+    return [part for part in parts if part]
