@@ -136,7 +136,7 @@ def test_everything_goes_through_the_drivers_stages_on_the_way_in_before_it_is_s
 def test_driver_whose_stage_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch, stage: Stage, taken: str) -> None:
     driver = FlowFirewall()
     driver.to_guest = (stage,)
-    with pytest.raises(WiringError, match=f"cloud_firewall_driver: 'made up': {taken}: must be of one stage only"):
+    with pytest.raises(WiringError, match=f"cloud_firewall_driver: 'made up': {taken}: must belong to one stage only"):
         sections(with_driver(monkeypatch, driver), "compute1")
 
 

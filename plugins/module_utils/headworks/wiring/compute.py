@@ -1,4 +1,7 @@
-"""Guests of a compute node: base images, overlay disks, libvirt domains. What does not belong here: their network."""
+"""Guests of a compute node: base images, overlay disks, libvirt domains.
+
+What does not belong here: the links and switch ports of guests (``links.py``, ``mechanism/``, ``firewall/``).
+"""
 
 from __future__ import annotations
 
@@ -12,32 +15,38 @@ from .node_view import NodeView
 
 
 def images(view: NodeView) -> list[BaseImage]:
-    """The base images of the node's guests, each once; by digest."""
-    found = {one.image.digest: one.image for one in reversed(view.instances)}
+    """Return the base images of the node's guests, each image once, sorted by digest."""
+    by_digest = {instance.image.digest: instance.image for instance in reversed(view.instances)}
     return [
         BaseImage(
             name=digest,
-            image=found[digest].name,
-            url=found[digest].url,
-            checksum=found[digest].checksum,
-            format=found[digest].format,
-            ca=found[digest].ca,
+            image=by_digest[digest].name,
+            url=by_digest[digest].url,
+            checksum=by_digest[digest].checksum,
+            format=by_digest[digest].format,
+            ca=by_digest[digest].ca,
         )
-        for digest in sorted(found)
+        for digest in sorted(by_digest)
     ]
 
 
 def disks(view: NodeView) -> list[Disk]:
-    """The root disk of each guest: an overlay on its base image."""
+    """Return the root disk of each guest: an overlay on its base image."""
     return [
-        Disk(name=one.id, title=one.name, base=one.image.digest, base_format=one.image.format, size_gb=one.disk_gb)
-        for one in view.instances
+        Disk(
+            name=instance.id,
+            title=instance.name,
+            base=instance.image.digest,
+            base_format=instance.image.format,
+            size_gb=instance.disk_gb,
+        )
+        for instance in view.instances
     ]
 
 
 def domains(view: NodeView) -> list[Domain]:
-    """The libvirt domain of each guest, in the state that it should be in."""
-    return [_domain(view, one) for one in view.instances]
+    """Return the libvirt domain of each guest, with its desired state."""
+    return [_domain(view, instance) for instance in view.instances]
 
 
 def _domain(view: NodeView, instance: Instance) -> Domain:

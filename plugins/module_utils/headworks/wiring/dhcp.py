@@ -1,7 +1,7 @@
 """DHCP of a network: the dnsmasq service and the L3 configuration of its namespace.
 
-What does not belong here: the metadata proxy that may share the namespace (``metadata.py``). IPv4 only: DHCPv6 and
-router advertisements have no place in the plan yet.
+What does not belong here: the metadata proxy that may share the namespace (``metadata.py``). IPv4 only: the
+plan does not have DHCPv6 and router advertisements yet.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from .owners import owner_device
 
 
 def dhcp_networks(view: NodeView) -> list[DhcpNetwork]:
-    """The dnsmasq service of every network that this node serves."""
+    """Return the dnsmasq service of every network that this node serves."""
     return [_service(view, network, port) for network, port in view.dhcp]
 
 
 def dhcp_l3(view: NodeView) -> list[NamespaceConfig]:
-    """The namespaces of those services: the server's addresses, and metadata's where no router serves it.
+    """Return the namespaces of these services: the server's addresses, and the metadata address if a subnet has no
+    router.
 
-    The metadata address is a /32: guests on the link get a route for it (option 121), and a /16 would make the whole
-    link-local range reachable from the namespace.
+    The metadata address is a /32: guests on the link get a route to it (DHCP option 121). With a /16, the whole
+    link-local range would be reachable from the namespace.
     """
     return [_namespace(view, network, port) for network, port in view.dhcp]
 
 
 def serves_metadata(view: NodeView, port: Port) -> bool:
-    """Whether the namespace of DHCP port ``port`` answers for metadata: some subnet has no router to do so."""
+    """Whether the namespace of DHCP port ``port`` serves metadata: it does if a subnet of the port has no
+    router."""
     return any(is_ipv4(fixed.address) and not view.routed(port, fixed) for fixed in port.fixed_ips)
 
 
@@ -38,7 +40,7 @@ def _namespace(view: NodeView, network: Network, port: Port) -> NamespaceConfig:
     if serves_metadata(view, port):
         addresses.add(f"{names.METADATA_ADDRESS}/32")
     sysctls = {"ipv4/ip_forward": "0"}
-    if all(is_ipv4(one.address) for one in port.fixed_ips):
+    if all(is_ipv4(fixed.address) for fixed in port.fixed_ips):
         sysctls |= {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
     device = Device(
         name=owner_device(port),
@@ -83,8 +85,8 @@ def _subnet(view: NodeView, port: Port, subnet: Subnet, server: FixedIp) -> Dhcp
 
 
 def _hosts(view: NodeView, network: Network, served: frozenset[str]) -> tuple[DhcpHost, ...]:
-    """Every guest of the network, on whatever node it is."""
-    found = [
+    """Return the leases of all guests of the network, on all nodes."""
+    hosts = [
         DhcpHost(mac=port.mac, address=fixed.address, hostname=instance.name)
         for instance in view.index.instances_of_network.get(network.name, ())
         for port in instance.ports
@@ -92,4 +94,4 @@ def _hosts(view: NodeView, network: Network, served: frozenset[str]) -> tuple[Dh
         for fixed in port.fixed_ips
         if fixed.subnet in served
     ]
-    return tuple(sorted(found, key=lambda host: (host.mac, host.address)))
+    return tuple(sorted(hosts, key=lambda host: (host.mac, host.address)))

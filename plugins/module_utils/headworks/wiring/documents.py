@@ -1,4 +1,7 @@
-"""``wire``: the resolved cloud → one node state document per node. Pure. The other files here make the records."""
+"""``wire``: the resolved cloud → one node state document per node. Pure.
+
+What does not belong here: the records in the documents, which the other files of this package make.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ from .node_view import Index, NodeView
 from .router import router_l3
 from .router_nft import router_tables
 
-# What the registries have, for the plan: it refuses other values before any node is touched.
+# The values that the registries have. The plan refuses other values before a node is changed.
 AVAILABLE = {"cloud_l2_mechanism": tuple(MECHANISMS), "cloud_firewall_driver": tuple(FIREWALLS)}
 
 
 def wire(cloud: Cloud) -> dict[str, dict[str, Any]]:
-    """The node state document of every node, by node name.
+    """Return the node state document of every node, by node name.
 
-    A document is ``{"version": …, "cloud": …, "node": …, "sections": {name: [record as a plain dict, …]}}``. Every
-    section is there, also when it is empty, so that the node removes what it no longer needs. The one exception is a
-    section whose content the mechanism does not know (``underlay`` of a userspace node whose tunnel NIC is unknown): it
-    is left out, and the node then leaves that subsystem alone.
+    A document is ``{"version": …, "cloud": …, "node": …, "sections": {name: [record as a plain dict, …]}}``. A
+    document has every section, also an empty section, so that the node removes what it no longer needs. There is one
+    exception: if the mechanism does not know the content of a section (``underlay`` of a userspace node whose tunnel
+    NIC is unknown), the document lacks the section. The node then does not change anything of this section.
 
     :raises WiringError: the cloud contradicts itself.
     """
@@ -37,7 +40,7 @@ def wire(cloud: Cloud) -> dict[str, dict[str, Any]]:
 
 
 def wire_node(index: Index, name: str) -> dict[str, Any]:
-    """The document of one node, for callers that need only some of them."""
+    """Return the document of one node, for callers that do not need all documents."""
     sections = _merged(_parts(NodeView(index, index.cloud.nodes[name])))
     return {
         "version": VERSION,
@@ -48,7 +51,7 @@ def wire_node(index: Index, name: str) -> dict[str, Any]:
 
 
 def _parts(view: NodeView) -> list[Sections]:
-    """What each part of the wiring adds to the node state."""
+    """Return the sections of each part of the wiring, in order."""
     return [
         {"netns": namespaces(view), "links": links(view)},
         mechanism_of(view.cloud).sections(view),
@@ -62,10 +65,10 @@ def _parts(view: NodeView) -> list[Sections]:
 
 
 def _merged(parts: list[Sections]) -> dict[str, list[Any]]:
-    """All sections in order, each with the records of all parts; without the sections that a part does not know."""
-    found: dict[str, list[Any]] = {section: [] for section in SECTIONS}
+    """Return all sections in order, with the records of all parts, and without sections that a part does not know."""
+    merged: dict[str, list[Any]] = {section: [] for section in SECTIONS}
     unknown = {section for part in parts for section, records in part.items() if records is None}
     for part in parts:
         for section, records in part.items():
-            found[section] += records or ()
-    return {section: records for section, records in found.items() if section not in unknown}
+            merged[section] += records or ()
+    return {section: records for section, records in merged.items() if section not in unknown}

@@ -1,7 +1,7 @@
-"""The one error of the wiring."""
+"""The error that the wiring raises."""
 
 from __future__ import annotations
 
 
 class WiringError(ValueError):
-    """The resolved cloud contradicts itself; the message names the variable, node, network or port and its value."""
+    """The resolved cloud contradicts itself. The message names the variable, node, network or port and its value."""

@@ -1,8 +1,8 @@
-"""Links of a node for its ports, and the namespaces that some of them lead into.
+"""Links of a node for its ports, and the namespaces of routers and DHCP services.
 
-What does not belong here: how the switch takes a link as a port, and the mechanism's own links (``mechanism/``); which
-links a guest's port needs (``firewall/``); what a veth pair is (``veth.py``); what is inside the namespaces
-(``router.py``, ``dhcp.py``).
+What does not belong here: how a link becomes a port of the switch, and the mechanism's own links (``mechanism/``);
+which links a guest's port needs (``firewall/``); the record of a veth pair (``veth.py``); the configuration inside
+namespaces (``router.py``, ``dhcp.py``).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .veth import veth_pair
 
 
 def namespaces(view: NodeView) -> list[Namespace]:
-    """One namespace per router and per network with DHCP."""
-    found = [names.router_netns(router) for router in view.routers]
-    found += [names.dhcp_netns(network) for network, _ in view.dhcp]
-    return [Namespace(name) for name in sorted(found)]
+    """Return a namespace per router and per network with DHCP."""
+    namespace_names = [names.router_netns(router) for router in view.routers]
+    namespace_names += [names.dhcp_netns(network) for network, _ in view.dhcp]
+    return [Namespace(name) for name in sorted(namespace_names)]
 
 
 def links(view: NodeView) -> list[Link]:
-    """What the firewall driver makes for a guest's port; a veth pair per router or DHCP port, its far end born in the
-    namespace."""
+    """Return the firewall driver's links for each guest's port, and a veth pair for each router or DHCP port. The far
+    end of the pair is created in the owner's namespace."""
     mechanism, firewall = mechanism_of(view.cloud), firewall_of(view.cloud)
-    found: list[Link] = []
+    node_links: list[Link] = []
     for port in view.ports:
         master = mechanism.master(view, port)
         if owner_of(port).link == "tap":
-            found += firewall.links(port, view.cloud.networks[port.network].mtu, master)
+            node_links += firewall.links(port, view.cloud.networks[port.network].mtu, master)
         else:
-            found.append(veth_pair(view, port, master))
-    return found
+            node_links.append(veth_pair(view, port, master))
+    return node_links

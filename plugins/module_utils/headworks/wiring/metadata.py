@@ -1,4 +1,7 @@
-"""Metadata: which namespaces of a node answer, and for which instances. The trees are ``metadata_tree.py``'s."""
+"""Metadata: which namespaces of a node answer, and for which instances.
+
+What does not belong here: the content of an instance's metadata tree (``metadata_tree.py``).
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,35 @@ Served = tuple[str, str]  # (network name, subnet name)
 
 
 def metadata_proxies(view: NodeView) -> list[MetadataProxy]:
-    """A proxy in each router's namespace for the subnets whose gateway it is, and in each DHCP namespace for those
-    that have no router."""
-    found = []
+    """Return a proxy for each router's namespace, for the subnets whose gateway is the router, and for each DHCP
+    namespace, for the subnets without a router."""
+    proxies = []
     for netns, served in _served(view):
         networks = tuple(
             ServedNetwork(view.cloud.networks[network].id, view.subnet(network, subnet).cidr)
             for network, subnet in sorted(set(served))
         )
-        found.append(MetadataProxy(name=netns, networks=networks))
-    return sorted(found, key=lambda proxy: proxy.name)
+        proxies.append(MetadataProxy(name=netns, networks=networks))
+    return sorted(proxies, key=lambda proxy: proxy.name)
 
 
 def instance_metadata(view: NodeView) -> list[InstanceMetadata]:
-    """What each instance reads at each of its addresses in the subnets that this node serves."""
-    served = {one for _, ones in _served(view) for one in ones}
+    """Return what each instance reads from each of its addresses in the subnets that this node serves."""
+    served = {subnet for _, subnets in _served(view) for subnet in subnets}
     tree = MetadataTree(view.cloud)
-    found: dict[str, InstanceMetadata] = {}
+    by_name: dict[str, InstanceMetadata] = {}
     for network in sorted({name for name, _ in served}):
         for instance in view.index.instances_of_network.get(network, ()):
             for port in instance.ports:
                 for fixed in port.fixed_ips:
                     if port.network == network and (network, fixed.subnet) in served and is_ipv4(fixed.address):
-                        one = tree.at(instance, port, fixed.address)
-                        found[one.name] = one
-    return [found[name] for name in sorted(found)]
+                        metadata = tree.at(instance, port, fixed.address)
+                        by_name[metadata.name] = metadata
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _served(view: NodeView) -> Iterator[tuple[str, list[Served]]]:
-    """(namespace, the subnets it answers for); only namespaces that answer for any."""
+    """Yield (namespace, subnets whose guests it answers), without namespaces that answer no subnet."""
     for router in view.routers:
         served = [
             (port.network, fixed.subnet)
@@ -56,5 +59,5 @@ def _served(view: NodeView) -> Iterator[tuple[str, list[Served]]]:
         if serves_metadata(view, port):
             yield (
                 names.dhcp_netns(network),
-                [(network.name, one.subnet) for one in port.fixed_ips if not view.routed(port, one)],
+                [(network.name, fixed.subnet) for fixed in port.fixed_ips if not view.routed(port, fixed)],
             )

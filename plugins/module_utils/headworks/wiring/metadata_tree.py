@@ -1,7 +1,8 @@
-"""The metadata tree of an instance as files: EC2's (``2009-04-04``, ``latest``), OpenStack's (``openstack/latest``).
+"""Render an instance's metadata tree as files: EC2's (``2009-04-04``, ``latest``), OpenStack's (``openstack/latest``).
 
-Values are what OpenStack gives a guest, except that host names are bare (``vm1``), so that the guest's ``hostname`` is
-its inventory name. What does not belong here: who may read a tree (``wiring/metadata.py``), serving it (``node/``).
+The values are those that OpenStack gives a guest, except that host names have no domain (``vm1``), so that the guest's
+``hostname`` is its inventory name. What does not belong here: which namespaces serve a tree (``wiring/metadata.py``),
+and serving it (``node/services/metadata``).
 """
 
 from __future__ import annotations
@@ -18,22 +19,24 @@ from .mechanism.registry import mechanism_of
 
 EC2_VERSION = "2009-04-04"
 OPENSTACK_VERSION = "2018-08-27"
-# Directories that equal another one: the same tree under a second name.
+# Second names of directories: link → target.
 LINKS = {"latest": EC2_VERSION, f"openstack/{OPENSTACK_VERSION}": "openstack/latest"}
 
 
 class MetadataTree:
-    """Renders trees of one cloud's instances; each instance is rendered once, however many addresses it has."""
+    """Renders the trees of a cloud's instances. Each instance is rendered once, also if it has several addresses."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._floating = {
-            one.instance: one.address for router in cloud.routers.values() for one in reversed(router.floating_ips)
+            floating.instance: floating.address
+            for router in cloud.routers.values()
+            for floating in reversed(router.floating_ips)
         }
         self._files: dict[str, Mapping[str, str]] = {}
 
     def at(self, instance: Instance, port: Port, address: str) -> InstanceMetadata:
-        """What ``instance`` reads at ``address`` of its port ``port``."""
+        """Return the metadata that ``instance`` reads from ``address`` of its port ``port``."""
         if instance.name not in self._files:
             self._files[instance.name] = self.files(instance)
         return InstanceMetadata(
@@ -45,11 +48,11 @@ class MetadataTree:
         )
 
     def files(self, instance: Instance) -> dict[str, str]:
-        """Path → content. A path that ends in ``/`` is the listing of that directory, where it is not simply its
-        entries."""
-        found = {f"{EC2_VERSION}/meta-data/{name}": text for name, text in self._ec2(instance).items()}
-        # cloud-init compares version names with the lines of this listing, so they bear no trailing slash.
-        found["openstack/"] = f"{OPENSTACK_VERSION}\nlatest"
+        """Return path → content. A path that ends in ``/`` is the listing of a directory, if it differs from the names
+        of the entries."""
+        files = {f"{EC2_VERSION}/meta-data/{name}": text for name, text in self._ec2(instance).items()}
+        # cloud-init compares version names with the lines of this listing, so the lines have no trailing slash.
+        files["openstack/"] = f"{OPENSTACK_VERSION}\nlatest"
         documents = {
             "meta_data.json": _openstack_meta_data(instance),
             "network_data.json": self._network_data(instance),
@@ -57,15 +60,15 @@ class MetadataTree:
             "vendor_data2.json": {},
         }
         for name, document in documents.items():
-            found[f"openstack/latest/{name}"] = json.dumps(document, sort_keys=True)
+            files[f"openstack/latest/{name}"] = json.dumps(document, sort_keys=True)
         if instance.user_data:
-            found[f"{EC2_VERSION}/user-data"] = instance.user_data
-            found["openstack/latest/user_data"] = instance.user_data
-        return dict(sorted(found.items()))
+            files[f"{EC2_VERSION}/user-data"] = instance.user_data
+            files["openstack/latest/user_data"] = instance.user_data
+        return dict(sorted(files.items()))
 
     def _ec2(self, instance: Instance) -> dict[str, str]:
-        addresses = [one.address for port in instance.ports for one in port.fixed_ips if ":" not in one.address]
-        found = {
+        addresses = [fixed.address for port in instance.ports for fixed in port.fixed_ips if ":" not in fixed.address]
+        entries = {
             "ami-id": f"ami-{instance.image.digest[:8]}",
             "ami-launch-index": "0",
             "ami-manifest-path": "(unknown)",
@@ -83,11 +86,11 @@ class MetadataTree:
             "reservation-id": f"r-{instance.id[:8]}",
             "security-groups": "\n".join(instance.security_groups),
         }
-        if instance.keys:  # without keys there is no such directory, as in EC2
-            found["public-keys/"] = "\n".join(f"{number}={name}" for number, (name, _) in enumerate(instance.keys))
+        if instance.keys:  # without keys, the directory does not exist, as in EC2
+            entries["public-keys/"] = "\n".join(f"{number}={name}" for number, (name, _) in enumerate(instance.keys))
         for number, (_, key) in enumerate(instance.keys):
-            found[f"public-keys/{number}/openssh-key"] = key
-        return found
+            entries[f"public-keys/{number}/openssh-key"] = key
+        return entries
 
     def _network_data(self, instance: Instance) -> dict[str, Any]:
         links: list[Any] = []
@@ -98,10 +101,10 @@ class MetadataTree:
             link = _link(self._cloud, port, network)
             links.append(link)
             for fixed in port.fixed_ips:
-                subnet = next(one for one in network.subnets if one.name == fixed.subnet)
+                subnet = next(subnet for subnet in network.subnets if subnet.name == fixed.subnet)
                 networks.append(_address(len(networks), link["id"], network, subnet, fixed))
-                servers += [one for one in subnet.dns_nameservers if one not in servers]
-        services = [{"type": "dns", "address": one} for one in servers]
+                servers += [server for server in subnet.dns_nameservers if server not in servers]
+        services = [{"type": "dns", "address": server} for server in servers]
         return {"links": links, "networks": networks, "services": services}
 
 
@@ -131,16 +134,16 @@ def _link(cloud: Cloud, port: Port, network: Network) -> dict[str, Any]:
 
 
 def _address(number: int, link: str, network: Network, subnet: Subnet, fixed: FixedIp) -> dict[str, Any]:
-    """DHCP where the subnet has it, otherwise the address itself with its routes."""
-    found: dict[str, Any] = {"id": f"network{number}", "link": link, "network_id": network.id}
+    """Return the entry of an address: DHCP if the subnet has DHCP, otherwise the address with its routes."""
+    entry: dict[str, Any] = {"id": f"network{number}", "link": link, "network_id": network.id}
     kind = f"ipv{subnet.ip_version}"
     if subnet.enable_dhcp:
-        return found | {"type": f"{kind}_dhcp"}
+        return entry | {"type": f"{kind}_dhcp"}
     cidr = ip_network(subnet.cidr)
     routes = [_route(destination, nexthop) for destination, nexthop in subnet.host_routes]
     if subnet.gateway_ip:
         routes.insert(0, _route("0.0.0.0/0" if subnet.ip_version == 4 else "::/0", subnet.gateway_ip))
-    return found | {"type": kind, "ip_address": fixed.address, "netmask": str(cidr.netmask), "routes": routes}
+    return entry | {"type": kind, "ip_address": fixed.address, "netmask": str(cidr.netmask), "routes": routes}
 
 
 def _route(destination: str, gateway: str) -> dict[str, str]:

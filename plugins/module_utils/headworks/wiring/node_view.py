@@ -1,6 +1,7 @@
-"""The cloud as one node sees it: its ports, its networks, and who shares them. One pass serves all nodes.
+"""The part of the cloud that concerns one node: its ports, its networks, and the other nodes of these networks.
 
-What does not belong here: any record of a node state; those are made by the other files of this package.
+One ``Index`` serves all nodes. What does not belong here: records of the node state, which the other files of this
+package make.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from .errors import WiringError
 
 @dataclass(frozen=True)
 class Index:
-    """The cloud turned inside out. Every tuple is sorted, so that equal clouds give equal texts."""
+    """The cloud's ports, instances and routers by node and by network. Every tuple is sorted, so that equal clouds give
+    equal documents."""
 
     cloud: Cloud
     ports_of_node: Mapping[str, tuple[Port, ...]]
@@ -42,7 +44,7 @@ class Index:
 
     @classmethod
     def of(cls, cloud: Cloud) -> Index:
-        """Index ``cloud``; linear in its ports."""
+        """Index ``cloud`` in a time that is linear in its ports."""
         ports = list(_all_ports(cloud))
         by_node: dict[str, list[Port]] = defaultdict(list)
         by_network: dict[str, list[Port]] = defaultdict(list)
@@ -66,18 +68,18 @@ class Index:
             ports_of_node=_sorted_ports(by_node),
             ports_of_network=_sorted_ports(by_network),
             nodes_of_network={
-                name: frozenset(node for port in found for node in port.nodes) for name, found in by_network.items()
+                name: frozenset(node for port in ports for node in port.nodes) for name, ports in by_network.items()
             },
-            instances_of_node={name: tuple(found) for name, found in instances.items()},
-            instances_of_network={name: tuple(found.values()) for name, found in on_network.items()},
-            routers_of_node={name: tuple(found) for name, found in routers.items()},
+            instances_of_node={name: tuple(on_node) for name, on_node in instances.items()},
+            instances_of_network={name: tuple(by_name.values()) for name, by_name in on_network.items()},
+            routers_of_node={name: tuple(on_node) for name, on_node in routers.items()},
             routed_subnets=frozenset(_routed_subnets(cloud)),
         )
 
 
 @dataclass(frozen=True)
 class NodeView:
-    """What concerns one node."""
+    """The part of the cloud that concerns one node."""
 
     index: Index
     node: Node
@@ -89,17 +91,18 @@ class NodeView:
 
     @property
     def carries_network(self) -> bool:
-        """Whether the node carries any network: a mere controller gets nothing of it."""
+        """Whether the node carries networks. A node that is only a controller does not."""
         return bool(self.node.roles & {"network", "compute"})
 
     @property
     def userspace(self) -> bool:
-        """Whether the node switches in a process (``node_datapath_type: netdev``) and not in the kernel."""
+        """Whether the node switches in userspace (``node_datapath_type: netdev``) and not in the kernel."""
         return self.node.datapath_type == "netdev"
 
     @property
     def offload(self) -> bool:
-        """Whether checksums may be left to the receiver: not on the userspace datapath, which never completes them."""
+        """Whether a sender may leave checksums to the receiver. It may not on the userspace datapath, which never
+        completes them."""
         return not self.userspace
 
     @cached_property
@@ -119,7 +122,7 @@ class NodeView:
 
     @cached_property
     def dhcp(self) -> tuple[tuple[Network, Port], ...]:
-        """The networks that this node serves by DHCP, with the port it does so from; by network name."""
+        """The networks that this node serves by DHCP, each with its DHCP port, sorted by network name."""
         ports = {port.network: port for port in self.ports if port.owner == OWNER_DHCP}
         return tuple((self.cloud.networks[name], ports[name]) for name in sorted(ports))
 
@@ -131,10 +134,10 @@ class NodeView:
     @cached_property
     def mappings(self) -> Mapping[str, BridgeMapping]:
         """The node's provider bridges by physical network."""
-        return {one.physical_network: one for one in self.node.mappings}
+        return {mapping.physical_network: mapping for mapping in self.node.mappings}
 
     def vlan(self, network: str) -> int:
-        """The VLAN that stands for ``network`` on this node alone.
+        """Return the local VLAN of ``network``, which is valid on this node only.
 
         :raises WiringError: the network has a port here, but no VLAN.
         """
@@ -144,30 +147,30 @@ class NodeView:
         return vlan
 
     def peers(self, network: Network) -> tuple[Node, ...]:
-        """The other nodes with ports of ``network``, by name."""
+        """Return the other nodes with ports of ``network``, by name."""
         others = self.index.nodes_of_network.get(network.name, frozenset()) - {self.node.name}
         return tuple(self.cloud.nodes[name] for name in sorted(others))
 
     @cached_property
     def tunnelled(self) -> tuple[Network, ...]:
-        """This node's networks that go through tunnels, by name."""
+        """The networks on this node that use tunnels, by name."""
         return tuple(network for network in self.networks if network.type in TUNNEL_TYPES)
 
     @cached_property
     def tunnels(self) -> tuple[tuple[str, Node], ...]:
-        """(tunnel type, remote node), sorted: only towards nodes that share a network of that type."""
-        found = {(network.type, peer.name) for network in self.tunnelled for peer in self.peers(network)}
-        return tuple((kind, self.cloud.nodes[name]) for kind, name in sorted(found))
+        """(tunnel type, remote node), sorted, for each remote node that shares a network of this tunnel type."""
+        pairs = {(network.type, peer.name) for network in self.tunnelled for peer in self.peers(network)}
+        return tuple((kind, self.cloud.nodes[name]) for kind, name in sorted(pairs))
 
     def remote_ports(self, network: Network) -> tuple[Port, ...]:
-        """The ports of ``network`` that other nodes have, by id; this node may have them as well."""
+        """Return the ports of ``network`` that other nodes have, by id. This node may have them as well."""
         ports, here = self.index.ports_of_network.get(network.name, ()), (self.node.name,)
         return tuple(port for port in ports if port.nodes != here)
 
     def subnet(self, network: str, name: str) -> Subnet:
-        """A subnet by its name.
+        """Return a subnet by its name.
 
-        :raises WiringError: there is none.
+        :raises WiringError: the network has no such subnet.
         """
         for subnet in self.cloud.networks[network].subnets:
             if subnet.name == name:
@@ -175,11 +178,12 @@ class NodeView:
         raise WiringError(f"network {network}: a port has an address in subnet {name}, which the network lacks")
 
     def with_prefix(self, port: Port) -> tuple[str, ...]:
-        """The port's addresses as ``ip/prefix``, in the port's order."""
-        return tuple(f"{one.address}/{_prefix(self.subnet(port.network, one.subnet))}" for one in port.fixed_ips)
+        """Return the port's addresses as ``ip/prefix``, in the port's order."""
+        return tuple(f"{fixed.address}/{_prefix(self.subnet(port.network, fixed.subnet))}" for fixed in port.fixed_ips)
 
     def routed(self, port: Port, fixed: FixedIp) -> bool:
-        """Whether a router is the gateway of the subnet that ``fixed`` is in (and so serves its metadata)."""
+        """Whether a router is the gateway of the subnet of ``fixed`` (this router then serves the subnet's
+        metadata)."""
         return (port.network, fixed.subnet) in self.index.routed_subnets
 
 
@@ -213,7 +217,8 @@ def _sorted_ports(groups: Mapping[str, list[Port]]) -> dict[str, tuple[Port, ...
 
 
 def _routed_subnets(cloud: Cloud) -> Iterator[tuple[str, str]]:
-    """A subnet is routed when a router has its gateway address: another router on it is not who guests ask."""
+    """Yield (network, subnet) of each subnet whose gateway address a router has. Guests do not send to other routers on
+    the subnet."""
     for router in cloud.routers.values():
         for port in router.interfaces:
             gateways = {subnet.name: subnet.gateway_ip for subnet in cloud.networks[port.network].subnets}

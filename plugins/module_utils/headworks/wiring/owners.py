@@ -1,4 +1,4 @@
-"""What follows for a port from who owns it: the table ``OWNERS``, a row for each kind of owner.
+"""The table ``OWNERS``: the properties of a port that depend on the kind of its owner, a row for each kind.
 
 A new kind of owner is a row here and a constant in ``plan/cloud.py``. What does not belong here: the device that the
 switch has for a port (``devices.py``).
@@ -26,10 +26,10 @@ from .errors import WiringError
 class PortOwner:
     """A kind of owner.
 
-    ``link``: ``tap``, a device that QEMU opens and that the firewall driver plugs into the switch; or ``veth``, a pair
-    whose far end is the owner's own device. That device's name begins with ``prefix`` and it is in the namespace that
-    ``netns`` gives. ``spoof_guards``: the owner is not trusted, and is held to the port's addresses unless the port has
-    no port security. ``vm_uuid``: the port on the switch says which instance it belongs to.
+    ``link``: ``tap``, a device that QEMU opens and that the firewall driver connects to the switch; or ``veth``, a pair
+    whose far end is the owner's device. The name of the owner's device begins with ``prefix``, and the device is in the
+    namespace that ``netns`` returns. ``spoof_guards``: the owner is not trusted and may only use the port's addresses,
+    unless the port has no port security. ``vm_uuid``: the switch port's external_ids have the id of the instance.
     """
 
     link: Literal["tap", "veth"]
@@ -60,9 +60,9 @@ OWNERS: Mapping[str, PortOwner] = {
 
 
 def owner_of(port: Port) -> PortOwner:
-    """The row of the port's owner.
+    """Return the row of the port's owner.
 
-    :raises WiringError: nothing is known of such an owner.
+    :raises WiringError: ``OWNERS`` has no row for the owner.
     """
     owner = OWNERS.get(port.owner)
     if owner is None:
@@ -74,5 +74,6 @@ def owner_of(port: Port) -> PortOwner:
 
 
 def owner_device(port: Port) -> str:
-    """The owner's own device: a guest's tap, or a router's or a DHCP service's device inside its namespace."""
+    """Return the name of the owner's device: a guest's tap, or the device of a router or DHCP service in its
+    namespace."""
     return names.port_device(owner_of(port).prefix, port)

@@ -1,4 +1,7 @@
-"""A router's namespace: addresses, routes, kernel switches. NAT and filters: ``router_nft.py``; links: ``links.py``."""
+"""The L3 configuration of a router's namespace: addresses, routes and sysctls.
+
+What does not belong here: NAT and filters (``router_nft.py``), and links (``links.py``).
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ LOOPBACK_MTU = 65536
 
 
 def router_l3(view: NodeView) -> list[NamespaceConfig]:
-    """The L3 configuration of every router on the node."""
+    """Return the L3 configuration of every router on the node."""
     return [_router(view, router) for router in view.routers]
 
 
 def _router(view: NodeView, router: Router) -> NamespaceConfig:
     devices = [_device(view, owner_device(port), port) for port in router.interfaces]
-    # The metadata proxy listens here; arp_ignore keeps the address from being answered for on any network.
+    # The metadata proxy listens on this address. Because of arp_ignore, the router does not answer ARP requests for it.
     devices.append(Device(name="lo", mtu=LOOPBACK_MTU, addresses=(f"{names.METADATA_ADDRESS}/32",)))
     if router.gateway is not None:
-        floating = tuple(f"{one.address}/32" for one in router.floating_ips)
+        floating = tuple(f"{floating.address}/32" for floating in router.floating_ips)
         devices.append(_device(view, owner_device(router.gateway), router.gateway, floating))
     return NamespaceConfig(
         name=names.router_netns(router),
@@ -43,39 +46,41 @@ def _device(view: NodeView, name: str, port: Port, more: tuple[str, ...] = ()) -
 
 
 def _routes(view: NodeView, router: Router) -> list[Route]:
-    """The default route of each IP version by the external subnets' gateways, then the router's own routes."""
-    found: dict[str, Route] = {}
+    """Return the routes: a default route per IP version by the external subnets' gateways, and the router's own routes,
+    which override them."""
+    by_destination: dict[str, Route] = {}
     if router.gateway is not None:
         device = owner_device(router.gateway)
         for fixed in router.gateway.fixed_ips:
             via = view.subnet(router.gateway.network, fixed.subnet).gateway_ip
             destination = "default" if is_ipv4(fixed.address) else "::/0"
-            if via and destination not in found:
-                found[destination] = Route(destination=destination, via=via, device=device)
+            if via and destination not in by_destination:
+                by_destination[destination] = Route(destination=destination, via=via, device=device)
     for destination, via in router.routes:
         name = "default" if destination == "0.0.0.0/0" else destination
-        found[name] = Route(destination=name, via=via, device=_towards(view, router, via))
-    return sorted(found.values(), key=lambda route: route.destination)
+        by_destination[name] = Route(destination=name, via=via, device=_towards(view, router, via))
+    return sorted(by_destination.values(), key=lambda route: route.destination)
 
 
 def _towards(view: NodeView, router: Router, via: str) -> str:
-    """The device whose subnet holds the next hop; "" when none does (the kernel will refuse it, and say so)."""
+    """Return the device whose subnet has the next hop; "" if no subnet has it (the kernel then refuses the route)."""
     ports = [(owner_device(port), port) for port in router.interfaces]
     if router.gateway is not None:
         ports.append((owner_device(router.gateway), router.gateway))
     for device, port in ports:
-        if any(contains(view.subnet(port.network, one.subnet).cidr, via) for one in port.fixed_ips):
+        if any(contains(view.subnet(port.network, fixed.subnet).cidr, via) for fixed in port.fixed_ips):
             return device
     return ""
 
 
 def _sysctls(router: Router) -> dict[str, str]:
-    """Below /proc/sys/net.
+    """Return path below /proc/sys/net → value.
 
-    Reverse path: strict on the gateway, where nobody may claim an internal source; loose inside, where extra routes
-    may be asymmetric. No redirects: they would lead a guest around the NAT that its hairpin traffic needs.
+    The reverse path filter is strict on the gateway, where a packet must not have an internal source address. It is
+    loose on internal devices, where extra routes may be asymmetric. Redirects are off: they would lead a guest around
+    the NAT that its hairpin traffic needs.
     """
-    found = {
+    sysctls = {
         "ipv4/ip_forward": "1",
         "ipv4/conf/all/arp_announce": "2",
         "ipv4/conf/all/arp_ignore": "1",
@@ -84,16 +89,16 @@ def _sysctls(router: Router) -> dict[str, str]:
         "netfilter/nf_conntrack_tcp_be_liberal": "1",
     }
     ports = [*router.interfaces, *([router.gateway] if router.gateway is not None else [])]
-    if any(not is_ipv4(one.address) for port in ports for one in port.fixed_ips):
-        found["ipv6/conf/all/forwarding"] = "1"
+    if any(not is_ipv4(fixed.address) for port in ports for fixed in port.fixed_ips):
+        sysctls["ipv6/conf/all/forwarding"] = "1"
     else:
-        found["ipv6/conf/all/disable_ipv6"] = "1"
-        found["ipv6/conf/default/disable_ipv6"] = "1"
+        sysctls["ipv6/conf/all/disable_ipv6"] = "1"
+        sysctls["ipv6/conf/default/disable_ipv6"] = "1"
     for port in router.interfaces:
-        found |= _device_sysctls(owner_device(port), rp_filter="2")
+        sysctls |= _device_sysctls(owner_device(port), rp_filter="2")
     if router.gateway is not None:
-        found |= _device_sysctls(owner_device(router.gateway), rp_filter="1")
-    return dict(sorted(found.items()))
+        sysctls |= _device_sysctls(owner_device(router.gateway), rp_filter="1")
+    return dict(sorted(sysctls.items()))
 
 
 def _device_sysctls(device: str, rp_filter: str) -> dict[str, str]:

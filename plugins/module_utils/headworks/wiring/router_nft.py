@@ -1,8 +1,8 @@
-"""A router's nftables table: floating IPs as map elements, source NAT, hairpin, and who may talk to what.
+"""A router's nftables table: floating IPs as map elements, source NAT, hairpin NAT and filters.
 
-Rules are written as ``nft list`` prints them, so that people find here what they see on a node; a functional test holds
-them against the real nft. Nothing else depends on it: the node compares digests of these texts. What does not belong
-here: addresses and routes (``router.py``).
+Rules are written as ``nft list`` prints them, so that a reader finds here the text that a node shows; a functional test
+compares them with the real nft. The node compares digests of these texts, so it does not depend on the spelling. What
+does not belong here: addresses and routes (``router.py``).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from . import names
 from .node_view import NodeView, is_ipv4
 from .owners import OWNERS, owner_device
 
-FLOATING_DNAT, FLOATING_SNAT = "floating_dnat", "floating_snat"  # `dnat` and `snat` are words of nft's own
+FLOATING_DNAT, FLOATING_SNAT = "floating_dnat", "floating_snat"  # `dnat` and `snat` are keywords of nft
 FROM_OUTSIDE = "0x00000002"
 
 
 def router_tables(view: NodeView) -> list[NftTable]:
-    """The table of every router on the node."""
+    """Return the table of every router on the node."""
     return [_table(router) for router in view.routers]
 
 
 def _table(router: Router) -> NftTable:
     gateway = router.gateway
-    external = next((one.address for one in gateway.fixed_ips if is_ipv4(one.address)), "") if gateway else ""
+    external = next((fixed.address for fixed in gateway.fixed_ips if is_ipv4(fixed.address)), "") if gateway else ""
     name = names.router_netns(router)
     if gateway is None or not external:
         return NftTable(name=name, chains=(_input(), _forward("")))
@@ -43,17 +43,20 @@ def _table(router: Router) -> NftTable:
 
 
 def _maps(router: Router) -> tuple[NftMap, ...]:
-    inward = {one.address: one.fixed for one in router.floating_ips}
+    inward = {floating.address: floating.fixed for floating in router.floating_ips}
     outward: dict[str, str] = {}
-    for one in router.floating_ips:
-        outward.setdefault(one.fixed, one.address)  # two floating IPs of one address: it goes out by the lower
+    for floating in router.floating_ips:
+        outward.setdefault(floating.fixed, floating.address)  # of two floating IPs, the lower is the source address
     pairs = "ipv4_addr : ipv4_addr"
     return NftMap(FLOATING_DNAT, pairs, inward), NftMap(FLOATING_SNAT, pairs, outward)
 
 
 def _input() -> NftChain:
-    """Metadata is for guests on the router's own networks: by an internal device, from an address that is routed back
-    over the same device (so no network can ask in another's name), and nothing but the proxy's port."""
+    """Accept metadata requests only from guests on the router's networks, and only to the proxy's port.
+
+    A request must come in by an internal device, and its source address must be routed back over the same device: so a
+    guest cannot use an address of another network.
+    """
     address = f"ip daddr {names.METADATA_ADDRESS}"
     return NftChain(
         name="input",
@@ -68,11 +71,12 @@ def _input() -> NftChain:
 
 
 def _forward(closed_device: str) -> NftChain:
-    """Packets that conntrack cannot place never pass, for NAT would not apply to them.
+    """Drop packets that conntrack cannot assign to a connection, as NAT would not apply to them.
 
-    With source NAT on, the networks behind the router are private: what comes in from outside and was not sent to a
-    floating IP is dropped, though a neighbour on the external network could route it here. With it off they are
-    ordinary routed networks, reachable from outside, as in Neutron.
+    With source NAT, the networks behind the router are private: a new connection from outside that is not to a floating
+    IP is dropped, also if a neighbour on the external network routes it here. Without source NAT, they are ordinary
+    routed networks that are reachable from outside, as in Neutron. ``closed_device`` is the gateway's device, ""
+    without source NAT.
     """
     rules = ["ct state invalid drop"]
     if closed_device:
@@ -81,8 +85,8 @@ def _forward(closed_device: str) -> NftChain:
 
 
 def _destination_nat(device: str) -> tuple[NftChain, ...]:
-    """Floating → fixed, for what arrives and for what the router itself sends. The mark tells source NAT what came from
-    outside, since the incoming device is not known there any more."""
+    """Translate floating to fixed addresses in packets that arrive and in packets that the router itself sends. The
+    mark tells source NAT which packets came from outside, as the incoming device is not known there any more."""
     to_fixed = f"dnat to ip daddr map @{FLOATING_DNAT}"
     return (
         NftChain(
@@ -95,9 +99,10 @@ def _destination_nat(device: str) -> tuple[NftChain, ...]:
 
 
 def _source_nat(gateway: Port, external: str, enable_snat: bool) -> NftChain:
-    """In this order: what came from outside keeps its source; so does traffic between internal networks; a guest with a
-    floating IP goes by it, out or to another floating IP; others by the router's address if source NAT is on; and
-    whoever reaches a floating IP from inside (hairpin) by the router's address, or the answer would not come back."""
+    """The rules, in this order: packets from outside keep their source, and so do packets between internal networks. A
+    guest with a floating IP sends from it, to outside and to other floating IPs. Other guests send to outside from the
+    router's address if source NAT is on. A packet from inside to a floating IP (hairpin) gets the router's address, or
+    the answer would not return through the router."""
     device = owner_device(gateway)
     rules = [
         f'oifname != "{device}" meta mark {FROM_OUTSIDE} accept',

@@ -1,7 +1,6 @@
 """The veth pair of a router's or a DHCP service's port: one end for the switch, the other in the owner's namespace.
 
-What does not belong here: guests' links, which the firewall driver makes (``firewall/``), and which link a port gets
-(``links.py``).
+What does not belong here: the links of guests (``firewall/``), and which link a port gets (``links.py``).
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ SWITCH_PREFIX = "tap"
 
 
 def switch_end(port: Port) -> str:
-    """The switch's end of the pair."""
+    """Return the name of the switch's end of the pair."""
     return names.port_device(SWITCH_PREFIX, port)
 
 
 def veth_pair(view: NodeView, port: Port, master: str) -> Link:
-    """The pair. ``master`` is the Linux bridge that the switch's end belongs in, "" for none."""
+    """Return the pair. ``master`` is the Linux bridge of the switch's end, "" if it is in no bridge."""
     return Link(
         name=switch_end(port),
         kind="veth",

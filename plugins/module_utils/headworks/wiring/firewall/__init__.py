@@ -1,1 +1,1 @@
-"""Firewall drivers: how security groups are enforced, and how a guest's port gets to the switch. One file for each."""
+"""Firewall drivers: how security groups are enforced, and how a guest is connected to the switch. A file for each."""

@@ -1,7 +1,7 @@
-"""What a firewall driver contributes to a node state. The drivers are the other files; ``registry.py`` lists them.
+"""The interface of a firewall driver: what it adds to a node state. ``registry.py`` lists the drivers.
 
 A driver may filter by flows (it then inserts stages into the mechanism's pipeline), or in the kernel between the guest
-and the switch (it then puts devices of its own there, and gives nft tables). What does not belong here: spoof guards,
+and the switch (it then has its own devices and nft tables). What does not belong here: spoof guards,
 which the mechanism has for every driver, and which security groups a port is in (``plan/security_groups.py``).
 """
 
@@ -27,22 +27,23 @@ class Stage:
 
 
 class Pipeline(Protocol):
-    """A mechanism's pipeline of flows, as far as a driver needs to know it."""
+    """The part of a mechanism's pipeline of flows that a driver uses."""
 
     @property
     def bridge(self) -> str:
-        """The bridge that the flows are on."""
+        """The bridge of the flows."""
 
     def after(self, stage: Stage) -> str:
-        """The action that passes a packet on from ``stage``: to the next stage, or to switching after the last one."""
+        """Return the action that sends a packet from ``stage`` to the next stage, or switches it after the last
+        stage."""
 
 
 class FirewallDriver(Protocol):
     """A firewall driver. ``name`` is the value of ``cloud_firewall_driver``.
 
-    ``from_guest`` are the stages that a packet from a guest goes through when the spoof guards have let it pass;
-    ``to_guest`` those that every packet goes through last, before it is switched to where it goes. Both in order; the
-    mechanism leads packets into the first and out of the last one.
+    ``from_guest`` are the stages of a packet from a guest after the spoof guards. ``to_guest`` are the last stages of
+    every packet before it is switched. Both are in order; the mechanism sends packets to the first stage and receives
+    them from the last stage.
     """
 
     name: str
@@ -50,17 +51,17 @@ class FirewallDriver(Protocol):
     to_guest: Sequence[Stage]
 
     def guest_device(self, port: Port) -> str:
-        """The device that QEMU opens for a guest's port."""
+        """Return the device that QEMU opens for a guest's port."""
 
     def switch_device(self, port: Port) -> str:
-        """The device that the switch has as a port for a guest's port."""
+        """Return the device that the switch has as a port for a guest's port."""
 
     def links(self, port: Port, mtu: int, master: str) -> list[Link]:
-        """The devices of a guest's port, and what is between them if they are two. ``master`` is the Linux bridge that
-        the switch's device belongs in, "" when the mechanism needs none."""
+        """Return the guest device and the switch device of a guest's port, and the links between them if they differ.
+        ``master`` is the Linux bridge of the switch device, "" if the mechanism does not need a bridge."""
 
     def flows(self, view: NodeView, pipeline: Pipeline) -> list[Flow]:
-        """The flows of the driver's stages, for the ports of the node."""
+        """Return the flows of the driver's stages for the ports of the node."""
 
     def nft_tables(self, view: NodeView) -> list[NftTable]:
-        """nftables tables of the node, for the guests on it."""
+        """Return the driver's nftables tables for the guests on the node."""

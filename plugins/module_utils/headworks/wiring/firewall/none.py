@@ -1,6 +1,6 @@
-"""Driver ``none``: security groups are not enforced, because the operator wants it so.
+"""Driver ``none``: the operator chose not to enforce security groups.
 
-Spoof guards stay: they are the mechanism's, and a port is without them only when it has no port security.
+The mechanism's spoof guards do not depend on the driver: only a port without port security has no spoof guards.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from .unfiltered import Unfiltered
 
 
 class NoFirewall(Unfiltered):
-    """Guests are plugged into the switch directly."""
+    """Connects guests to the switch directly."""
 
     name = "none"

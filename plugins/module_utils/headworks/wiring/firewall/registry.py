@@ -1,6 +1,6 @@
-"""The firewall drivers that there are, by the value of ``cloud_firewall_driver``.
+"""The implemented firewall drivers, by the value of ``cloud_firewall_driver``.
 
-The plan refuses the values that are missing here: ``AVAILABLE`` in ``wiring/documents.py`` tells it.
+The plan refuses values that are missing here: it reads them from ``AVAILABLE`` in ``wiring/documents.py``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ FIREWALLS: dict[str, FirewallDriver] = {driver.name: driver for driver in (OpenV
 
 
 def firewall_of(cloud: Cloud) -> FirewallDriver:
-    """The driver that the cloud uses.
+    """Return the driver that the cloud uses.
 
-    :raises WiringError: there is no such driver.
+    :raises WiringError: the driver does not exist.
     """
     driver = FIREWALLS.get(cloud.firewall_driver)
     if driver is None:
-        known = ", ".join(sorted(FIREWALLS))
-        raise WiringError(f"cloud_firewall_driver: {cloud.firewall_driver!r}: must be one of {known}")
+        names = ", ".join(sorted(FIREWALLS))
+        raise WiringError(f"cloud_firewall_driver: {cloud.firewall_driver!r}: must be one of {names}")
     return driver

@@ -1,4 +1,4 @@
-"""A guest's tap is plugged into the switch itself, and no security group is enforced: the base of today's drivers."""
+"""The base of the present drivers: the switch has a guest's tap as a port, and no security group is enforced."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from .interface import Pipeline, Stage
 
 
 class Unfiltered:
-    """No stages, no flows, no nft tables; one tap for each guest's port."""
+    """A driver with a tap for each guest's port, without stages, flows and nft tables."""
 
     from_guest: Sequence[Stage] = ()
     to_guest: Sequence[Stage] = ()
 
     def guest_device(self, port: Port) -> str:
-        """The tap."""
+        """Return the name of the tap."""
         return owner_device(port)
 
     def switch_device(self, port: Port) -> str:
-        """The same tap: nothing is between the guest and the switch."""
+        """Return the same tap: the guest is connected to the switch directly."""
         return self.guest_device(port)
 
     def links(self, port: Port, mtu: int, master: str) -> list[Link]:
-        """The tap. QEMU negotiates its offloads with the guest (see ``Nic.offload``), so they are not set here."""
+        """Return the tap. QEMU negotiates its offloads with the guest (see ``Nic.offload``), so the link does not set
+        them."""
         return [Link(name=self.guest_device(port), kind="tap", mtu=mtu, master=master)]
 
     def flows(self, view: NodeView, pipeline: Pipeline) -> list[Flow]:
-        """None."""
+        """Return an empty list: the driver has no stages."""
         return []
 
     def nft_tables(self, view: NodeView) -> list[NftTable]:
-        """None."""
+        """Return an empty list: the driver does not filter in the kernel."""
         return []

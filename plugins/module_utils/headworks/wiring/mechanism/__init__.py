@@ -1,1 +1,1 @@
-"""Mechanisms: how a node switches and how networks get from node to node. A package for each."""
+"""Mechanisms: how a node switches packets and how networks reach other nodes. A package for each."""

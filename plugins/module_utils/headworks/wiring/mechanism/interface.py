@@ -1,7 +1,7 @@
-"""What a mechanism contributes to a node state. The mechanisms are the packages beside this file; ``registry.py`` lists
-them.
+"""The interface of a mechanism: what it adds to a node state. Each package in this folder is a mechanism.
 
-What does not belong here: what is the same with every mechanism (links of guests, routers, DHCP, metadata, guests).
+What does not belong here: the list of mechanisms (``registry.py``), and what is the same with every mechanism (links of
+guests, routers, DHCP, metadata, guests).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any, Protocol
 from ...plan.cloud import Port
 from ..node_view import NodeView
 
-# Section of the node state → records to add to it. None: unknown, so the node keeps that section as it is.
+# Section of the node state → records to add to it. None: unknown, so the node does not change anything of this section.
 Sections = Mapping[str, Sequence[Any] | None]
 
 
 class Mechanism(Protocol):
-    """A mechanism. ``name`` is the value of ``cloud_l2_mechanism``; ``vif_type`` is OpenStack's word for how a guest is
-    plugged, which guests read in their metadata."""
+    """A mechanism. ``name`` is the value of ``cloud_l2_mechanism``; ``vif_type`` is OpenStack's name for the
+    connection of a guest to the switch. Guests read it in their metadata."""
 
     name: str
     vif_type: str
 
     def master(self, view: NodeView, port: Port) -> str:
-        """The Linux bridge that the switch's device of ``port`` belongs in, "" when the mechanism needs none."""
+        """Return the Linux bridge for the switch device of ``port``, "" if the mechanism does not need a bridge."""
 
     def sections(self, view: NodeView) -> Sections:
-        """The mechanism's own bridges, ports, tunnels and rules, and the NICs it uses."""
+        """Return the records of the mechanism's own bridges, ports, tunnels and rules, and of the NICs that it uses."""

@@ -1,6 +1,6 @@
-"""The mechanisms that there are, by the value of ``cloud_l2_mechanism``.
+"""The implemented mechanisms, by the value of ``cloud_l2_mechanism``.
 
-The plan refuses the values that are missing here: ``AVAILABLE`` in ``wiring/documents.py`` tells it.
+The plan refuses values that are missing here: it reads them from ``AVAILABLE`` in ``wiring/documents.py``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ MECHANISMS: dict[str, Mechanism] = {mechanism.name: mechanism for mechanism in (
 
 
 def mechanism_of(cloud: Cloud) -> Mechanism:
-    """The mechanism that the cloud uses.
+    """Return the mechanism that the cloud uses.
 
-    :raises WiringError: there is no such mechanism.
+    :raises WiringError: the mechanism does not exist.
     """
     mechanism = MECHANISMS.get(cloud.l2_mechanism)
     if mechanism is None:
-        known = ", ".join(sorted(MECHANISMS))
-        raise WiringError(f"cloud_l2_mechanism: {cloud.l2_mechanism!r}: must be one of {known}")
+        names = ", ".join(sorted(MECHANISMS))
+        raise WiringError(f"cloud_l2_mechanism: {cloud.l2_mechanism!r}: must be one of {names}")
     return mechanism

@@ -1,7 +1,8 @@
-"""Flows of br-tun: local VLAN to tunnel id and back, known MACs and ARP answered from the plan, floods only to members.
+"""Flows of br-tun: they replace local VLANs by tunnel ids and tunnel ids by local VLANs, and choose the remote nodes.
 
-Tables (Neutron's numbers): 0 sorts by port; 2 unicast, multicast, ARP; 3, 4, 6 tunnel id → local VLAN; 10 learns;
-20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports themselves (``ports.py``).
+MACs and ARP answers of remote ports come from the plan; floods go only to nodes with ports of the network. Tables
+(Neutron's numbers): 0 sorts by port; 2 separates unicast, multicast and ARP; 3, 4, 6 replace tunnel ids by local VLANs;
+10 learns; 20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports (``ports.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from . import names
 SORT, FROM_INT, LEARN, UNICAST, ARP, FLOOD = 0, 2, 10, 20, 21, 22
 FROM_TUNNEL = {"gre": 3, "vxlan": 4, "geneve": 6}
 
-# What the plan cannot know (addresses behind a guest, allowed pairs) is learned from traffic, below the plan's entries.
+# MACs that the plan does not have (behind a guest, allowed pairs) are learned, with a lower priority than the plan's.
 _LEARN = (
     f"learn(table={UNICAST},hard_timeout=300,priority=1,cookie={LEARN_COOKIE:#x},NXM_OF_VLAN_TCI[0..11],"
     "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
@@ -26,14 +27,14 @@ _LEARN = (
 
 
 def tun_flows(view: NodeView) -> list[Flow]:
-    """Every flow of br-tun."""
-    found = list(_base())
+    """Return all flows of br-tun."""
+    flows = list(_base())
     for kind, remote in view.tunnels:
         port = names.tunnel_port(kind, remote.tunnel_ip)
-        found.append(_flow(SORT, 1, f"in_port={{{port}}}", f"resubmit(,{FROM_TUNNEL[kind]})"))
+        flows.append(_flow(SORT, 1, f"in_port={{{port}}}", f"resubmit(,{FROM_TUNNEL[kind]})"))
     for network in view.tunnelled:
-        found += _network(view, network)
-    return found
+        flows += _network(view, network)
+    return flows
 
 
 def _flow(table: int, priority: int, match: str, actions: str) -> Flow:
@@ -41,7 +42,7 @@ def _flow(table: int, priority: int, match: str, actions: str) -> Flow:
 
 
 def _base() -> Iterator[Flow]:
-    """What every node has, whatever its networks."""
+    """Yield the flows that every node has."""
     yield _flow(SORT, 1, f"in_port={{{names.PATCH_INT}}}", f"resubmit(,{FROM_INT})")
     yield _flow(SORT, 0, "", "drop")
     yield _flow(FROM_INT, 1, "arp,dl_dst=ff:ff:ff:ff:ff:ff", f"resubmit(,{ARP})")
@@ -67,11 +68,12 @@ def _network(view: NodeView, network: Network) -> Iterator[Flow]:
     outputs = {peer.name: f"output:{{{names.tunnel_port(network.type, peer.tunnel_ip)}}}" for peer in peers}
     yield _flow(FLOOD, 1, f"dl_vlan={vlan}", ",".join([encapsulate, *outputs.values()]))
     for port in view.remote_ports(network):
-        # A port that several nodes have: each gets a copy, since the plan does not know which of them uses it now.
+        # If several nodes have the port, each gets a copy, since the plan does not know which of them uses it now.
         towards = [outputs[node] for node in sorted(port.nodes) if node != view.node.name]
         yield _flow(UNICAST, 2, f"dl_vlan={vlan},dl_dst={port.mac}", ",".join([encapsulate, *towards]))
         if view.node.name in port.nodes:
-            # The owner may be here and answer itself; then an answer from br-tun would teach br-int the wrong port.
+            # If this node has the port, its owner may answer. Another answer from br-tun would make br-int learn a
+            # wrong port.
             continue
         for fixed in port.fixed_ips:
             if is_ipv4(fixed.address):
@@ -80,7 +82,7 @@ def _network(view: NodeView, network: Network) -> Iterator[Flow]:
 
 
 def _responder(mac: str, address: str) -> str:
-    """Turn an ARP request into the answer and send it back where it came from."""
+    """Return the actions that turn an ARP request into the answer and send it back to its port."""
     hardware, protocol = int(mac.replace(":", ""), 16), int(IPv4Address(address))
     return (
         f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{mac}->eth_src,load:0x2->NXM_OF_ARP_OP[],"

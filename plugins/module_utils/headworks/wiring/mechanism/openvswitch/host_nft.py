@@ -1,9 +1,10 @@
 """Drop traffic between the node's own kernel and the links of guests: nftables in the root namespace.
 
-Open vSwitch's userspace datapath reads taps through packet sockets, and the kernel's stack sees every packet too: a
-guest could reach the node's services past every flow, be routed by the node, or advertise itself as a router to it. The
-kernel datapath takes packets before the stack does. On both, the node itself would speak (IPv6) into guests' networks.
-What does not belong here: routers' tables (``wiring/router_nft.py``).
+Open vSwitch's userspace datapath reads taps through packet sockets, and the kernel's network stack receives every
+packet too. Without these tables, a guest could reach the node's services without passing a flow, use the node as its
+router, or send router advertisements to the node. The kernel datapath takes packets before the network stack. With both
+datapaths, the node itself would send IPv6 packets into guests' networks. What does not belong here: routers' tables
+(``wiring/router_nft.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ...node_view import NodeView
 
 
 def host_tables(view: NodeView) -> list[NftTable]:
-    """Tables ``inet`` and ``arp`` of the root namespace. Links are told by their group: the mark of what is ours."""
+    """Return the tables ``inet`` and ``arp`` of the root namespace. Their rules match our links by the link group."""
     if not view.carries_network:
         return []
     inet = [_drop("output", "raw", f"oifgroup {GROUP} drop")]

@@ -1,4 +1,4 @@
-"""Mechanism ``openvswitch``: which sections of a node state it fills, and with what."""
+"""Mechanism ``openvswitch``: the sections of a node state that it fills, and their records."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from .ports import bridges, ports, underlay
 
 
 class OpenVSwitch:
-    """br-int, br-tun and provider bridges, steered by flows."""
+    """Switches by flows on br-int, br-tun and the provider bridges."""
 
     name = "openvswitch"
     vif_type = "ovs"
 
     def master(self, view: NodeView, port: Port) -> str:
-        """No Linux bridge: the device is a port of br-int."""
+        """Return "": the device is a port of br-int and in no Linux bridge."""
         return ""
 
     def sections(self, view: NodeView) -> Sections:
-        """Bridges, ports, NICs and flows, and the tables that keep the node's kernel out of guests' networks."""
+        """Return bridges, ports, NICs and flows, and the nftables tables between the node's kernel and guests'
+        networks."""
         return {
             "ovs_bridges": bridges(view),
             "ovs_ports": ports(view),

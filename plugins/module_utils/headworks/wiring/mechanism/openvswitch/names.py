@@ -1,4 +1,4 @@
-"""Names of Open vSwitch's bridges and ports on a node, as Neutron gives them."""
+"""Names of Open vSwitch's bridges and ports on a node, as Neutron chooses them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _IFNAMSIZ = 15
 
 
 def tunnel_port(kind: str, remote_ip: str) -> str:
-    """The port on br-tun towards a node: ``gre-0a000a03``."""
+    """Return the name of the port on br-tun to a node: ``gre-0a000a03``."""
     return f"{kind}-{int(IPv4Address(remote_ip)):08x}"
 
 
 def int_patch(bridge: str) -> str:
-    """The patch port on br-int towards a provider bridge."""
+    """Return the name of the patch port on br-int to a provider bridge."""
     return _bounded("int-", bridge)
 
 
 def phy_patch(bridge: str) -> str:
-    """The patch port on a provider bridge towards br-int."""
+    """Return the name of the patch port on a provider bridge to br-int."""
     return _bounded("phy-", bridge)
 
 
 def _bounded(prefix: str, name: str) -> str:
-    """``prefix`` + ``name`` within an interface name's 15 characters: a long name ends in a hash of the whole."""
+    """Return ``prefix`` + ``name``, shortened to 15 characters (IFNAMSIZ): a shortened name ends in a hash of
+    ``name``."""
     if len(prefix) + len(name) <= _IFNAMSIZ:
         return prefix + name
     digest = sha1(name.encode(), usedforsecurity=False).hexdigest()[:6]

@@ -1,14 +1,13 @@
-"""The tables of br-int: which stages a packet goes through and in what order, with Neutron's numbers (26 is ours).
+"""The tables of br-int: the stages of a packet and their order, with Neutron's table numbers (26 is ours).
 
     0 sort by port
       from a guest with spoof guards: 24 ARP, 25 MAC, 26 IP addresses, then the firewall driver's ``from_guest`` stages
-    58 packet rate, 59 bandwidth (places of the meters), 60 transient
+    58 packet rate, 59 bandwidth (for meters), 60 transient
       the firewall driver's ``to_guest`` stages
     and then the packet is switched (NORMAL)
 
-What comes after a stage is computed from this order; no flow has the number of a next table written into it. What does
-not belong here: the flows of the stages (``flows_int.py``, ``wiring/firewall/``), and the tables of br-tun
-(``flows_tun.py``).
+The next stage is computed from this order; no flow has a fixed number of its next table. What does not belong here: the
+flows of the stages (``flows_int.py``, ``wiring/firewall/``), and the tables of br-tun (``flows_tun.py``).
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ IP_SPOOF = Stage("ip_spoof", 26)
 PACKET_RATE = Stage("packet_rate", 58)
 BANDWIDTH = Stage("bandwidth", 59)
 TRANSIENT = Stage("transient", 60)
-# Not a stage that packets go through: its one flow tells Neutron's agents whether Open vSwitch has lost its flows.
+# Packets do not go through this stage: by its one flow, Neutron's agents see whether Open vSwitch has lost its flows.
 CANARY = Stage("canary", 23)
 
 SWITCH = "NORMAL"  # the action after the last stage
 
 
 class Pipeline:
-    """The stages of br-int with those of a firewall driver in their places."""
+    """The stages of br-int, including the stages of a firewall driver."""
 
     bridge = names.BR_INT
 
     def __init__(self, firewall: FirewallDriver) -> None:
-        """:raises WiringError: the driver uses a name or a table that is taken."""
+        """:raises WiringError: the driver uses a name or a table of another stage."""
         order = (
             SORT,
             ARP_SPOOF,
@@ -56,11 +55,11 @@ class Pipeline:
 
     @staticmethod
     def to(stage: Stage) -> str:
-        """The action that sends a packet to ``stage``."""
+        """Return the action that sends a packet to ``stage``."""
         return f"resubmit(,{stage.table})"
 
     def after(self, stage: Stage) -> str:
-        """The action that passes a packet on from ``stage``: to the next stage, or to switching after the last one."""
+        """Return the action that sends a packet from ``stage`` to the next stage; NORMAL after the last stage."""
         return self._after[stage]
 
 
@@ -68,4 +67,4 @@ def _check_unique(driver: str, stages: Sequence[Stage]) -> None:
     for values in ([stage.name for stage in stages], [f"table {stage.table}" for stage in stages]):
         taken = sorted({value for value in values if values.count(value) > 1})
         if taken:
-            raise WiringError(f"cloud_firewall_driver: {driver!r}: {', '.join(taken)}: must be of one stage only")
+            raise WiringError(f"cloud_firewall_driver: {driver!r}: {', '.join(taken)}: must belong to one stage only")

@@ -1,4 +1,7 @@
-"""Open vSwitch bridges, ports and NICs of a node. What does not belong here: flows (``flows_*.py``)."""
+"""Open vSwitch bridges, ports and NICs of a node.
+
+What does not belong here: flows (``flows_int.py``, ``flows_tun.py``, ``flows_provider.py``).
+"""
 
 from __future__ import annotations
 
@@ -12,55 +15,57 @@ from . import names
 
 
 def bridges(view: NodeView) -> list[OvsBridge]:
-    """br-int, br-tun and the provider bridges, all fail_mode secure: without flows nothing passes. br-phy only switches
-    the underlay, so it is standalone; a userspace node keeps it whether or not there is a tunnel at the moment."""
+    """Return br-int, br-tun and the provider bridges with fail_mode secure: without flows, they drop all packets.
+    br-phy only switches the underlay, so its fail_mode is standalone. A userspace node has br-phy also without
+    tunnels."""
     if not view.carries_network:
         return []
     datapath = view.node.datapath_type
     secure = {names.BR_INT, names.BR_TUN} | {mapping.bridge for mapping in view.node.mappings}
-    found = [OvsBridge(name=name, datapath_type=datapath) for name in secure]
+    records = [OvsBridge(name=name, datapath_type=datapath) for name in secure]
     if _needs_br_phy(view.node):
-        found.append(OvsBridge(name=names.BR_PHY, datapath_type=datapath, fail_mode="standalone"))
-    return sorted(found, key=lambda bridge: bridge.name)
+        records.append(OvsBridge(name=names.BR_PHY, datapath_type=datapath, fail_mode="standalone"))
+    return sorted(records, key=lambda bridge: bridge.name)
 
 
 def ports(view: NodeView) -> list[OvsPort]:
-    """Patches between bridges, tunnels, and the access ports of guests, routers and DHCP."""
+    """Return the patch ports between bridges, the tunnel ports, and the ports of guests, routers and DHCP services."""
     if not view.carries_network:
         return []
-    found = _patch_pair(names.PATCH_TUN, names.BR_INT, names.PATCH_INT, names.BR_TUN)
+    records = _patch_pair(names.PATCH_TUN, names.BR_INT, names.PATCH_INT, names.BR_TUN)
     for bridge in {mapping.bridge for mapping in view.node.mappings}:
-        found += _patch_pair(names.int_patch(bridge), names.BR_INT, names.phy_patch(bridge), bridge)
-    found += [_tunnel(view.node, kind, remote) for kind, remote in view.tunnels]
-    found += [_access(view, port) for port in view.ports]
-    return sorted(found, key=lambda port: port.name)
+        records += _patch_pair(names.int_patch(bridge), names.BR_INT, names.phy_patch(bridge), bridge)
+    records += [_tunnel(view.node, kind, remote) for kind, remote in view.tunnels]
+    records += [_access(view, port) for port in view.ports]
+    return sorted(records, key=lambda port: port.name)
 
 
 def underlay(view: NodeView) -> list[NicAttachment] | None:
-    """The NICs that are ports of bridges. None = unknown, leave the underlay as it is: the tunnel NIC of a userspace
-    node was not found, and pulling it out of br-phy would cut the node off."""
+    """Return the NICs that are ports of bridges. None means unknown, so that the node does not change its NICs: the
+    tunnel NIC of a userspace node was not found, and removing it from br-phy would disconnect the node."""
     if not view.carries_network:
         return []
     node = view.node
-    found = {one.interface: one.bridge for one in node.mappings if one.interface}
+    bridge_of = {mapping.interface: mapping.bridge for mapping in node.mappings if mapping.interface}
     if _needs_br_phy(node):
         if not node.tunnel_interface:
             return None
-        found[node.tunnel_interface] = names.BR_PHY
-    return [NicAttachment(name=nic, bridge=found[nic], datapath_type=node.datapath_type) for nic in sorted(found)]
+        bridge_of[node.tunnel_interface] = names.BR_PHY
+    datapath = node.datapath_type
+    return [NicAttachment(name=nic, bridge=bridge_of[nic], datapath_type=datapath) for nic in sorted(bridge_of)]
 
 
 def _needs_br_phy(node: Node) -> bool:
-    """The userspace datapath sends tunnels only through a bridge that has the tunnel address; a provider bridge that
-    holds the NIC already is such a bridge."""
+    """Whether the node needs br-phy. The userspace datapath sends tunnel packets only through a bridge that has the
+    tunnel address. If the tunnel NIC is in a provider bridge, the provider bridge has it."""
     provider_nics = {mapping.interface for mapping in node.mappings if mapping.interface}
     return node.datapath_type == "netdev" and node.tunnel_interface not in provider_nics
 
 
-def _patch_pair(one: str, bridge: str, other: str, far_bridge: str) -> list[OvsPort]:
+def _patch_pair(port: str, bridge: str, far_port: str, far_bridge: str) -> list[OvsPort]:
     return [
-        OvsPort(name=one, bridge=bridge, type="patch", options={"peer": other}),
-        OvsPort(name=other, bridge=far_bridge, type="patch", options={"peer": one}),
+        OvsPort(name=port, bridge=bridge, type="patch", options={"peer": far_port}),
+        OvsPort(name=far_port, bridge=far_bridge, type="patch", options={"peer": port}),
     ]
 
 
