@@ -1,4 +1,4 @@
-"""The node state documents as a whole: complete, plain, readable by the engine, made of nothing but the cloud."""
+"""The complete node state documents: their sections, plain data that decodes to the records, equal for equal clouds."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def test_names_are_unique_within_a_section(cloud: Cloud) -> None:
             assert len(names) == len(set(names))
 
 
-def test_a_mere_controller_gets_nothing() -> None:
+def test_a_node_that_is_only_a_controller_gets_empty_sections() -> None:
     assert not any(wire(s1_cloud())["controller1"]["sections"].values())
 
 
-def test_the_order_in_which_things_are_declared_does_not_matter() -> None:
+def test_the_order_of_declarations_does_not_change_a_document() -> None:
     cloud = s1_cloud()
     turned = replace(
         cloud,
@@ -92,7 +92,7 @@ def test_one_node_can_be_wired_alone() -> None:
     assert wire_node(Index.of(s1_cloud()), "compute2") == wire(s1_cloud())["compute2"]
 
 
-def test_a_network_elsewhere_changes_nothing_on_a_node() -> None:
+def test_a_network_on_another_node_does_not_change_a_document() -> None:
     cloud = s1_cloud()
     vlans = {**cloud.nodes["compute2"].local_vlans, "third": 7}
     third = make_network("third", "gre", "10.30.0.0/24", "10.30.0.1", segmentation_id=9)

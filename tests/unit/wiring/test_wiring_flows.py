@@ -1,4 +1,4 @@
-"""Flows of the sample clouds, whole, against the texts in ``golden/``; and what they must not grow with.
+"""The flows of the sample clouds are those in ``golden/``, and their number grows only as expected.
 
 ``pytest --update-golden`` is deliberately missing: a change of the data path is written into the files by hand.
 """
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def lines(found: Sections) -> list[str]:
-    """Flows one a line, as ovs-ofctl prints them, ports by name; sorted by bridge, table and priority."""
+    """Return a line per flow, as ovs-ofctl prints it, with names of ports; sorted by bridge, table and priority."""
     flows = sorted(found["flows"], key=lambda one: (one["bridge"], one["table"], -one["priority"], one["match"]))
     return [
         f"{one['bridge']} table={one['table']},priority={one['priority']}"
@@ -44,12 +44,12 @@ def flows_for(port: str, found: Sections) -> list[str]:
     return [line for line in lines(found) if f"{{{port}}}" in line]
 
 
-def test_a_guest_port_costs_ten_flows(s1: Callable[[str], Sections]) -> None:
+def test_a_guest_port_has_ten_flows(s1: Callable[[str], Sections]) -> None:
     port = make_port("internal", "10.18.0.3", "compute1", OWNER_INSTANCE, "vm1")
     assert len(flows_for(tap_of(port), s1("compute1"))) == 10
 
 
-def test_without_port_security_there_are_no_guards() -> None:
+def test_a_port_without_port_security_has_no_spoof_guards() -> None:
     cloud = s1_cloud()
     port = replace(cloud.instances["vm1"].ports[0], port_security=False)
     vm1 = replace(cloud.instances["vm1"], ports=(port,))
@@ -57,7 +57,7 @@ def test_without_port_security_there_are_no_guards() -> None:
     assert flows_for(tap_of(port), found) == []
 
 
-def test_allowed_pair_with_a_mac_of_its_own_is_tied_to_that_mac() -> None:
+def test_an_allowed_pair_with_its_own_mac_is_allowed_with_this_mac_only() -> None:
     cloud = s1_cloud()
     pair = ("02:00:00:00:00:09", "10.18.0.9/32")
     port = replace(cloud.instances["vm1"].ports[0], allowed_pairs=(pair,))
@@ -78,7 +78,7 @@ def test_each_tunnel_type_has_its_table(kind: str, table: int) -> None:
     )
 
 
-def test_local_ports_are_neither_answered_for_nor_sent_into_tunnels(s1: Callable[[str], Sections]) -> None:
+def test_br_tun_has_no_arp_or_unicast_flows_for_local_ports(s1: Callable[[str], Sections]) -> None:
     found = "\n".join(line for line in lines(s1("compute1")) if line.startswith("br-tun"))
     assert "fa:16:3e:12:00:04" in found
     assert "fa:16:3e:12:00:03" not in found, "vm1 is on compute1 itself"

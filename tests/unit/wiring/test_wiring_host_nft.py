@@ -1,4 +1,4 @@
-"""What the node's own kernel may say to guests' links, and hear from them: nothing."""
+"""The rules that drop traffic between the node's own kernel and guests' links."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def rules(datapath: str) -> dict[str, dict[str, list[str]]]:
     return {one["family"]: {chain["name"]: chain["rules"] for chain in one["chains"]} for one in tables}
 
 
-def test_userspace_node_neither_hears_nor_answers_guests() -> None:
+def test_userspace_node_drops_packets_from_and_to_guests() -> None:
     assert rules("netdev") == {
         "inet": {"output": ["oifgroup 26743 drop"], "prerouting": ["iifgroup 26743 drop"]},
         "arp": {"output": ["oifgroup 26743 drop"], "input": ["iifgroup 26743 drop"]},
     }
 
 
-def test_kernel_node_only_has_to_be_kept_from_speaking() -> None:
+def test_kernel_node_drops_only_packets_to_guests() -> None:
     assert rules("system") == {"inet": {"output": ["oifgroup 26743 drop"]}, "arp": {"output": ["oifgroup 26743 drop"]}}

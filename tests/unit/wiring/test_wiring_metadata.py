@@ -1,4 +1,4 @@
-"""Metadata: who answers where, and the tree that an instance reads."""
+"""Metadata: the namespaces that answer, and the tree that an instance reads."""
 
 from __future__ import annotations
 

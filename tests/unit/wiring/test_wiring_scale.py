@@ -1,4 +1,4 @@
-"""The wiring stays quick, and a node's document does not grow with what is none of its business."""
+"""The time of the wiring, and the size of a document, which must not grow with networks on other nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_node_with_a_thousand_ports_is_wired_in_well_under_a_second() -> None:
     assert len(found["flows"]) < 1000 * 10 + 1000 * 2 + 300
 
 
-def test_document_does_not_grow_with_networks_that_the_node_has_not() -> None:
+def test_document_does_not_grow_with_networks_on_other_nodes() -> None:
     near, far = (big_cloud(nodes=count, networks=count, guests=10, span=2) for count in (20, 80))
     sizes = [len(json.dumps(wire_node(Index.of(cloud), "compute3"))) for cloud in (near, far)]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.01)

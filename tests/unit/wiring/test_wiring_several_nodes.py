@@ -1,4 +1,4 @@
-"""A port that several nodes have: each of them is given it, and the others send to each of them."""
+"""A port on several nodes: each of these nodes gets its records, and the other nodes send to each of them."""
 
 from __future__ import annotations
 
