@@ -11,8 +11,10 @@ import fcntl
 import socket
 import struct
 
-_SIOCETHTOOL = 0x8946
-_GET_TX, _SET_TX = 0x16, 0x17
+# linux/sockios.h, linux/ethtool.h
+SIOCETHTOOL = 0x8946
+ETHTOOL_GTXCSUM = 0x16
+ETHTOOL_STXCSUM = 0x17
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL)
 
 
@@ -23,7 +25,7 @@ def tx_checksum(query: socket.socket, device: str) -> bool:
     :param query: any socket in the device's namespace.
     """
     try:
-        return bool(_ethtool(query, device, _GET_TX, 0))
+        return bool(_ethtool(query, device, ETHTOOL_GTXCSUM, 0))
     except OSError as error:
         if error.errno in _UNSUPPORTED:
             return False
@@ -36,7 +38,7 @@ def set_tx_checksum(query: socket.socket, device: str, on: bool) -> None:
     :raises OSError: the device does not exist or does not support this.
     """
     try:
-        _ethtool(query, device, _SET_TX, int(on))
+        _ethtool(query, device, ETHTOOL_STXCSUM, int(on))
     except OSError as error:
         raise OSError(error.errno, f"{device}: transmit checksum offload: {error.strerror}") from error
 
@@ -44,5 +46,5 @@ def set_tx_checksum(query: socket.socket, device: str, on: bool) -> None:
 def _ethtool(query: socket.socket, device: str, command: int, value: int) -> int:
     data = array.array("I", [command, value])
     address, _ = data.buffer_info()
-    fcntl.ioctl(query, _SIOCETHTOOL, struct.pack("16sQ16x", device.encode(), address))
+    fcntl.ioctl(query, SIOCETHTOOL, struct.pack("16sQ16x", device.encode(), address))
     return data[1]

@@ -1,7 +1,7 @@
-"""What a node has: processors, memory, disk, virtualization, NICs. Read-only, a few milliseconds.
+"""Facts about a node: processors, memory, disk, virtualization, NICs. Reading them takes a few milliseconds.
 
-The plan schedules with it and refuses a mapping to a NIC that is not there. What headworks itself made (its taps, veth
-pairs and bridges) is not a fact about the node and is left out.
+The scheduler uses them, and the plan refuses a mapping to a NIC that does not exist. What does not belong here: links
+that headworks created (taps, veth pairs, bridges), because they are not facts about the node.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DATABASE_SECONDS = 5.0
 
 
 def gather() -> dict[str, Any]:
-    """All facts of this node, as plain data; what software it lacks is told by ``software.survey``.
+    """Return all facts of this node as plain data. (``software.survey`` reports the missing software.)
 
     ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
     (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``.
@@ -41,14 +41,14 @@ def gather() -> dict[str, Any]:
 
 
 def distribution(path: Path = Path("/etc/os-release")) -> str:
-    """``debian-12``: ID and VERSION_ID of os-release."""
+    """ID and VERSION_ID of os-release, for example ``debian-12``."""
     pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
     values = {key: value.strip('"') for key, value in pairs}
     return f"{values.get('ID', 'linux')}-{values.get('VERSION_ID', '')}".rstrip("-")
 
 
 def ram_mb(path: Path = Path("/proc/meminfo")) -> int:
-    """Memory of the machine in MiB."""
+    """The memory of the machine in MiB."""
     for line in path.read_text().splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) // 1024
@@ -56,14 +56,14 @@ def ram_mb(path: Path = Path("/proc/meminfo")) -> int:
 
 
 def disk_gb() -> int:
-    """Size in GiB of the filesystem that holds (or will hold) the instances."""
+    """The size in GiB of the filesystem that holds (or will hold) the instances."""
     parent = next(path for path in INSTANCES_PARENTS if os.path.isdir(path))
     usage = os.statvfs(parent)
     return usage.f_blocks * usage.f_frsize // (1 << 30)
 
 
 def kvm_usable(path: str = "/dev/kvm") -> bool:
-    """Whether KVM answers; a device node that cannot be opened, or is of another API, does not count."""
+    """Whether KVM can be used: its device can be opened and has the expected API version."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -77,8 +77,8 @@ def kvm_usable(path: str = "/dev/kvm") -> bool:
 
 
 def nics(endpoint: str = ENDPOINT) -> dict[str, dict[str, Any]]:
-    """The node's NICs. A NIC that is in a bridge of ours is reported with the bridge's addresses, which were the NIC's
-    before it was attached.
+    """The node's NICs by name. For a NIC in one of our bridges, the addresses of the bridge are reported, because they
+    were the NIC's before it was attached.
 
     :param endpoint: where the OVSDB server listens.
     """
@@ -99,15 +99,15 @@ def nics(endpoint: str = ENDPOINT) -> dict[str, dict[str, Any]]:
 
 
 def _is_nic(link: dict[str, Any]) -> bool:
-    """Neither loopback, nor ours, nor one of Open vSwitch's or libvirt's own devices."""
+    """Whether a link is a NIC: an Ethernet device that is neither ours nor a device of Open vSwitch or libvirt."""
     if link.get("link_type") != "ether" or str(link.get("group", "")) == str(GROUP):
         return False
     return link.get("linkinfo", {}).get("info_kind", "") not in {"tun", "openvswitch", "bridge", "ifb"}
 
 
 def _attached_nics(endpoint: str) -> dict[str, str]:
-    """NIC → OVS bridge, for the NICs that ``node/underlay`` attached; empty without Open vSwitch, and while its
-    database does not answer: a node must tell its other facts all the same."""
+    """NIC → OVS bridge, for the NICs that ``node/underlay`` attached. Empty without Open vSwitch, and when its database
+    does not answer, because the other facts must be reported in any case."""
     if not present(endpoint):
         return {}
     try:
