@@ -101,4 +101,4 @@ def test_there_are_steps_from_every_older_version() -> None:
 
 
 def test_every_section_has_its_subsystem() -> None:
-    assert {name for name, _ in ORDER} - {"boot"} == set(SECTIONS), "the engine adds section boot itself"
+    assert tuple(name for name, _ in ORDER if name != "boot") == SECTIONS, "the engine adds section boot itself"

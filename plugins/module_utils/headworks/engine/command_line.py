@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from ..node.subsystem import SIGNS
 from ..node.underlay.rollback import confirm
 from .converge import ConvergeError, Result
 from .doors import converge_document, kept_document
@@ -45,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(result: Result) -> None:
-    signs = {"add": "+", "remove": "-", "change": "~"}
     for change in result.changes:
-        print(f"{signs[change['verb']]} {change['kind']} {change['name']}")
+        print(f"{SIGNS[change['verb']]} {change['kind']} {change['name']}")
     for text in [note.text for note in result.notes] + [confirmation.text for confirmation in result.confirmations]:
         print(f"note: {text}")
     print(f"headworks: {len(result.changes)} change(s)")

@@ -17,6 +17,8 @@ from ..state.distribution import Distribution
 
 T = TypeVar("T")
 
+SIGNS = {"add": "+", "remove": "-", "change": "~"}  # verb of a change → its sign in output for people
+
 
 class Cause(Enum):
     """Why an object must be applied again although the node has it as desired. The value is for people."""
@@ -47,8 +49,7 @@ class Change(Generic[T]):
     @property
     def label(self) -> str:
         """One line for people: ``+ link tapX``, ``~ flows br-int …``, ``- domain instance-00000001``."""
-        sign = {"add": "+", "remove": "-", "change": "~"}[self.verb]
-        return f"{sign} {self.kind} {self.name}"
+        return f"{SIGNS[self.verb]} {self.kind} {self.name}"
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,19 @@ from typing import Any
 
 VERSION = 2
 
+# In the order of ``ORDER`` in ``engine/order.py``. Section ``boot`` is missing here, because the engine adds it itself.
 SECTIONS = (
     "netns",
     "links",
     "ovs_bridges",
     "ovs_ports",
-    "underlay",
     "flows",
-    "l3",
+    "underlay",
     "nft",
+    "l3",
     "dhcp",
-    "metadata_proxies",
     "metadata",
+    "metadata_proxies",
     "images",
     "disks",
     "domains",

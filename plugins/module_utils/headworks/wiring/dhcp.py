@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..plan.cloud import FixedIp, Network, Port, Subnet
 from ..state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
 from ..state.l3 import Device, NamespaceConfig
+from ..state.metadata import METADATA_ADDRESS
 from . import names
 from .node_view import NodeView, is_ipv4
 from .owners import owner_device
@@ -38,7 +39,7 @@ def serves_metadata(view: NodeView, port: Port) -> bool:
 def _namespace(view: NodeView, network: Network, port: Port) -> NamespaceConfig:
     addresses = set(view.with_prefix(port))
     if serves_metadata(view, port):
-        addresses.add(f"{names.METADATA_ADDRESS}/32")
+        addresses.add(f"{METADATA_ADDRESS}/32")
     sysctls = {"ipv4/ip_forward": "0"}
     if all(is_ipv4(fixed.address) for fixed in port.fixed_ips):
         sysctls |= {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
@@ -73,7 +74,7 @@ def _service(view: NodeView, network: Network, port: Port) -> DhcpNetwork:
 def _subnet(view: NodeView, port: Port, subnet: Subnet, server: FixedIp) -> DhcpSubnet:
     routes = [HostRoute(destination, nexthop) for destination, nexthop in subnet.host_routes]
     if not view.routed(port, server):
-        routes.append(HostRoute(f"{names.METADATA_ADDRESS}/32", server.address))
+        routes.append(HostRoute(f"{METADATA_ADDRESS}/32", server.address))
     return DhcpSubnet(
         tag=f"subnet-{subnet.id}",
         cidr=subnet.cidr,

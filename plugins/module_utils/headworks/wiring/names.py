@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from ..plan.cloud import Network, Port, Router
 
-METADATA_ADDRESS = "169.254.169.254"
-
 
 def router_netns(router: Router) -> str:
     """Return the namespace of a router."""

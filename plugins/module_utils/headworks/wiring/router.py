@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..plan.cloud import Port, Router
 from ..state.l3 import Device, NamespaceConfig, Route
+from ..state.metadata import METADATA_ADDRESS
 from . import names
 from .node_view import NodeView, contains, is_ipv4
 from .owners import owner_device
@@ -22,7 +23,7 @@ def router_l3(view: NodeView) -> list[NamespaceConfig]:
 def _router(view: NodeView, router: Router) -> NamespaceConfig:
     devices = [_device(view, owner_device(port), port) for port in router.interfaces]
     # The metadata proxy listens on this address. Because of arp_ignore, the router does not answer ARP requests for it.
-    devices.append(Device(name="lo", mtu=LOOPBACK_MTU, addresses=(f"{names.METADATA_ADDRESS}/32",)))
+    devices.append(Device(name="lo", mtu=LOOPBACK_MTU, addresses=(f"{METADATA_ADDRESS}/32",)))
     if router.gateway is not None:
         floating = tuple(f"{floating.address}/32" for floating in router.floating_ips)
         devices.append(_device(view, owner_device(router.gateway), router.gateway, floating))

@@ -8,6 +8,7 @@ does not belong here: addresses and routes (``router.py``).
 from __future__ import annotations
 
 from ..plan.cloud import OWNER_ROUTER_INTERFACE, Port, Router
+from ..state.metadata import METADATA_ADDRESS
 from ..state.nft import NftChain, NftMap, NftTable
 from . import names
 from .node_view import NodeView, is_ipv4
@@ -57,7 +58,7 @@ def _input() -> NftChain:
     A request must come in by an internal device, and its source address must be routed back over the same device: so a
     guest cannot use an address of another network.
     """
-    address = f"ip daddr {names.METADATA_ADDRESS}"
+    address = f"ip daddr {METADATA_ADDRESS}"
     return NftChain(
         name="input",
         hook="type filter hook input priority filter; policy accept;",

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ...state.links import GROUP
+from ...state.places import HEADWORKS_DIR, INSTANCES_DIR
 from ...system.ovsdb import ENDPOINT, Ovsdb, OvsdbError, from_map, from_set, present, select
 from ...system.process import run
 from ..marks import NIC_MARK
 
-INSTANCES_PARENTS = ("/var/lib/headworks/instances", "/var/lib/headworks", "/var/lib")
+# The directory of the instances, then the directories in which it will be created.
+INSTANCES_PARENTS = (INSTANCES_DIR, HEADWORKS_DIR, "/var/lib")
 KVM_GET_API_VERSION = 0xAE00
 KVM_API_VERSION = 12
 DATABASE_SECONDS = 5.0

@@ -11,9 +11,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...state.nft import TABLE
 from ...system.files import write_file
 from ...system.process import has_tool, run, tool_path
 from .carry import UNDERLAY_DIR, Carried, lines_after_move, lines_before_move
+from .userspace import quiet_chain
 
 SECONDS = 180  # longer than a run takes from the move to the confirmation
 UNITS = Path("/run/systemd/system")
@@ -78,7 +80,7 @@ Description=headworks: take {nic} out of {bridge}, because the move was not conf
 Type=oneshot
 ExecStart={ip} -force -batch {first}
 ExecStart=-{" ".join(unplug)}
-ExecStart=-{nft} delete chain netdev headworks nic-{nic}
+ExecStart=-{nft} delete chain netdev {TABLE} {quiet_chain(nic)}
 ExecStart={ip} -force -batch {finish}
 """
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import socket
 
+from ...state.nft import TABLE
 from ...system import nfnetlink
 from ...system.netlink import NETLINK_NETFILTER, Netlink, attribute_text
 from ...system.nftables import nft
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
-
-TABLE = "headworks"
 
 
 def hide_from_kernel(nic: str) -> None:
@@ -23,14 +22,14 @@ def hide_from_kernel(nic: str) -> None:
         if tx_checksum(query, nic):
             set_tx_checksum(query, nic, False)
     hook = f'type filter hook ingress device "{nic}" priority 0; policy drop;'
-    chain = f"netdev {TABLE} {_chain(nic)}"
+    chain = f"netdev {TABLE} {quiet_chain(nic)}"
     nft(f"add table netdev {TABLE}\nadd chain {chain} {{ {hook} }}\n")
 
 
 def show_to_kernel(nic: str) -> None:
     """Undo ``hide_from_kernel``."""
     if _has_chain(nic):
-        nft(f"delete chain netdev {TABLE} {_chain(nic)}\n")
+        nft(f"delete chain netdev {TABLE} {quiet_chain(nic)}\n")
         if "chain " not in nft(f"list table netdev {TABLE}\n"):
             nft(f"delete table netdev {TABLE}\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
@@ -45,7 +44,8 @@ def is_hidden_from_kernel(nic: str) -> bool:
 
 def _has_chain(nic: str) -> bool:
     body = nfnetlink.head(nfnetlink.NFPROTO_NETDEV)
-    body += attribute_text(nfnetlink.NFTA_CHAIN_TABLE, TABLE) + attribute_text(nfnetlink.NFTA_CHAIN_NAME, _chain(nic))
+    body += attribute_text(nfnetlink.NFTA_CHAIN_TABLE, TABLE)
+    body += attribute_text(nfnetlink.NFTA_CHAIN_NAME, quiet_chain(nic))
     try:
         with Netlink(NETLINK_NETFILTER) as netlink:
             return bool(netlink.ask(nfnetlink.NFT_MSG_GETCHAIN, body))
@@ -53,5 +53,6 @@ def _has_chain(nic: str) -> bool:
         return False
 
 
-def _chain(nic: str) -> str:
+def quiet_chain(nic: str) -> str:
+    """The name of the chain that drops the packets of ``nic``."""
     return f"nic-{nic}"

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from ....state.distribution import Distribution
-from ....state.metadata import MetadataProxy
+from ....state.metadata import METADATA_ADDRESS, NETWORK_ID, MetadataProxy
 from ....system import systemd
 from ..daemons import DaemonSubsystem
 from .server import HEADER, SOCKET
@@ -20,9 +20,7 @@ from .server import HEADER, SOCKET
 ROOT = Path("/run/headworks/metadata-proxies")
 CONFIG = "haproxy.cfg"
 HOST = "host"  # the proxy that runs in the root namespace
-ADDRESS = "169.254.169.254"
 
-_NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _CONFIG_HEAD = """\
 # Written by headworks: changes made here are overwritten.
 global
@@ -121,9 +119,9 @@ def config_text(proxy: MetadataProxy, user: str, group: str) -> str:
     """
     lines = []
     for network in proxy.networks:
-        if not re.fullmatch(_NETWORK, network.network_id):
+        if not re.fullmatch(NETWORK_ID, network.network_id):
             raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is no network id")
         source = ip_network(network.cidr)
         lines.append(f"    http-request set-header {HEADER} {network.network_id}/%[src] if {{ src {source} }}\n")
-    head = _CONFIG_HEAD.format(user=user, group=group, address=ADDRESS)
+    head = _CONFIG_HEAD.format(user=user, group=group, address=METADATA_ADDRESS)
     return head + "".join(lines) + _CONFIG_TAIL

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ....state.metadata import ADDRESS, NETWORK_ID
 from ....system import systemd
 from ....system.files import read_text, write_file
 
@@ -80,7 +81,7 @@ http {{
     sendfile on;
     map ${_variable(HEADER)} $tree {{
         default "";
-        "~^[A-Za-z0-9][A-Za-z0-9_-]*/[0-9a-f][0-9a-f.:]*$" ${_variable(HEADER)};
+        "~^{NETWORK_ID}/{ADDRESS}$" ${_variable(HEADER)};
     }}
     server {{
         listen unix:{SOCKET};

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ....state.metadata import ADDRESS, NETWORK_ID
 from ....system.files import read_link, read_text, write_file, write_link
 from ....system.process import ToolError
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 LISTING = ".listing"
 MARK = ".cloud"
 _FORMAT = 1  # of what is on disk; another number makes every tree anew
-_NETWORK = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-_ADDRESS = r"[0-9a-f][0-9a-f.:]*"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def check(one: InstanceMetadata) -> None:
 
     :raises ValueError: naming the value.
     """
-    if not re.fullmatch(_NETWORK, one.network_id) or not re.fullmatch(_ADDRESS, one.address):
+    if not re.fullmatch(NETWORK_ID, one.network_id) or not re.fullmatch(ADDRESS, one.address):
         raise ValueError(f"metadata of {one.name!r}: not a network id and an address")
     for path in [*one.files, *one.links, *one.links.values()]:
         names = path.removesuffix("/").split("/") if path != "/" else []
