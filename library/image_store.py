@@ -94,7 +94,7 @@ from ansible.module_utils.headworks.controller.image_store import (
     stored,
 )
 from ansible.module_utils.headworks.engine.converge import ConvergeError
-from ansible.module_utils.headworks.engine.doors import converge_steps
+from ansible.module_utils.headworks.engine.doors import LockError, converge_steps
 from ansible.module_utils.headworks.modules.items import fail, succeed
 from ansible.module_utils.headworks.state.images import BaseImage
 
@@ -129,6 +129,8 @@ def main() -> None:
         result = converge_steps(steps, check=module.check_mode)
     except ConvergeError as error:
         fail(module, error)
+    except LockError as error:
+        module.fail_json(msg=str(error))
     missing = sorted(set(listed) - set(images))
     succeed(module, result, ca=authority(), directory=str(STORE / "images"), missing=missing)
 

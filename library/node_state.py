@@ -51,9 +51,14 @@ notes:
 from dataclasses import asdict
 
 from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (headworks-restore.service runs it)
-from ansible.module_utils.headworks.engine.converge import ConvergeError
-from ansible.module_utils.headworks.engine.doors import converge_document
+from ansible.module_utils.headworks.engine.converge import ConvergeError, Result
+from ansible.module_utils.headworks.engine.doors import LockError, converge_document
 from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, succeed
+
+
+def confirmations(result: Result) -> list[dict[str, str]]:
+    """The confirmations that a run waits for. A run that failed afterwards waits for them, too."""
+    return [asdict(confirmation) for confirmation in result.confirmations]
 
 
 def main() -> None:
@@ -62,11 +67,10 @@ def main() -> None:
     try:
         result = converge_document(module.params["state"], check=module.check_mode)
     except ConvergeError as error:
-        fail(module, error, invocation={})
-    except (OSError, ValueError) as error:
+        fail(module, error, confirmations=confirmations(error.result), invocation={})
+    except (LockError, OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
-    confirmations = [asdict(confirmation) for confirmation in result.confirmations]
-    succeed(module, result, confirmations=confirmations, invocation={})
+    succeed(module, result, confirmations=confirmations(result), invocation={})
 
 
 if __name__ == "__main__":

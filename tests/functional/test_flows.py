@@ -10,7 +10,7 @@ from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.node.openflow import ofctl
 from headworks.node.openflow.flows import FlowSubsystem
 from headworks.node.openflow.ofctl import dump
-from headworks.state.openflow import COOKIE, LEARN_COOKIE, Flow
+from headworks.state.openflow import COOKIE, LEARN_COOKIE, MODULE_COOKIE, Flow
 from headworks.system import process
 from headworks.system.process import ToolError
 from shell import sh
@@ -170,6 +170,16 @@ def test_flows_on_a_foreign_bridge_are_found_again_and_removed_without_trace(bri
     assert labels(run(bridge)) == ["remove table=0,priority=1,any"]
     assert dump(bridge) == []
     assert sh("ovs-vsctl", "get", "bridge", bridge, "external_ids").strip() == "{}"
+
+
+def test_a_module_that_removes_its_flows_leaves_the_mark_of_the_cloud_on_a_foreign_bridge(bridge: str) -> None:
+    sh("ovs-vsctl", "remove", "bridge", bridge, "external_ids", "headworks")
+    run(bridge, Flow(bridge, 0, 1, "", "NORMAL"))
+    purging: dict[str, Any] = {"cookie": MODULE_COOKIE, "prune": frozenset({bridge})}
+    run(None, Flow(bridge, 0, 2, "ip", "drop"), **purging)
+    run(None, **purging)
+    assert labels(run(bridge)) == ["remove table=0,priority=1,any"]
+    assert dump(bridge) == []
 
 
 def test_a_port_with_a_new_number_gets_its_flows_rewritten(bridge: str) -> None:

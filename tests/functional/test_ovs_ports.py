@@ -252,8 +252,9 @@ def plug(name: str, netns: str) -> None:
     sh("ip", "-n", netns, "link", "set", "e", "up")
 
 
-def test_packets_flow_again_through_a_port_whose_device_was_made_anew_behind_the_switchs_back(
-    unique: str, bridges: tuple[str, str]
+@pytest.mark.parametrize("tag", [None, 5], ids=["nothing else changes", "the VLAN changes, too"])
+def test_packets_flow_again_through_a_port_whose_device_is_recreated_unnoticed_by_the_switch(
+    unique: str, bridges: tuple[str, str], tag: int | None
 ) -> None:
     pid = int(Path("/run/openvswitch/ovs-vswitchd.pid").read_text())
     names = [f"{unique}0", f"{unique}1"]
@@ -266,8 +267,10 @@ def test_packets_flow_again_through_a_port_whose_device_was_made_anew_behind_the
         sh("ovs-vsctl", "set", "interface", names[0], "external_ids:theirs=x")
         sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
         wanted = {names[0]: Link(names[0], "veth", peer="e", peer_netns=names[0])}
+        ports = {name: replace(port, tag=tag) for name, port in ports.items()}
         result = converge([(Links(pid), wanted), (OvsPortSubsystem(unique), ports)])
-        assert [one["kind"] for one in result.changes] == ["link", "ovs_port"]
+        recreated = ["link", "ovs_port"] if tag is None else ["link", "ovs_port", "ovs_port"]
+        assert [change["kind"] for change in result.changes] == recreated
         sh("ping", "-c5", "-i0.3", "-W1", "10.77.0.1", netns=names[1])
         assert column("interface", names[0], "external_ids") == {"iface-id": names[0], "theirs": "x"}
         assert not converge([(OvsPortSubsystem(unique), ports)]).changed

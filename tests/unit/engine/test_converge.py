@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.engine.converge import ConflictError, ConvergeError, Result, converge
 from headworks.node.subsystem import (
     Applied,
     Cause,
@@ -197,12 +197,64 @@ def test_begin_is_called_once_before_any_change_and_not_in_check_mode(check: boo
     assert log[:1] == called
 
 
-def test_begin_is_not_called_when_a_subsystem_cannot_be_read() -> None:
+def test_begin_is_not_called_when_a_subsystem_has_a_conflict() -> None:
     bad, log = Box("bad", []), []
     bad.conflicts = (Conflict("a", "a is not ours"),)
-    with pytest.raises(ConvergeError):
+    with pytest.raises(ConflictError):
         converge([(bad, {})], begin=lambda: log.append("begin"))
     assert log == []
+
+
+@pytest.mark.parametrize(("check", "called"), [(False, ["begin"]), (True, [])])
+def test_begin_is_called_when_a_subsystem_does_not_answer(
+    check: bool, called: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, log = Box("bad", []), []
+    monkeypatch.setattr(bad, "read", lambda *_: 1 / 0)
+    with pytest.raises(ConvergeError):
+        converge([(bad, {})], check=check, begin=lambda: log.append("begin"))
+    assert log == called
+
+
+def test_a_failed_reading_lists_no_removal_that_a_later_subsystem_may_prevent(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, disks = Box("image", [], Thing("used")), Box("disk", [])
+    monkeypatch.setattr(disks, "read", lambda *_: 1 / 0)
+    with pytest.raises(ConvergeError) as caught:
+        converge([(images, things("new")), (disks, {})])
+    assert labels(caught.value.result) == ["add new"]
+
+
+def test_an_undone_object_that_changes_anyway_gets_the_cause() -> None:
+    leader, follower = Box("leader", [], Thing("bridge")), Box("follower", [], Thing("flow"))
+    applied: list[Change[Thing]] = []
+
+    class Fragile(Box):
+        def undone_by(
+            self, earlier: Sequence[Change[Any]], desired: Mapping[str, Thing], actual: Reading[Thing]
+        ) -> Undone:
+            return Undone({"flow": Cause.DEVICE_RECREATED} if earlier else {})
+
+        def apply(self, changes: Sequence[Change[Thing]]) -> Applied:
+            applied.extend(changes)
+            return super().apply(changes)
+
+    follower = Fragile("follower", [], Thing("flow"))
+    converge([(leader, {"bridge": Thing("bridge", 1)}), (follower, {"flow": Thing("flow", 5)})])
+    assert [(change.name, change.cause) for change in applied] == [("flow", Cause.DEVICE_RECREATED)]
+
+
+def test_what_is_superfluous_after_an_earlier_change_is_removed_in_the_same_run() -> None:
+    class Renumbered(Follower):
+        def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
+            if self.leader.world["bridge"].value == 1 and not self.log.count("- follower stale"):
+                self.world["stale"] = Thing("stale", 1)
+            return Box.read(self, desired, scope)
+
+    log: list[str] = []
+    leader = Box("leader", log, Thing("bridge"))
+    follower = Renumbered(log, leader, Thing("flow"))
+    converge([(leader, {"bridge": Thing("bridge", 1)}), (follower, {"flow": Thing("flow")})])
+    assert log == ["~ leader bridge", "~ follower flow", "- follower stale"]
 
 
 def test_a_subsystem_is_not_read_again_when_no_object_was_undone() -> None:

@@ -125,6 +125,13 @@ def test_a_module_sees_only_its_items_and_may_remove_them_without_a_mark() -> No
     assert reading.owned == {"foreign"}
 
 
+def test_a_lock_that_cannot_be_taken_is_a_failure_that_names_it(lock: Path) -> None:
+    lock.parent.write_text("a file where the directory should be")
+    answer = end(FakeModule({"name": "new", "state": None, "things": None}), Things())
+    assert answer["failed"]
+    assert str(lock) in answer["msg"]
+
+
 def test_a_module_takes_the_lock_of_the_node_except_in_check_mode(lock: Path) -> None:
     module = {"name": "new", "state": None, "things": None}
     end(FakeModule(module, check=True), Things())

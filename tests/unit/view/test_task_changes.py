@@ -26,6 +26,16 @@ def test_every_installed_package_is_a_change(action: str) -> None:
     ]
 
 
+def test_a_task_that_names_no_unit_is_no_change() -> None:
+    assert task_changes("systemd_service", called(name=None, daemon_reload=True)) == []
+    assert task_changes("package", {"changed": True}) == []
+
+
+def test_a_removed_package_is_a_removal() -> None:
+    (change,) = task_changes("package", called(name="nginx", state="absent"))
+    assert change == {"kind": "package", "name": "nginx", "verb": "remove"}
+
+
 def test_the_changes_of_a_loop_are_those_of_its_items() -> None:
     items = [
         called(name="a.service", masked=None),

@@ -7,7 +7,7 @@ What does not belong here: the list of subsystems and their order (``order.py``)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..node.subsystem import Applied, Change, Confirmation, Note, Reading, Subsystem
@@ -22,6 +22,14 @@ class ConvergeError(RuntimeError):
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
         self.result = result
+
+
+class ConflictError(ConvergeError):
+    """A foreign object has a desired name, or an object that must exist is missing. Nothing was applied."""
+
+
+class _Conflicts(Exception):
+    """The texts of the conflicts of a reading."""
 
 
 @dataclass
@@ -60,6 +68,7 @@ class _Stage:
     reading: Reading[Any] = field(default_factory=Reading)
     changes: list[Change[Any]] = field(default_factory=list)
     read_again: bool = False
+    compared: bool = False
 
 
 def converge(
@@ -70,23 +79,30 @@ def converge(
     :param steps: (subsystem, desired objects by name), in the order in which objects are created.
     :param check: only find the differences; change nothing on the node.
     :param verify: after applying, read the changed objects again; a remaining difference is an error (invariant I3).
-    :param begin: called once, when all differences are known and before any change is applied; not in check mode.
+    :param begin: called once, when all differences are known and before any change is applied. Also called when a
+        subsystem cannot be read, but not when a subsystem has a conflict, and not in check mode.
     :raises ConvergeError: a subsystem failed or has a conflict, or a difference remained.
     """
     result = Result()
     stages = [_Stage(subsystem, desired) for subsystem, desired in steps]
+    begin = begin if begin is not None and not check else _no_beginning
     try:
         for stage in stages:
             _read_and_compare(stage, result)
         _keep_needed(stages)
         _add_undone(stages)
-    finally:  # when reading fails, the result still has the changes of the subsystems before
-        for stage in stages:
-            result.changes += [_describe(stage.subsystem, change) for change in stage.changes]
+    except ConflictError:
+        _describe_all(stages, result)
+        raise
+    except ConvergeError:
+        # The daemon that did not answer may answer at the next boot: what is to be restored then is the new state.
+        _describe_all(stages, result)
+        begin()
+        raise
+    _describe_all(stages, result)
     if check:
         return result
-    if begin is not None:
-        begin()
+    begin()
     if result.changes:
         _remove(stages, result)
         _add_and_change(stages, result)
@@ -102,12 +118,13 @@ def _read_and_compare(stage: _Stage, result: Result) -> None:
     stage.reading = _guard(subsystem, "reading", result, lambda: _read(subsystem, desired))
     result.add(stage.reading.notes)
     stage.changes = _guard(subsystem, "comparing", result, lambda: subsystem.diff(desired, stage.reading))
+    stage.compared = True
 
 
 def _read(subsystem: Subsystem[Any], desired: Mapping[str, Any], *scope: Any) -> Reading[Any]:
     reading = subsystem.read(desired, *scope)
     if reading.conflicts:
-        raise ValueError("; ".join(conflict.text for conflict in reading.conflicts))
+        raise _Conflicts("; ".join(conflict.text for conflict in reading.conflicts))
     return reading
 
 
@@ -123,16 +140,17 @@ def _keep_needed(stages: Sequence[_Stage]) -> None:
 
 
 def _add_undone(stages: Sequence[_Stage]) -> None:
-    """Add changes for the objects that are as desired now but that changes of earlier subsystems are going to undo."""
+    """Find the objects that changes of earlier subsystems are going to undo: give the cause to their changes, and add a
+    change for each of them that is as desired now."""
     earlier: list[Change[Any]] = []
     for stage in stages:
         undone = stage.subsystem.undone_by(earlier, stage.desired, stage.reading)
         stage.read_again = undone.read_again
-        changed = {change.name for change in stage.changes}
+        causes = {name: cause for name, cause in sorted(undone.causes.items()) if name in stage.desired}
+        stage.changes = [replace(change, cause=causes.pop(change.name, change.cause)) for change in stage.changes]
         stage.changes += [
             Change(stage.subsystem.kind, name, stage.reading.objects.get(name), stage.desired[name], cause)
-            for name, cause in sorted(undone.causes.items())
-            if name not in changed and name in stage.desired
+            for name, cause in causes.items()
         ]
         earlier += stage.changes
 
@@ -154,12 +172,17 @@ def _add_and_change(stages: Sequence[_Stage], result: Result) -> None:
 
 
 def _compare_again(stage: _Stage, result: Result) -> None:
-    """Read the node again after the earlier changes, and add the additions and changes that were not known before."""
-    first_changes = stage.changes
+    """Read the node again after the earlier changes, and add the changes that were not known before; removals only for
+    an atomic subsystem, because the turn of the other removals is over."""
+    first_changes, atomic = stage.changes, stage.subsystem.atomic
     known_names = {change.name for change in first_changes}
     stage.changes = []
     _read_and_compare(stage, result)
-    more = [change for change in stage.changes if change.name not in known_names and change.after is not None]
+    more = [
+        change
+        for change in stage.changes
+        if change.name not in known_names and (atomic or change.after is not None)
+    ]
     stage.changes = first_changes + more
     result.changes += [_describe(stage.subsystem, change) for change in more]
 
@@ -188,6 +211,19 @@ def _verify(stage: _Stage, result: Result) -> None:
         raise ConvergeError(f"{subsystem.kind}: {len(left)} difference(s) remain after applying: {details}", result)
 
 
+def _no_beginning() -> None:
+    """Begin nothing: the caller gave no ``begin``, or the run is a check."""
+
+
+def _describe_all(stages: Sequence[_Stage], result: Result) -> None:
+    """Put the changes of all stages into the result. A reading that failed leaves the later stages without changes; the
+    removals of the stages before it are then not final, since a later stage may need the objects."""
+    complete = all(stage.compared for stage in stages)
+    for stage in stages:
+        changes = [change for change in stage.changes if complete or change.after is not None]
+        result.changes += [_describe(stage.subsystem, change) for change in changes]
+
+
 def _describe(subsystem: Subsystem[Any], change: Change[Any]) -> dict[str, Any]:
     return {
         "kind": change.kind,
@@ -204,5 +240,7 @@ def _guard(subsystem: Subsystem[Any], doing: str, result: Result, action: Callab
         return action()
     except ConvergeError:
         raise
+    except _Conflicts as error:
+        raise ConflictError(f"{subsystem.kind}: {error}", result) from error
     except Exception as error:
         raise ConvergeError(f"{subsystem.kind}: {doing}: {error}", result) from error

@@ -75,10 +75,17 @@ def kept_document() -> dict[str, Any] | None:
     return document
 
 
+class LockError(RuntimeError):
+    """The lock of the node cannot be taken. The message names the file and the reason."""
+
+
 @contextmanager
 def _locked() -> Iterator[None]:
-    LOCK_FILE.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        LOCK_FILE.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LockError(f"{LOCK_FILE}: {error.strerror}: a run needs the lock of the node, and so root") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

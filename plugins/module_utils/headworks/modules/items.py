@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..engine import converge as engine
 from ..engine.converge import ConvergeError, Result
-from ..engine.doors import converge_steps
+from ..engine.doors import LockError, converge_steps
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem, Undone
 
 
@@ -106,6 +106,8 @@ def converge_and_exit(module: AnsibleModule, steps: Sequence[engine.Step], **ext
         result = converge_steps(steps, check=module.check_mode)
     except ConvergeError as error:
         fail(module, error, **extra)
+    except LockError as error:
+        module.fail_json(msg=str(error), **extra)
     succeed(module, result, **extra)
 
 

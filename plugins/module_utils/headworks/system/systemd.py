@@ -51,8 +51,10 @@ def available() -> bool:
 
 
 def program(name: str) -> str:
-    """Full path of a program for ``ExecStart``; the usual path where the node does not have the program yet."""
-    return tool_path(name) or f"/usr/sbin/{name}"
+    """Full path of a program for ``ExecStart``. The distribution's own program comes first, so that a program that
+    somebody installs below /usr/local does not change the units of a running cloud."""
+    own = (f"{directory}/{name}" for directory in ("/usr/sbin", "/usr/bin"))
+    return next((path for path in own if os.access(path, os.X_OK)), None) or tool_path(name) or f"/usr/sbin/{name}"
 
 
 def unit_name(template: str, instance: str) -> str:

@@ -28,13 +28,15 @@ def task_changes(action: str, result: Mapping[str, Any]) -> list[Change]:
     arguments = result.get("invocation", {}).get("module_args", {})
     match action.removeprefix("ansible.builtin."):
         case "package":
-            return _changes("package", arguments["name"], "add")
-        case "systemd_service" if arguments["masked"]:
-            return _changes("masked_unit", [arguments["name"]], "add")
+            return _changes("package", arguments.get("name"), "remove" if arguments.get("state") == "absent" else "add")
+        case "systemd_service" if arguments.get("masked"):
+            return _changes("masked_unit", arguments.get("name"), "add")
         case "systemd_service":
-            return _changes("service", [arguments["name"]], "change")
+            return _changes("service", arguments.get("name"), "change")
     return []
 
 
-def _changes(kind: str, names: Iterable[str], verb: str) -> list[Change]:
-    return [{"kind": kind, "name": name, "verb": verb} for name in names]
+def _changes(kind: str, names: str | Iterable[str] | None, verb: str) -> list[Change]:
+    """A change for each name; none for a task without a name (``daemon_reload``)."""
+    listed = [names] if isinstance(names, str) else names or ()
+    return [{"kind": kind, "name": name, "verb": verb} for name in listed]

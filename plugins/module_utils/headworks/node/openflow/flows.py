@@ -178,8 +178,12 @@ class FlowSubsystem(Subsystem[Flow]):
             mark_use(self.owner, new, switches, self.endpoint)
 
     def _note_disuse(self, bridges: set[str], switches: Switches) -> None:
-        """Remove the mark from those of ``bridges`` that have no flow of ours any more."""
-        marked = [name for name in bridges & set(switches.bridges) if FLOWS_MARK in switches.bridges[name]]
+        """Remove the cloud's mark from those of ``bridges`` that have no flow of the cloud any more. A single-purpose
+        module has no mark: its flows have another cookie."""
+        if self.owner is None:
+            return
+        there = bridges & set(switches.bridges)
+        marked = [name for name in there if switches.bridges[name].get(FLOWS_MARK) == self.owner]
         empty = {name for name in marked if not ofctl.dump(name, f"cookie={self.cookie:#x}/-1")}
         mark_use(None, empty, switches, self.endpoint)
 
