@@ -1,7 +1,8 @@
 """The shape of a subsystem: read, diff, apply, and the typed data that these three hand to the walk.
 
-A subsystem handles one kind of thing on a node (links, OVS rows, flows, …). Desired and actual objects are the same
-frozen records of ``state/``, keyed by name. What does not belong here: the order of the subsystems
+A subsystem handles one kind of thing on a node (links, OVS rows, flows, …). Desired and actual objects are records of
+the same frozen dataclass, keyed by name. It is in ``state/`` if the plan makes the records, otherwise beside the
+subsystem. What does not belong here: the order of the subsystems
 (``engine/order.py``) and the walk through them (``engine/converge.py``).
 """
 
