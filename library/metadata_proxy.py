@@ -9,7 +9,7 @@ short_description: Metadata proxies inside network namespaces
 version_added: "0.1.0"
 description:
   - Runs an haproxy on C(169.254.169.254:80) inside a network namespace, as an instance of a systemd template unit. It
-    forwards a guest's request to the node's metadata store. A header names the guest's network and source address;
+    forwards a guest's request to the node's metadata server. A header names the guest's network and source address;
     headers of that name that come from the guest are removed.
   - If the list of networks changes, haproxy is reloaded, so that requests in progress are completed.
   - M(metadata_tree) makes the trees that guests read. This module does not add the address C(169.254.169.254) to the

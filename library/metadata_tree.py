@@ -113,7 +113,7 @@ notes:
 from typing import Any
 
 from ansible.module_utils.headworks.modules.items import finish, item_module, items
-from ansible.module_utils.headworks.node.services.metadata.served import ROOT, STORE, MetadataSubsystem
+from ansible.module_utils.headworks.node.services.metadata.served import ROOT, SERVER, MetadataSubsystem
 from ansible.module_utils.headworks.node.services.metadata.server import Accounts
 from ansible.module_utils.headworks.node.services.metadata.trees import read_links
 from ansible.module_utils.headworks.state.metadata import InstanceMetadata
@@ -149,9 +149,9 @@ def main() -> None:
     present, absent = chosen["present"], chosen["absent"]
     left = {f"{instance.network_id}/{instance.address}" for instance in read_links(ROOT)} - set(absent)
     if present:
-        present[STORE.name] = STORE
+        present[SERVER.name] = SERVER
     elif not left:
-        absent[STORE.name] = STORE
+        absent[SERVER.name] = SERVER
     accounts = Accounts(**{name: module.params[name] for name in COMMON})
     finish(module, [(MetadataSubsystem(accounts=accounts), present, absent)], invocation={})
 

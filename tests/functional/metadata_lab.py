@@ -1,5 +1,5 @@
-"""A router's namespace with guests behind it, for tests of metadata: A and B on the first network, C on the second, D
-on one that is not served. What does not belong here: any test."""
+"""A router's namespace with guests behind it, for tests of metadata: guests A and B on the first network, C on the
+second, and D on a network that is not served. What does not belong here: any test."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def guest(name: str) -> str:
 
 
 @contextmanager
-def wired() -> Iterator[None]:
-    """The router's namespace with two bridges, and a guest's namespace behind each veth."""
+def router_with_guests() -> Iterator[None]:
+    """Create the router's namespace with three bridges, and the guests' namespaces, each connected by a veth."""
     ip("netns", "add", ROUTER)
     ip("-n", ROUTER, "link", "set", "lo", "up")
     ip("-n", ROUTER, "addr", "add", "169.254.169.254/32", "dev", "lo")
@@ -73,29 +73,29 @@ def proxy() -> MetadataProxy:
     return MetadataProxy(ROUTER, (ServedNetwork(NET1, "10.18.0.0/24"), ServedNetwork(NET2, "10.22.22.0/24")))
 
 
-def go(
+def run(
     proxies: list[MetadataProxy], trees: list[InstanceMetadata], check: bool = False, owner: str | None = OWNER
 ) -> Result:
-    pipeline = [
-        (MetadataSubsystem(owner, accounts=ACCOUNTS), MetadataSubsystem.load([encode(one) for one in trees])),
-        (MetadataProxySubsystem(owner, user="haproxy", group="haproxy"), {one.name: one for one in proxies}),
+    steps = [
+        (MetadataSubsystem(owner, accounts=ACCOUNTS), MetadataSubsystem.load([encode(tree) for tree in trees])),
+        (MetadataProxySubsystem(owner, user="haproxy", group="haproxy"), {proxy.name: proxy for proxy in proxies}),
     ]
-    return converge(pipeline, check=check)
+    return converge(steps, check=check)
 
 
-def all_of_it() -> Result:
-    return go([proxy()], [tree("a"), tree("b"), tree("c")])
+def run_for_all_guests() -> Result:
+    return run([proxy()], [tree("a"), tree("b"), tree("c")])
 
 
-def raw(name: str, request: bytes, timeout: float = 5) -> bytes:
-    """Send bytes from a guest; all that comes back until the other side closes or is silent."""
+def send_raw(name: str, request: bytes, timeout: float = 5) -> bytes:
+    """Send bytes from a guest. Returns all bytes that arrive until the server closes or sends none for ``timeout``."""
     with in_netns(guest(name)):
-        asking = socket.create_connection(("169.254.169.254", 80), timeout=timeout)
-    with asking:
-        asking.sendall(request)
+        connection = socket.create_connection(("169.254.169.254", 80), timeout=timeout)
+    with connection:
+        connection.sendall(request)
         answer = b""
         try:
-            while piece := asking.recv(65536):
+            while piece := connection.recv(65536):
                 answer += piece
         except TimeoutError:
             pass
@@ -104,11 +104,11 @@ def raw(name: str, request: bytes, timeout: float = 5) -> bytes:
 
 def get(name: str, path: str, *headers: str, method: str = "GET") -> tuple[int, bytes]:
     lines = [f"{method} {path} HTTP/1.1", "Host: 169.254.169.254", "Connection: close", *headers, "", ""]
-    head, _, body = raw(name, "\r\n".join(lines).encode()).partition(b"\r\n\r\n")
+    head, _, body = send_raw(name, "\r\n".join(lines).encode()).partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 
 
 def main_pid(unit: str) -> int:
-    """The unit's main process."""
+    """Return the id of the unit's main process."""
     words = ["systemctl", "show", "--value", "--property=MainPID", unit]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)

@@ -1,8 +1,8 @@
 """The metadata proxies: haproxy inside the namespace of a router or of DHCP, as a systemd template instance.
 
-The proxy finds out whose tree is requested from the source address alone, and passes it to the store in a header that
-it sets itself. What does not belong here: the store and the trees (``served.py``), and the address 169.254.169.254
-itself (``node/l3``).
+The proxy finds out whose tree is requested from the source address alone, and passes it to the metadata server in a
+header that it sets itself. What does not belong here: the metadata server and the trees (``served.py``), and the
+address 169.254.169.254 itself (``node/l3``).
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ backend store
 
 
 class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
-    """haproxy per namespace. A changed network list is a reload: requests under way are answered by the old process."""
+    """The haproxy of each namespace. It is reloaded for another list of networks: the old process still answers its
+    running requests."""
 
     kind = "metadata proxy"
     record = MetadataProxy
@@ -79,11 +80,11 @@ class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> MetadataProxySubsystem:
-        """With the user and the group of the distribution's haproxy."""
+        """Return the subsystem with the user and the group of the distribution's haproxy."""
         return cls(owner, user=distribution.haproxy_user, group=distribution.haproxy_group)
 
     def unit_text(self) -> str:
-        """The template unit. A start that returns is a proxy that listens (``-Ws`` tells systemd)."""
+        """Return the template unit. When its start has returned, the proxy listens (``-Ws`` notifies systemd)."""
         haproxy = systemd.program("haproxy")
         return f"""\
 [Unit]
@@ -103,24 +104,25 @@ RestartSec=1
 TimeoutStartSec=20
 """
 
-    def files(self, one: MetadataProxy) -> dict[str, str]:
-        """haproxy's configuration."""
-        return {CONFIG: config_text(one, self.user, self.group)}
+    def files(self, proxy: MetadataProxy) -> dict[str, str]:
+        """Return haproxy's configuration file."""
+        return {CONFIG: config_text(proxy, self.user, self.group)}
 
-    def netns(self, one: MetadataProxy) -> str:
-        """Its name is its namespace's."""
-        return "" if one.name == HOST else one.name
+    def netns(self, proxy: MetadataProxy) -> str:
+        """Return the namespace of the proxy, which is also its name; the proxy ``host`` is in the root namespace."""
+        return "" if proxy.name == HOST else proxy.name
 
 
 def config_text(proxy: MetadataProxy, user: str, group: str) -> str:
-    """haproxy's configuration: one line per network sets the header, for requests from its range.
+    """Return haproxy's configuration. It has a line for each network, which sets the header for requests from the
+    network's range.
 
-    :raises ValueError: a network id or a range that is none.
+    :raises ValueError: a network id or a range is not valid.
     """
     lines = []
     for network in proxy.networks:
         if not re.fullmatch(NETWORK_ID, network.network_id):
-            raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is no network id")
+            raise ValueError(f"metadata proxy {proxy.name}: {network.network_id!r} is not a network id")
         source = ip_network(network.cidr)
         lines.append(f"    http-request set-header {HEADER} {network.network_id}/%[src] if {{ src {source} }}\n")
     head = _CONFIG_HEAD.format(user=user, group=group, address=METADATA_ADDRESS)

@@ -21,20 +21,22 @@ ROOT = Path("/run/headworks/metadata")
 
 
 @dataclass(frozen=True)
-class MetadataStore:
-    """The nginx of the node; wanted as soon as there is a tree to serve. ``problems`` is set only by reading."""
+class MetadataServer:
+    """The nginx of the node. It is desired if the node has a tree to serve. ``problems`` is set only when a node is
+    read."""
 
-    name: str = "store"
+    name: str = "server"
     problems: tuple[str, ...] = ()
 
 
-Served = InstanceMetadata | MetadataStore
-STORE = MetadataStore()
+Served = InstanceMetadata | MetadataServer
+SERVER = MetadataServer()
 
 
 class MetadataSubsystem(Subsystem[Served]):
-    """Trees and their server. A tree is built beside the others under a name made from its content, then the instance's
-    link is swapped to it: what a guest reads is the old tree or the new one, and comparing costs one readlink."""
+    """Trees and their server. A tree is written to a directory that is named by its content; then the instance's link
+    is replaced in one step. A guest reads either the old tree or the new tree, and a comparison needs a single
+    readlink."""
 
     kind = "metadata"
     record = InstanceMetadata
@@ -46,68 +48,73 @@ class MetadataSubsystem(Subsystem[Served]):
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> MetadataSubsystem:
-        """With the accounts of the distribution."""
+        """Return the subsystem with the distribution's users and groups."""
         accounts = server.Accounts(distribution.nginx_user, distribution.nginx_group, distribution.haproxy_group)
         return cls(owner, accounts=accounts)
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, Served]:
-        """The trees, and the server when there is a tree."""
-        found = super().load(items)
-        return {**found, STORE.name: STORE} if found else {}
+        """Return the trees, and the server if there is a tree."""
+        instances = super().load(items)
+        return {**instances, SERVER.name: SERVER} if instances else {}
 
     def read(self, desired: Mapping[str, Served], scope: Scope | None = None) -> Reading[Served]:
-        """Which tree each address has. The server is ours when no other cloud has trees here."""
+        """Return the digest of each address's tree, and the server. The server is ours if no other cloud has trees on
+        this node."""
         objects: dict[str, Served] = {}
         owned = set()
-        others = False
-        for one in trees.read_links(self.root):
-            ours = self.owner is not None and one.cloud in (None, self.owner)
-            others |= not ours
-            name = f"{one.network_id}/{one.address}"
+        has_foreign_trees = False
+        for link in trees.read_links(self.root):
+            ours = self.owner is not None and link.cloud in (None, self.owner)
+            has_foreign_trees |= not ours
+            name = f"{link.network_id}/{link.address}"
             if ours or name in desired:
-                # A link that is not marked as ours yet is made again, mark and all.
-                digest = one.digest if self.owner in (None, one.cloud) else ""
-                objects[name] = InstanceMetadata(one.network_id, one.address, "", digest=digest)
+                # Without a digest the link counts as different, so that it is written again together with our mark.
+                digest = link.digest if self.owner in (None, link.cloud) else ""
+                objects[name] = InstanceMetadata(link.network_id, link.address, "", digest=digest)
             if ours:
                 owned.add(name)
-        problems = server.problems(self.root, self.accounts, wanted=STORE.name in desired)
+        problems = server.find_problems(self.root, self.accounts, desired=SERVER.name in desired)
         if problems is not None:
-            objects[STORE.name] = MetadataStore(problems=problems)
-            if self.owner is not None and not others:
-                owned.add(STORE.name)
+            objects[SERVER.name] = MetadataServer(problems=problems)
+            if self.owner is not None and not has_foreign_trees:
+                owned.add(SERVER.name)
         if scope is not None:
-            objects = {name: one for name, one in objects.items() if name in scope}
+            objects = {name: item for name, item in objects.items() if name in scope}
         return Reading(objects, frozenset(owned & set(objects)))
 
     def same(self, desired: Served, actual: Served) -> bool:
-        """Trees are compared by digest."""
+        """Return whether both are equal. Trees are compared by their digest."""
         if isinstance(desired, InstanceMetadata) and isinstance(actual, InstanceMetadata):
             return trees.digest(desired) == actual.digest
         return desired == actual
 
     def apply(self, changes: Sequence[Change[Served]]) -> Applied:
-        """Trees first, then their server; whatever no link points to any more goes."""
-        wanted = [one.after for one in changes if isinstance(one.after, InstanceMetadata)]
-        gone = [one.before for one in changes if one.after is None and isinstance(one.before, InstanceMetadata)]
-        for one in wanted:  # bad values are refused before anything is written
-            trees.check(one)
-        with server.in_progress(self.root):
-            for one in gone:
-                trees.unlink(self.root, one.network_id, one.address)
-            trees.plant(self.root, wanted, self.owner or "", self.accounts.nginx_group)
-            trees.collect_garbage(self.root)
-            served = [one for one in changes if one.name == STORE.name]
-            if served and served[0].after is not None:
-                server.run_it(self.root, self.accounts)
-        if served and served[0].after is None:
-            server.remove(self.root)
+        """Change trees and links, delete trees without a link, then start, reload or remove the server."""
+        desired = [change.after for change in changes if isinstance(change.after, InstanceMetadata)]
+        removed = [
+            change.before
+            for change in changes
+            if change.after is None and isinstance(change.before, InstanceMetadata)
+        ]
+        for instance in desired:  # refuse bad values before any file is written
+            trees.check_paths(instance)
+        server_change = next((change for change in changes if change.name == SERVER.name), None)
+        with server.marked_pending(self.root):
+            for instance in removed:
+                trees.remove_link(self.root, instance.network_id, instance.address)
+            trees.write_trees(self.root, desired, self.owner or "", self.accounts.nginx_group)
+            trees.remove_unused(self.root)
+            if server_change is not None and server_change.after is not None:
+                server.run_server(self.root, self.accounts)
+        if server_change is not None and server_change.after is None:
+            server.remove_server(self.root)
         return Applied()
 
-    def describe(self, one: Served | None) -> Any:
-        """Paths, sizes and digests; never a content, which may be a secret."""
-        if not isinstance(one, InstanceMetadata):
-            return None if one is None else {"name": one.name, "problems": list(one.problems)}
-        tree = one.digest or (trees.digest(one) if one.files else "")
-        summary = trees.summary(one) if one.files else trees.summary_of_tree(self.root, one.digest)
-        return {"network_id": one.network_id, "address": one.address, "tree": tree, "files": summary}
+    def describe(self, item: Served | None) -> Any:
+        """Return paths, sizes and digests of the files without their content, because it may be secret."""
+        if not isinstance(item, InstanceMetadata):
+            return None if item is None else {"name": item.name, "problems": list(item.problems)}
+        tree = item.digest or (trees.digest(item) if item.files else "")
+        summary = trees.summary(item) if item.files else trees.summary_of_tree(self.root, item.digest)
+        return {"network_id": item.network_id, "address": item.address, "tree": tree, "files": summary}

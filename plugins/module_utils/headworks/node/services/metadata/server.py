@@ -1,7 +1,8 @@
-"""The nginx that serves metadata trees on a unix socket: its configuration, its unit, whether it runs.
+"""The metadata server: an nginx that serves the metadata trees on a unix socket. Its configuration and its unit.
 
-It trusts the header ``X-Headworks-Instance`` (``<network id>/<address>``), so only haproxy may reach its socket: the
-directory of the socket is closed to everybody else. What does not belong here: the trees, and the proxies.
+The server trusts the header ``X-Headworks-Instance`` (``<network id>/<address>``), so only haproxy may connect to its
+socket: no other user can enter the socket's directory. What does not belong here: the trees (``trees.py``), and the
+proxies (``proxy.py``).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ UNIT = "headworks-metadata-store.service"
 SOCKET = "/run/headworks/metadata-socket/store"
 HEADER = "X-Headworks-Instance"
 CONFIG = "nginx.conf"
-PENDING = "pending"  # there while something is being done: a run that was cut off is seen by the next
-LOADED = "loaded.conf"  # the configuration nginx was last told to read
+PENDING = "pending"  # exists while a run changes the directory; the next run sees by it that a run was killed
+LOADED = "loaded.conf"  # a copy of the configuration that nginx has read
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """Users and groups of the distribution's packages: nginx runs as ``nginx_user``, the trees are readable for
-    ``nginx_group``, and the socket is open to ``haproxy_group``."""
+    """Users and groups of the distribution's packages. nginx runs as ``nginx_user``, ``nginx_group`` can read the
+    trees, and ``haproxy_group`` can connect to the socket."""
 
     nginx_user: str
     nginx_group: str
@@ -34,8 +35,8 @@ class Accounts:
 
 
 def unit_text(root: Path, accounts: Accounts) -> str:
-    """The unit. systemd makes the socket's directory and takes it away again, so no stale socket stays to be in the way
-    after a crash. It is a runtime unit, as the other daemons' are: whoever restores the node after a boot starts it."""
+    """Return the unit. systemd creates and deletes the socket's directory, so no stale socket remains after a crash.
+    The unit is below /run like those of the other daemons: the restore at boot writes and starts it again."""
     nginx = systemd.program("nginx")
     return f"""\
 [Unit]
@@ -59,8 +60,8 @@ TimeoutStartSec=20
 
 
 def config_text(root: Path, accounts: Accounts) -> str:
-    """nginx's configuration. The tree comes from the header alone; nginx decodes and resolves the path before it looks
-    below the tree, so no ``..``, however written, leads out of it."""
+    """Return nginx's configuration. Only the header selects the tree. nginx decodes and normalizes the path before it
+    opens a file below the tree, so a path with ``..`` in any encoding does not leave the tree."""
     return f"""\
 # Written by headworks: changes made here are overwritten.
 user {accounts.nginx_user};
@@ -103,45 +104,45 @@ http {{
 """
 
 
-def problems(root: Path, accounts: Accounts, wanted: bool) -> tuple[str, ...] | None:
-    """What is wrong with the server; None when nothing of it is there.
+def find_problems(root: Path, accounts: Accounts, desired: bool) -> tuple[str, ...] | None:
+    """Return what is wrong with the server; None if the node has no part of it.
 
-    :param wanted: when not, what it would take to run does not matter.
+    :param desired: whether the server must run. If not, its configuration, its unit and its state are not compared.
     """
     unit_file = systemd.RUNTIME_DIR / UNIT
     state = systemd.read_states(UNIT).get(UNIT, systemd.ABSENT) if unit_file.exists() else systemd.ABSENT
-    if not unit_file.exists() and not root_remains(root) and not state.running:
+    if not unit_file.exists() and not has_files(root) and not state.running:
         return None
-    found = []
+    problems = []
     if (root / PENDING).exists():
-        found.append("an earlier run was cut off")
-    if wanted:
+        problems.append("an earlier run did not complete")
+    if desired:
         text = config_text(root, accounts)
         if read_text(root / CONFIG) != text or read_text(root / LOADED) != text:
-            found.append(f"{CONFIG} is not as written")
+            problems.append(f"{CONFIG} differs from the desired configuration or is not loaded")
         if not systemd.installed({UNIT: unit_text(root, accounts)}, runtime=True):
-            found.append("its unit file is missing or of another version")
+            problems.append("its unit file is missing or of another version")
         if not state.running:
-            found.append(f"nginx is {state.text}")
-    return tuple(found)
+            problems.append(f"nginx is {state.text}")
+    return tuple(problems)
 
 
-def root_remains(root: Path) -> bool:
-    """Whether anything is in the directory."""
+def has_files(root: Path) -> bool:
+    """Return whether the directory exists and is not empty."""
     return root.is_dir() and any(root.iterdir())
 
 
 @contextmanager
-def in_progress(root: Path) -> Iterator[None]:
-    """Mark the directory as being worked on; the mark stays when the body does not come to its end."""
+def marked_pending(root: Path) -> Iterator[None]:
+    """Mark the directory as pending while the body runs. If the body does not complete, the mark stays."""
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_file(root / PENDING, "")
     yield
     (root / PENDING).unlink(missing_ok=True)
 
 
-def run_it(root: Path, accounts: Accounts) -> None:
-    """Have nginx run with the present configuration: started if it is down, reloaded if its configuration changed."""
+def run_server(root: Path, accounts: Accounts) -> None:
+    """Write configuration and unit, and start nginx if it does not run or reload it if its configuration changed."""
     text = config_text(root, accounts)
     write_file(root / CONFIG, text)
     systemd.install({UNIT: unit_text(root, accounts)}, runtime=True)
@@ -152,8 +153,8 @@ def run_it(root: Path, accounts: Accounts) -> None:
     write_file(root / LOADED, text)
 
 
-def remove(root: Path) -> None:
-    """Stop it, and remove what there is of it."""
+def remove_server(root: Path) -> None:
+    """Stop nginx, and delete its unit, its files and the empty directories."""
     systemd.stop([UNIT])
     systemd.uninstall([UNIT], runtime=True)
     for name in (CONFIG, LOADED, PENDING):
@@ -164,5 +165,5 @@ def remove(root: Path) -> None:
 
 
 def _variable(header: str) -> str:
-    """A request header as nginx names it."""
+    """Return the name of nginx's variable for a request header."""
     return "http_" + header.lower().replace("-", "_")
