@@ -1,4 +1,5 @@
-"""The wiring of a network for the DHCP tests: a guest is a veth in its own namespace."""
+"""The wiring of a network for tests of DHCP. A guest is a veth in its own namespace. What does not belong here: any
+test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node lacks, as dpkg, systemd and libvirt themselves say it; and libvirt's stock network, removed."""
+"""What a node lacks, read from real dpkg, systemd and libvirt; and the removal of libvirt's stock network."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_service_is_down_until_it_is_both_started_and_enabled(unit: str) -> No
     assert survey(services=[unit])["services_down"] == []
 
 
-def test_a_unit_that_does_not_exist_is_unknown_and_one_that_is_masked_is_not(unit: str) -> None:
+def test_a_unit_that_does_not_exist_is_unknown_but_a_masked_unit_is_known(unit: str) -> None:
     assert survey(units=[unit, "no-such.service"])["units_unknown"] == ["no-such.service"]
     subprocess.run(["systemctl", "mask", "--runtime", "no-such.service"], check=True)
     try:
@@ -77,7 +77,7 @@ def test_an_active_network_is_destroyed_and_undefined_once(stock_network: str) -
     assert verbs(run_module("libvirt_network", name=[stock_network], state="absent")) == []
 
 
-def test_an_inactive_network_goes_too_and_others_stay(stock_network: str) -> None:
+def test_an_inactive_network_is_undefined_and_other_networks_stay(stock_network: str) -> None:
     others = set(networks()) - {stock_network}
     removal = [("libvirt_network", stock_network, "remove")]
     assert verbs(run_module("libvirt_network", name=[stock_network, "no-such"], state="absent")) == removal

@@ -1,4 +1,4 @@
-"""The names of Debian that the engine must know, as site.yml hands them over. A test compares them with site.yml."""
+"""The names of Debian that the engine needs, as site.yml passes them. A test compares them with site.yml."""
 
 from __future__ import annotations
 

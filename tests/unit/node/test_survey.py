@@ -1,4 +1,4 @@
-"""What a node lacks, with stand-ins for the package tool and systemctl."""
+"""What a node lacks, with a simulated package tool and a simulated systemctl."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUERY = ["ask-packages", "--show"]
 
 
 class Machine:
-    """A machine in memory: what its package tool and systemd say, and which tools it has."""
+    """A simulated machine: its packages, its units, and the tools that it has."""
 
     def __init__(self) -> None:
         self.packages = {"bash": "installed", "half": "unpacked"}
@@ -23,8 +23,8 @@ class Machine:
     def run(self, args: Sequence[str], *, ok: Sequence[int] = (0,)) -> str:
         if list(args[:2]) == QUERY:
             assert 1 in ok, "a package tool fails for names that it does not know"
-            said = [f"{name} {self.packages[name]}\n" for name in args[2:] if name in self.packages]
-            return "".join(said) + "".join(f"package {name} is not installed\n" for name in args[2:])
+            lines = [f"{name} {self.packages[name]}\n" for name in args[2:] if name in self.packages]
+            return "".join(lines) + "".join(f"package {name} is not installed\n" for name in args[2:])
         return "\n".join(self.show(name) for name in args[args.index("--") + 1 :])
 
     def show(self, name: str) -> str:
@@ -35,21 +35,21 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    one = Machine()
-    monkeypatch.setattr(survey, "run", one.run)
-    monkeypatch.setattr(survey, "has_tool", lambda name: name in one.tools)
-    return one
+    machine = Machine()
+    monkeypatch.setattr(survey, "run", machine.run)
+    monkeypatch.setattr(survey, "has_tool", lambda name: name in machine.tools)
+    return machine
 
 
-def test_a_package_is_missing_unless_the_query_says_that_it_is_installed(machine: Machine) -> None:
+def test_a_package_is_missing_unless_the_query_prints_that_it_is_installed(machine: Machine) -> None:
     assert survey.packages_missing(["bash", "b", "a", "b"], QUERY) == ["a", "b"]
 
 
-def test_a_package_that_an_interrupted_installation_left_counts_as_missing(machine: Machine) -> None:
+def test_a_package_whose_installation_was_interrupted_is_missing(machine: Machine) -> None:
     assert survey.packages_missing(["bash", "half"], QUERY) == ["half"]
 
 
-def test_every_package_is_missing_on_a_node_without_the_tool(machine: Machine) -> None:
+def test_all_packages_are_missing_on_a_node_without_the_tool(machine: Machine) -> None:
     machine.tools.remove("ask-packages")
     assert survey.packages_missing(["bash"], QUERY) == ["bash"]
 
@@ -69,26 +69,28 @@ def test_a_node_without_systemd_has_no_units(machine: Machine) -> None:
     assert survey.read_units(["ssh.service"]) == {"ssh.service": Unit(known=False)}
 
 
-def test_a_survey_tells_what_is_lacking(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "there").write_bytes(b"")
+def test_a_survey_returns_what_the_node_lacks(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "stock.xml").touch()
     monkeypatch.setattr(libvirt_networks, "DEFINITIONS", (tmp_path,))
     machine.units["idle.service"] = ("inactive", "enabled")
-    found = survey.survey(
+    lacking = survey.survey(
         packages=["bash", "a"],
         package_query=QUERY,
         services=["ssh.service", "x.service", "idle.service"],
         units=["ssh.service", "web.service"],
         libvirt_networks=["stock", "other"],
-        files=[f"{tmp_path}/there", f"{tmp_path}/not"],
+        files=[f"{tmp_path}/empty", f"{tmp_path}/missing"],
     )
-    assert found == {
+    assert lacking == {
         "packages_missing": ["a"],
         "services_down": ["idle.service", "x.service"],
         "units_unknown": ["web.service"],
         "libvirt_networks_present": ["stock"],
         "files": {
-            f"{tmp_path}/there": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            f"{tmp_path}/not": "",
+            f"{tmp_path}/empty": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            f"{tmp_path}/missing": "",
         },
     }

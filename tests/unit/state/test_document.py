@@ -1,4 +1,4 @@
-"""The node state document: an older one is brought to the present form, and no other is understood."""
+"""The node state document: a document of an older version is upgraded, and other versions are refused."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SIZE = {"vcpus": 1, "memory_mb": 64}
 
 
 def version1(**sections: Any) -> dict[str, Any]:
-    """A document as version 1 was."""
+    """Return a document of version 1."""
     return {"version": 1, "cloud": "lab", "node": "compute1", "sections": sections}
 
 
-def test_a_domain_of_version_1_gets_a_list_of_disks_and_its_consoles_log() -> None:
+def test_a_domain_of_version_1_gets_a_list_of_disks_and_its_console_log() -> None:
     domain = {"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE, "disk": f"{HOME}/disk", "state": "paused"}
-    old = version1(domains=[domain])
-    given = copy.deepcopy(old)
-    found = upgrade(old)
-    assert old == given, "what is upgraded stays as it is"
-    assert found == {
+    older = version1(domains=[domain])
+    copied = copy.deepcopy(older)
+    upgraded = upgrade(older)
+    assert older == copied, "upgrade must not change its argument"
+    assert upgraded == {
         "version": VERSION,
         "cloud": "lab",
         "node": "compute1",
@@ -50,7 +50,7 @@ def test_a_domain_of_version_1_gets_a_list_of_disks_and_its_consoles_log() -> No
     }
 
 
-def test_the_engine_reads_what_an_older_one_kept() -> None:
+def test_the_engine_reads_the_document_of_an_older_version() -> None:
     domain = {"name": UUID, "domain": "instance-1", "title": "vm1", **SIZE, "disk": f"{HOME}/disk", "cloud": "lab"}
     ((_, desired),) = pipeline(version1(domains=[domain]))
     disks = (DomainDisk(f"{HOME}/disk", "vda"),)
@@ -59,18 +59,18 @@ def test_the_engine_reads_what_an_older_one_kept() -> None:
 
 
 @pytest.mark.parametrize("sections", [{}, {"links": [{"name": "tap1", "kind": "tap"}]}, {"domains": []}])
-def test_what_has_no_domain_keeps_its_sections_and_is_debians(sections: dict[str, Any]) -> None:
-    found = upgrade(version1(**sections))
-    assert found == {**version1(**sections), "version": VERSION, "distribution": encode(DEBIAN)}
+def test_a_document_without_domains_keeps_its_sections_and_gets_the_names_of_debian(sections: dict[str, Any]) -> None:
+    upgraded = upgrade(version1(**sections))
+    assert upgraded == {**version1(**sections), "version": VERSION, "distribution": encode(DEBIAN)}
 
 
-def test_a_present_document_stays_as_it_is() -> None:
+def test_a_document_of_the_present_version_is_not_changed() -> None:
     present = {**version1(domains=[{"name": UUID, "disks": []}]), "version": VERSION}
     assert upgrade(present) == present
 
 
 @pytest.mark.parametrize("version", [None, 0, VERSION + 1, "1", True])
-def test_another_version_is_refused_with_the_versions_that_are_known(version: Any) -> None:
+def test_an_unknown_version_is_refused_with_the_known_versions(version: Any) -> None:
     with pytest.raises(ValueError, match=rf"state.version: {version!r}: must be one of 1, 2, which this engine"):
         pipeline({**version1(), "version": version})
 
@@ -81,7 +81,7 @@ def test_a_damaged_domain_of_version_1_is_refused_with_its_section() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "said"),
+    ("distribution", "error"),
     [
         (None, "missing 8 required positional arguments"),
         ({**encode(DEBIAN), "nginx_usr": "x"}, "unexpected keyword argument 'nginx_usr'"),
@@ -90,15 +90,15 @@ def test_a_damaged_domain_of_version_1_is_refused_with_its_section() -> None:
         ({**encode(DEBIAN), "libvirt_service": 7}, "libvirt_service: 7"),
     ],
 )
-def test_a_document_without_the_names_of_its_distribution_is_refused(distribution: Any, said: str) -> None:
+def test_a_missing_or_bad_name_of_the_distribution_is_refused(distribution: Any, error: str) -> None:
     present = {**version1(), "version": VERSION}
-    with pytest.raises(ValueError, match=rf"^state\.distribution: (Distribution: )?.*{said}"):
+    with pytest.raises(ValueError, match=rf"^state\.distribution: (Distribution: )?.*{error}"):
         pipeline(present if distribution is None else {**present, "distribution": distribution})
 
 
-def test_there_are_steps_from_every_older_version() -> None:
+def test_each_older_version_has_upgrade_steps() -> None:
     assert sorted(document._STEPS) == list(range(1, VERSION))
 
 
-def test_every_section_has_its_subsystem() -> None:
+def test_each_section_has_a_subsystem() -> None:
     assert tuple(name for name, _ in ORDER if name != "boot") == SECTIONS, "the engine adds section boot itself"

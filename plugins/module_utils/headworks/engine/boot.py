@@ -1,7 +1,7 @@
-"""The engine on the node's own disk, and the unit that restores the node with it at boot (invariant I8).
+"""The engine on the node's disk, and the unit that restores the node at boot (invariant I8).
 
-It writes the code that is running, so the boot unit never has another version than the last run. The document that the
-unit restores is kept by ``doors.py``.
+A run writes its own code to the disk, so the boot unit always runs the engine of the last run. What does not belong
+here: the document that the unit restores (``doors.py`` keeps it), and the command that it runs (``command_line.py``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def unit_text(distribution: Distribution) -> str:
-    """The boot unit: it runs after the services that the subsystems need."""
+    """Return the boot unit. It starts after the services that the subsystems need."""
     services = f"{distribution.openvswitch_service} {distribution.libvirt_service} network-online.target"
     return f"""\
 # headworks: brings this node back to its declared state after a power cycle, without Ansible.
@@ -56,7 +56,8 @@ class BootEngine:
 
 
 class BootSubsystem(Subsystem[BootEngine]):
-    """Engine zip and boot unit: one object, always desired while the node belongs to the cloud."""
+    """The engine's zip and the boot unit, as a single object. It is desired as long as the node belongs to the
+    cloud."""
 
     kind = "boot"
     record = BootEngine
@@ -67,16 +68,17 @@ class BootSubsystem(Subsystem[BootEngine]):
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> BootSubsystem:
-        """With the unit for the services of the distribution."""
+        """Return the subsystem with the boot unit for the distribution."""
         return cls(owner, unit=unit_text(distribution))
 
     def read(self, desired: Mapping[str, BootEngine], scope: Scope | None = None) -> Reading[BootEngine]:
-        """The engine and the unit on the disk, if the unit is enabled."""
+        """Return the engine and the unit on the disk; an empty reading if a file is missing or the unit is not
+        enabled."""
         enabled = UNIT.parent / "multi-user.target.wants" / UNIT_NAME
         if not (ENGINE.exists() and UNIT.exists() and enabled.is_symlink()):
             return Reading()
-        found = BootEngine(UNIT_NAME, _digest(ENGINE.read_bytes(), UNIT.read_bytes()))
-        return Reading({UNIT_NAME: found}, frozenset({UNIT_NAME}))
+        engine = BootEngine(UNIT_NAME, _digest(ENGINE.read_bytes(), UNIT.read_bytes()))
+        return Reading({UNIT_NAME: engine}, frozenset({UNIT_NAME}))
 
     def apply(self, changes: Sequence[Change[BootEngine]]) -> Applied:
         """Write the zip and the unit, and enable the unit."""
@@ -96,25 +98,27 @@ class BootSubsystem(Subsystem[BootEngine]):
 
 
 def section(archive: bytes, distribution: Distribution) -> list[dict[str, str]]:
-    """Section ``boot`` of a node state document: the running engine. The plan cannot know it, so the door adds it."""
+    """Return section ``boot`` of a node state document: the running engine. The plan does not know the engine's digest,
+    so ``doors.py`` adds this section."""
     return [encode(BootEngine(UNIT_NAME, _digest(archive, unit_text(distribution).encode())))]
 
 
 def replace_engine(archive: bytes) -> None:
-    """Put the running engine in the place of another version, where there is one."""
+    """Replace the engine on the disk by the running engine. Does nothing if the disk has no engine yet."""
     if ENGINE.exists():
         write_file(ENGINE, archive)
 
 
 @cache
 def running_archive() -> bytes:
-    """The running engine as a zip."""
+    """Return the running engine as a zip."""
     return build_archive(package_sources())
 
 
 def package_sources() -> dict[str, bytes]:
-    """The package's own files, by path below it, from wherever it was loaded (a directory, or Ansible's zip)."""
-    import zipfile  # only the doors need it: it takes a twentieth of the engine's start
+    """Return the engine's files, path in the package → content. It reads them from where the package was loaded: a
+    directory, or Ansible's zip."""
+    import zipfile  # imported late: it takes a twentieth of the engine's start-up time
     import zipimport
 
     package = __name__.rsplit(".", 2)[0]
@@ -131,12 +135,12 @@ def package_sources() -> dict[str, bytes]:
 
 
 def _is_engine(name: str) -> bool:
-    """Whether a file of the package, by its path below it, is needed on a node that Ansible is not connected to."""
+    """Return whether the engine at boot needs the file ``name`` of the package."""
     return name == "__init__.py" or (name.endswith(".py") and name.split("/")[0] in PACKAGES)
 
 
 def build_archive(sources: Mapping[str, bytes]) -> bytes:
-    """A runnable zip of ``sources`` as package ``headworks``: the same bytes for the same sources."""
+    """Return a runnable zip with ``sources`` as package ``headworks``. Equal sources give equal bytes."""
     import io
     import zipfile
 
@@ -151,7 +155,7 @@ def build_archive(sources: Mapping[str, bytes]) -> bytes:
 def _digest(*parts: bytes) -> str:
     from hashlib import sha256
 
-    whole = sha256()
+    digest = sha256()
     for part in parts:
-        whole.update(part)
-    return whole.hexdigest()[:16]
+        digest.update(part)
+    return digest.hexdigest()[:16]

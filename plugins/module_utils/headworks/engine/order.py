@@ -1,7 +1,7 @@
-"""Which subsystems there are, and the order in which things are made on a node (and unmade, backwards).
+"""The list of subsystems, in the order in which objects are created on a node. Objects are removed in reverse order.
 
-A section of the node state (``{"sections": {"netns": […], …}}``) bears the name used here. What a section's items look
-like is the record at the top of the subsystem's file.
+The names in the list are the names of the node state's sections (``{"sections": {"netns": […], …}}``). What does not
+belong here: the records of a section (``state/``), and the walk through the subsystems (``converge.py``).
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from ..state.document import upgrade
 from .boot import BootSubsystem
 
 ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
-    ("boot", BootSubsystem),  # the engine first: it completes a run that is killed after this
-    ("netns", NetnsSubsystem),  # before the links: their far ends are created in namespaces
+    ("boot", BootSubsystem),  # first: at boot the engine completes a run that was killed after this
+    ("netns", NetnsSubsystem),  # before the links: the peers of veths are created inside namespaces
     ("links", LinkSubsystem),
     ("ovs_bridges", OvsBridgeSubsystem),
     ("ovs_ports", OvsPortSubsystem),
-    ("flows", FlowSubsystem),  # bridges are fail-secure: nothing passes before this
-    ("underlay", UnderlaySubsystem),  # so a NIC goes in only now, or the node would be cut off for a moment
-    ("nft", NftSubsystem),  # the filter is in before the addresses it guards
+    ("flows", FlowSubsystem),  # a bridge is fail-secure: it drops all packets until it has flows
+    ("underlay", UnderlaySubsystem),  # after the flows: otherwise the node would be unreachable through its NIC
+    ("nft", NftSubsystem),  # before the addresses that the filter protects
     ("l3", L3Subsystem),
     ("dhcp", DhcpSubsystem),
     ("metadata", MetadataSubsystem),
     ("metadata_proxies", MetadataProxySubsystem),
     ("images", ImageSubsystem),
     ("disks", DiskSubsystem),
-    ("domains", DomainSubsystem),  # guests last: their network is in place
+    ("domains", DomainSubsystem),  # last: guests start when their network is complete
 )
 
 
 def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, Any]]]:
-    """The (subsystem, desired objects) pairs of a node state, for ``converge``. A section that is missing leaves its
-    subsystem alone; an empty one removes all that is ours. The document of an older version is upgraded first.
+    """Return the (subsystem, desired objects) pairs of a node state, for ``converge``. The subsystem of a missing
+    section is skipped; for an empty section all our objects are removed. A document of an older version is upgraded.
 
-    :raises ValueError: an unknown version or section, or an item with an unknown or missing field.
+    :raises ValueError: the version or a section is unknown, or an item has an unknown or missing field.
     """
     state = upgrade(state)
     distribution = distribution_of(state)
@@ -60,21 +60,21 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
     unknown = set(sections) - {name for name, _ in ORDER}
     if unknown:
         raise ValueError(f"state.sections: {', '.join(sorted(unknown))}: no such section")
-    built = []
-    for name, kind in ORDER:
+    steps = []
+    for name, subsystem in ORDER:
         if name not in sections:
             continue
         try:
-            built.append((kind.of_node(str(state["cloud"]), distribution), kind.load(sections[name])))
+            steps.append((subsystem.of_node(str(state["cloud"]), distribution), subsystem.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
-    return built
+    return steps
 
 
 def distribution_of(state: Mapping[str, Any]) -> Distribution:
-    """The distribution of a node state of the present version.
+    """Return the distribution of a node state of the present version.
 
-    :raises ValueError: it is missing, or one of its fields is unknown, missing or no name.
+    :raises ValueError: the distribution is missing, or a field is unknown, missing or not a name.
     """
     try:
         return decode(Distribution, state.get("distribution") or {})

@@ -138,7 +138,8 @@ class Subsystem(Generic[T]):
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> Subsystem[T]:
-        """The subsystem for a whole node state. Override it where the distribution matters."""
+        """Return the subsystem for a whole node state. Override it where the subsystem needs names of the
+        distribution."""
         return cls(owner)
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What is a distribution's choice and the engine must know: users, groups and unit names of the packages it works with.
+"""Names that differ between distributions and that the engine needs: users, groups and systemd units of packages.
 
-The values come from ``roles/common/vars/<distribution>.yml``. There are no defaults here. What does not belong here:
-names of packages, and services that only the roles start; they stay in the variables file.
+The values come from ``roles/common/vars/<distribution>.yml``; this file has no defaults. What does not belong here:
+names of packages, and services that only the roles start. They are in the variables file only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.@-]*"
 
 @dataclass(frozen=True)
 class Distribution:
-    """Users and groups by the program that they are for, and names of systemd units."""
+    """The users and groups of the programs, and the names of the systemd units."""
 
     nginx_user: str
     nginx_group: str
@@ -26,9 +26,9 @@ class Distribution:
     nftables_service: str
 
     def __post_init__(self) -> None:
-        """Refuse values that could be more than a name in a configuration file or a unit file.
+        """Check the values, because they go into configuration files and unit files.
 
-        :raises ValueError: the message names the field.
+        :raises ValueError: a value is not a name. The message has the field.
         """
         for field in fields(self):
             value = getattr(self, field.name)

@@ -35,14 +35,14 @@ Step = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def upgrade(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document in the form of ``VERSION``. A damaged record is passed on: the loader of its section refuses it, and
-    names the place.
+    """Return the document in version ``VERSION``. A damaged record stays damaged: the loader of its section refuses it
+    and names the section.
 
-    :raises ValueError: the document has no version, or one that this code does not know.
+    :raises ValueError: the document has no version, or a version that this code does not know.
     """
     version = document.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
-        known = ", ".join(str(one) for one in range(1, VERSION + 1))
+        known = ", ".join(str(number) for number in range(1, VERSION + 1))
         raise ValueError(f"state.version: {version!r}: must be one of {known}, which this engine understands")
     upgraded = dict(document)
     for older in range(version, VERSION):
@@ -52,8 +52,8 @@ def upgrade(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _disks_of_domains(document: dict[str, Any]) -> dict[str, Any]:
-    """A domain has a list of disks, and names the file of its console's log. It had the path of its root disk, and its
-    console was logged beside it."""
+    """Give each domain a list of disks and the path of its console log. In version 1 a domain has the path of its root
+    disk, and its console log is in the same directory."""
     sections = document.get("sections", {})
     if "domains" not in sections:
         return document
@@ -71,7 +71,7 @@ def _with_disks(domain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distribution(document: dict[str, Any]) -> dict[str, Any]:
-    """A document says what its distribution is like. In version 1 that was always Debian."""
+    """Add the names of the distribution. In version 1 the distribution is always Debian."""
     debian = {
         "nginx_user": "www-data",
         "nginx_group": "www-data",
@@ -85,8 +85,8 @@ def _distribution(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "distribution": debian}
 
 
-# Version → the steps that turn a document of that version into one of the next, in order. A step returns a new document
-# and changes nothing in what it is given.
+# Version → the steps that upgrade a document of that version to the next version, in order. A step returns a new
+# document and does not change its argument.
 _STEPS: Mapping[int, tuple[Step, ...]] = {
     1: (_disks_of_domains, _distribution),
 }

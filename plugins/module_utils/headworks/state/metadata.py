@@ -8,8 +8,8 @@ from typing import ClassVar
 
 METADATA_ADDRESS = "169.254.169.254"
 
-# Regular expressions, the same for all that checks these values: a value that matches does not lead out of the
-# directory of the trees and does not end a word of haproxy's or nginx's configuration.
+# Regular expressions for all checks of these values. A value that matches does not lead out of the directory of the
+# trees, and does not end a word in the configuration of haproxy or nginx.
 NETWORK_ID = "[A-Za-z0-9][A-Za-z0-9_-]*"
 ADDRESS = "[0-9a-f][0-9a-f.:]*"
 

@@ -1,7 +1,7 @@
-"""Networks of libvirt's own that a node must not have: the stock network ``default`` brings a bridge, a dnsmasq and NAT
-rules that disturb a cloud's.
+"""Networks of libvirt that a node must not have. The stock network ``default`` adds a bridge, a dnsmasq and NAT rules
+that interfere with those of a cloud.
 
-Only their removal is here: a cloud's networks are never libvirt's.
+What does not belong here: networks of a cloud. They are never networks of libvirt, so this file only removes.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ class LibvirtNetwork:
 
 
 class LibvirtNetworkSubsystem(Subsystem[LibvirtNetwork]):
-    """Networks of libvirt, read from its files and removed by virsh; for a single-purpose module only."""
+    """Networks of libvirt, read from its files and removed by virsh. Only a single-purpose module uses it."""
 
     kind = "libvirt_network"
     record = LibvirtNetwork
 
     def read(self, desired: Mapping[str, LibvirtNetwork], scope: Scope | None = None) -> Reading[LibvirtNetwork]:
-        """Which of ``desired`` are defined or active. None of them is ours."""
+        """Return the networks of ``desired`` that are defined or active. No network is ours."""
         return Reading({name: LibvirtNetwork(name) for name in networks_present(desired)})
 
     def apply(self, changes: Sequence[Change[LibvirtNetwork]]) -> Applied:
-        """Destroy and undefine.
+        """Destroy and undefine the networks.
 
-        :raises ValueError: a network is to be made.
+        :raises ValueError: a change would create a network.
         """
         for change in changes:
             if change.after is not None:
-                raise ValueError(f"libvirt network {change.name}: networks of libvirt are only removed, never made")
+                raise ValueError(f"libvirt network {change.name}: networks of libvirt are only removed, never created")
             if change.name in run(["virsh", "--quiet", "net-list", "--name"]).split():
                 run(["virsh", "--quiet", "net-destroy", change.name])
             if change.name in run(["virsh", "--quiet", "net-list", "--all", "--name"]).split():
@@ -49,5 +49,6 @@ class LibvirtNetworkSubsystem(Subsystem[LibvirtNetwork]):
 
 
 def networks_present(names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that libvirt has defined or active, sorted; read from its files, which needs no daemon."""
+    """Return the networks of ``names`` that are defined or active, sorted. It reads libvirt's files and needs no
+    daemon."""
     return sorted(name for name in set(names) if any((home / f"{name}.xml").exists() for home in DEFINITIONS))

@@ -1,8 +1,8 @@
-"""What a node lacks: packages, running services, unit files, and the digests of files. Read-only, a few milliseconds.
+"""What a node lacks: packages, running services and units; and the digests of files. Reading takes a few milliseconds.
 
-A play asks once and calls only the roles that have something to do. What does not belong here: installing and starting
-(``roles/common``), the names of packages, services and tools (``roles/common/vars``), and what the machine itself is
-like (``facts.py``).
+A play reads this once, and calls only the roles that must change the node. What does not belong here: installing
+packages and starting services (``roles/common``), the names of packages, services and tools (``roles/common/vars``),
+and the facts of the machine (``facts.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STARTS_AT_BOOT = frozenset({"enabled", "static", "indirect", "alias", "generated
 
 @dataclass(frozen=True)
 class Unit:
-    """What systemd says of a unit: whether it knows it, whether it runs, and whether it starts at boot."""
+    """Whether systemd knows a unit, whether the unit runs, and whether it starts at boot."""
 
     known: bool
     active: bool = False
@@ -36,40 +36,40 @@ def survey(
     libvirt_networks: Sequence[str] = (),
     files: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What the node lacks of what is asked for.
+    """Return what the node lacks of the arguments.
 
     :param package_query: see ``packages_missing``.
-    :returns: sorted lists of names: ``packages_missing``, ``services_down`` (not both active and started at boot),
+    :returns: sorted lists of names: ``packages_missing``, ``services_down`` (not active, or not started at boot),
         ``units_unknown`` (systemd has no such unit) and ``libvirt_networks_present``; and ``files``, path → SHA-256 in
         hex ("" for a file that does not exist).
     """
-    found = read_units([*services, *units])
+    states = read_units([*services, *units])
     return {
         "packages_missing": packages_missing(packages, package_query),
-        "services_down": sorted({name for name in services if not (found[name].active and found[name].enabled)}),
-        "units_unknown": sorted({name for name in units if not found[name].known}),
+        "services_down": sorted({name for name in services if not (states[name].active and states[name].enabled)}),
+        "units_unknown": sorted({name for name in units if not states[name].known}),
         "libvirt_networks_present": networks_present(libvirt_networks),
         "files": {path: _digest(Path(path)) for path in files},
     }
 
 
 def packages_missing(names: Iterable[str], query: Sequence[str]) -> list[str]:
-    """Those of ``names`` that are not installed, sorted; all of them on a node without the tool that is asked.
+    """Return the packages of ``names`` that are not installed, sorted; all of them on a node without the query's tool.
 
-    A package that an interrupted installation left half done counts as missing.
+    A package whose installation was interrupted counts as missing.
 
     :param query: a command to which the names are added. It prints ``<name> installed`` for each package that is
-        installed; other lines say nothing, and it may fail (package tools do for a name that they do not know).
+        installed. Other lines and its exit code are ignored: package tools fail for an unknown name.
     """
-    wanted = sorted(set(names))
-    if not wanted or not query or not has_tool(query[0]):
-        return wanted
-    lines = set(run([*query, *wanted], ok=range(256)).splitlines())
-    return [name for name in wanted if f"{name} installed" not in lines]
+    needed = sorted(set(names))
+    if not needed or not query or not has_tool(query[0]):
+        return needed
+    lines = set(run([*query, *needed], ok=range(256)).splitlines())
+    return [name for name in needed if f"{name} installed" not in lines]
 
 
 def read_units(names: Sequence[str]) -> dict[str, Unit]:
-    """The state of each unit by the name asked for, in one call."""
+    """Return name → state of the units, with a single call to systemd."""
     if not names or not has_tool("systemctl"):
         return dict.fromkeys(names, Unit(known=False))
     text = run(["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", "--", *names])

@@ -45,7 +45,7 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> DhcpSubsystem:
-        """With the user of the distribution's dnsmasq."""
+        """Return the subsystem with the user of the distribution's dnsmasq."""
         return cls(owner, user=distribution.dnsmasq_user)
 
     def unit_text(self) -> str:
