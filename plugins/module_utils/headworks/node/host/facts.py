@@ -26,7 +26,7 @@ DATABASE_SECONDS = 5.0
 
 
 def gather() -> dict[str, Any]:
-    """Return all facts of this node as plain data. (``software.survey`` reports the missing software.)
+    """Return all facts of this node as plain data. (``survey.py`` reports missing software.)
 
     ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
     (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``.
