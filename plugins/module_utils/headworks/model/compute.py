@@ -97,7 +97,7 @@ class AddressPairModel(Model):
         description="Address or network that the guest may send from, besides its own address.", examples=["192.0.2.99"]
     )
     mac_address: Mac | None = Field(
-        default=None, description="MAC address that goes with it. With null, it is that of the NIC."
+        default=None, description="MAC address of the pair. With null, it is that of the NIC."
     )
 
 

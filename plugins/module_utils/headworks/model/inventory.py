@@ -1,4 +1,7 @@
-"""From the inventory's plain data to models: prefixes off, everything checked by itself, all errors collected."""
+"""Parse the inventory's plain data into models: remove the prefixes, check each value by itself, collect all errors.
+
+What does not belong here: checks of values against each other (``plan/check/``).
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,13 @@ from .errors import Problems, did_you_mean
 from .names import HostName, NodeName
 from .node import ROLES, NodeModel
 
-# Every variable an operator may set, by its prefix: those that describe the cloud, and those that its caller reads.
+# All variables that an operator may set, by prefix. MODELS: variables that describe the cloud; HELPERS: variables that
+# the caller reads.
 MODELS: Mapping[str, type[Model]] = {"cloud": CloudModel, "node": NodeModel, "instance": InstanceModel}
 HELPERS: Mapping[str, type[Model]] = {"cloud": AllocationsModel}
-# cloud_networks__mine is added to cloud_networks: what stands between the two names.
+# The separator in names such as cloud_networks__mine, whose value is added to cloud_networks.
 ADDITION = "__"
-# Their values may be secret: never shown.
+# Variables whose values may be secret. Messages never show them.
 _HIDDEN = ("user_data",)
 _M = TypeVar("_M", bound=Model)
 _HOST_NAME: TypeAdapter[str] = TypeAdapter(HostName)
@@ -32,7 +36,7 @@ _NODE_NAME: TypeAdapter[str] = TypeAdapter(NodeName)
 
 @dataclass(frozen=True)
 class NodeEntry:
-    """A node: its variables, its roles and how Ansible reaches it (address or name)."""
+    """A node: its variables, its roles, and the address or name by which Ansible connects to it."""
 
     model: NodeModel
     roles: frozenset[str]
@@ -49,7 +53,7 @@ class NodeEntry:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All that an operator said. ``instances`` has no absent ones; ``absent`` has their names."""
+    """A parsed inventory. ``absent`` has the names of the instances with state absent, ``instances`` has the others."""
 
     cloud: CloudModel
     nodes: Mapping[str, NodeEntry]
@@ -58,9 +62,10 @@ class Inventory:
 
 
 def parse(inventory: Mapping[str, Any]) -> Inventory:
-    """Models of ``{"cloud": {…}, "nodes": {name: {"groups", "vars"}}, "instances": {name: {"vars", "groups"}}}``.
+    """Return the models of an inventory.
 
-    :raises PlanError: with every message, when anything by itself is not right.
+    :param inventory: ``{"cloud": {…}, "nodes": {name: {"groups", "vars"}}, "instances": {name: {"vars", "groups"}}}``.
+    :raises PlanError: values are invalid. It has a message for each.
     """
     problems = Problems()
     cloud = _model(CloudModel, "cloud", inventory.get("cloud") or {}, "", problems)
@@ -74,16 +79,17 @@ def parse(inventory: Mapping[str, Any]) -> Inventory:
             problems.add(f"nodes.{name}", name, f"must be in at least one of the groups {', '.join(ROLES)}")
         if model is not None:
             nodes[name] = NodeEntry(model, roles, str(variables.get("ansible_host") or name))
-    instances: dict[str, InstanceModel] = {}
+    models: dict[str, InstanceModel] = {}
     for name, instance in (inventory.get("instances") or {}).items():
         found = _model(InstanceModel, "instance", instance.get("vars") or {}, f"instances.{name}.", problems)
         _check_name(_HOST_NAME, f"instances.{name}", name, problems)
         if found is not None:
-            instances[name] = found
+            models[name] = found
     problems.raise_if_any()
-    assert cloud is not None  # or there would have been a problem
-    absent = frozenset(name for name, one in instances.items() if one.state == "absent")
-    return Inventory(cloud, nodes, {name: one for name, one in instances.items() if name not in absent}, absent)
+    assert cloud is not None  # otherwise a problem was raised
+    absent = frozenset(name for name, instance in models.items() if instance.state == "absent")
+    present = {name: instance for name, instance in models.items() if name not in absent}
+    return Inventory(cloud, nodes, present, absent)
 
 
 def _check_name(adapter: TypeAdapter[str], key: str, name: str, problems: Problems) -> None:
@@ -94,7 +100,8 @@ def _check_name(adapter: TypeAdapter[str], key: str, name: str, problems: Proble
 
 
 def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: str, problems: Problems) -> _M | None:
-    """``variables`` with ``prefix_`` as a ``model``, or None with the problems added."""
+    """Return the ``variables`` with ``prefix_`` as a ``model``; None, with the problems added, if a value is
+    invalid."""
     start = f"{prefix}_"
     helpers = _helpers(prefix)
     fields = {
@@ -105,20 +112,20 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        for one in error.errors(include_url=False):
-            key = where + start + ".".join(str(part) for part in one["loc"] if part != "[key]")
-            hidden = any(part in _HIDDEN for part in one["loc"]) or "PRIVATE KEY" in str(one["input"])
-            rule = _rule(one, model, start)
-            misspelt = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
-            if misspelt or one["type"] == "missing":
+        for detail in error.errors(include_url=False):
+            key = where + start + ".".join(str(part) for part in detail["loc"] if part != "[key]")
+            hidden = any(part in _HIDDEN for part in detail["loc"]) or "PRIVATE KEY" in str(detail["input"])
+            rule = _rule(detail, model, start)
+            misspelt = detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1
+            if misspelt or detail["type"] == "missing":
                 problems.lacking(key, rule)
             else:
-                problems.add(key, "…" if hidden else one["input"], rule)
+                problems.add(key, "…" if hidden else detail["input"], rule)
         return None
 
 
 def _helpers(prefix: str) -> list[str]:
-    """The names, without ``prefix``, of the variables that describe nothing of the cloud."""
+    """Return the names, without ``prefix``, of the variables that do not describe the cloud."""
     return list(HELPERS[prefix].model_fields) if prefix in HELPERS else []
 
 
@@ -147,14 +154,14 @@ _LIMITS = {
 
 
 def _rule(error: Any, root: Any, prefix: str = "") -> str:
-    """The rule that pydantic says is broken, in our words."""
+    """Return the rule that an error of pydantic reports, in plain words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
     if kind == "extra_forbidden":
         fields = _fields_at(root, error["loc"][:-1])
         if len(error["loc"]) == 1:
-            known = [prefix + one for one in fields] + [prefix + one for one in _helpers(prefix[:-1])]
+            known = [prefix + field for field in (*fields, *_helpers(prefix[:-1]))]
             return f"is not a known variable;{did_you_mean(prefix + str(error['loc'][0]), known) or ' it is misspelt'}"
         hint = did_you_mean(str(error["loc"][-1]), fields)
         return f"is not a known key;{hint or ' known: ' + ', '.join(sorted(fields))}"
@@ -165,7 +172,7 @@ def _rule(error: Any, root: Any, prefix: str = "") -> str:
 
 
 def _fields_at(root: Any, loc: Iterable[Any]) -> list[str]:
-    """The field names of the model that ``loc`` leads to, walking the annotations."""
+    """Return the field names of the model at the location ``loc``. It is found by following the annotations."""
     here = _bare(root)
     for part in loc:
         if isinstance(here, type) and issubclass(here, BaseModel):
@@ -177,9 +184,9 @@ def _fields_at(root: Any, loc: Iterable[Any]) -> list[str]:
 
 
 def _bare(annotation: Any) -> Any:
-    """``annotation`` without Annotated and without ``| None``."""
+    """Return ``annotation`` without Annotated and without ``| None``."""
     while hasattr(annotation, "__metadata__"):
         annotation = annotation.__origin__
     if get_origin(annotation) in (Union, UnionType):
-        return _bare(next(one for one in get_args(annotation) if one is not type(None)))
+        return _bare(next(part for part in get_args(annotation) if part is not type(None)))
     return annotation

@@ -44,7 +44,7 @@ def item_module(
     discreet: bool = False,
     **rules: Any,
 ) -> AnsibleModule:
-    """The AnsibleModule that takes one item (its options at the top) or a list of items (in the option ``plural``).
+    """Return an AnsibleModule that takes one item (options at the top) or a list of items (in the option ``plural``).
 
     :param options: argument spec of one item, without ``state`` (added here) and **without defaults**. An omitted
         option stays absent, so that the default of the record applies and the items of a list can inherit from the top.
@@ -67,7 +67,7 @@ def item_module(
 
 
 def items(module: AnsibleModule, plural: str, common: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The items, without omitted options and without the options ``common``. Each item has ``state``.
+    """Return the items, without omitted options and without the options ``common``. Each item has ``state``.
 
     An option at the top (``bridge: br-int`` beside ``ports: [...]``) applies to every item of the list that does not
     set it.
@@ -81,7 +81,7 @@ def items(module: AnsibleModule, plural: str, common: Iterable[str] = ()) -> lis
 def split(
     subsystem: type[Subsystem[Any]], wanted: Iterable[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The records of items whose options are the record's fields: (present, absent), each by name.
+    """Return the records of items whose options are the record's fields: (present, absent), each by name.
 
     :raises ValueError: an option is not a field of the record.
     """
@@ -134,27 +134,28 @@ class Selected(Subsystem[Any]):
         self.atomic = inner.atomic  # type: ignore[misc]
 
     def read(self, desired: Mapping[str, Any], scope: Scope | None = None) -> Reading[Any]:
-        """The objects that have the name of an item. Those in ``absent`` count as owned, so that they are removed."""
+        """Return the objects that have the name of an item. The objects in ``absent`` count as owned, so that they are
+        removed."""
         named = {**desired, **self.absent}
         reading = self.inner.read(named, scope)
         objects = {name: found for name, found in reading.objects.items() if name in named}
         return replace(reading, objects=objects, owned=frozenset(name for name in self.absent if name in objects))
 
     def diff(self, desired: Mapping[str, Any], actual: Reading[Any]) -> list[Change[Any]]:
-        """The subsystem's own comparison."""
+        """Return the changes from the actual to the desired objects, as the inner subsystem finds them."""
         return self.inner.diff(desired, actual)
 
     def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Any], actual: Reading[Any]) -> Undone:
-        """The subsystem's own answer."""
+        """Return which desired objects the earlier changes undo, as the inner subsystem finds them."""
         return self.inner.undone_by(earlier, desired, actual)
 
     def apply(self, changes: Sequence[Change[Any]]) -> Applied:
-        """The subsystem's own batch."""
+        """Apply the changes with the inner subsystem. Return its notes and confirmations."""
         return self.inner.apply(changes)
 
-    def describe(self, one: Any) -> Any:
-        """The subsystem's own description."""
-        return self.inner.describe(one)
+    def describe(self, item: Any) -> Any:
+        """Return the object as the inner subsystem shows it in a diff."""
+        return self.inner.describe(item)
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:

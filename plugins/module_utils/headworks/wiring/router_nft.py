@@ -100,10 +100,15 @@ def _destination_nat(device: str) -> tuple[NftChain, ...]:
 
 
 def _source_nat(gateway: Port, external: str, enable_snat: bool) -> NftChain:
-    """The rules, in this order: packets from outside keep their source, and so do packets between internal networks. A
-    guest with a floating IP sends from it, to outside and to other floating IPs. Other guests send to outside from the
-    router's address if source NAT is on. A packet from inside to a floating IP (hairpin) gets the router's address, or
-    the answer would not return through the router."""
+    """Return the chain of source NAT. Its rules, in this order:
+
+    1. A packet from outside to a guest keeps its source address.
+    2. A packet between internal networks keeps its source address, unless its destination was translated.
+    3. Any other packet from a guest with a floating IP gets the floating IP as its source address.
+    4. With source NAT only: any other packet to outside gets the router's address.
+    5. Any other packet from inside to a floating IP (hairpin) gets the router's address. Otherwise the answer would
+       not return through the router.
+    """
     device = owner_device(gateway)
     rules = [
         f'oifname != "{device}" meta mark {FROM_OUTSIDE} accept',

@@ -20,7 +20,7 @@ class Unfiltered:
     to_guest: Sequence[Stage] = ()
 
     def guest_device(self, port: Port) -> str:
-        """Return the name of the tap."""
+        """Return the name of the guest's tap."""
         return owner_device(port)
 
     def switch_device(self, port: Port) -> str:
