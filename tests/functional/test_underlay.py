@@ -224,7 +224,7 @@ def test_a_moved_management_address_moves_back_unless_confirmed(node: Node, monk
     monkeypatch.setattr(rollback.start_timer, "__defaults__", (2,))
     before = state(node.nic)
     result = run(node, node.attachment())
-    assert "a timer moves its addresses back unless" in result.confirmations[0].text
+    assert "a timer moves the addresses back in 180 s unless" in result.confirmations[0].text
     assert state(node.bridge) == before
     end = time.monotonic() + 8
     while state(node.nic) != before and time.monotonic() < end:

@@ -26,7 +26,7 @@ from .carry import (
 from .dhcp_client import dhcp_clients, move_clients
 from .ovs_port import OvsPlug
 from .plug import BridgePlug
-from .rollback import is_management, start_timer
+from .rollback import SECONDS, is_management, start_timer
 from .userspace import hide_from_kernel, is_hidden_from_kernel, show_to_kernel
 
 
@@ -102,7 +102,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         except Exception:
             self._undo_attach(nic, carried, plugged)
             raise
-        text = f"nic {nic.name}: a timer moves its addresses back unless the control node confirms the move"
+        text = f"nic {nic.name}: a timer moves the addresses back in {SECONDS} s unless the move is confirmed"
         confirmations = (Confirmation(self.kind, nic.name, text),) if needs_confirmation else ()
         return Applied(tuple(self.note(nic.name, text) for text in moved), confirmations)
 

@@ -54,5 +54,5 @@ def _has_chain(nic: str) -> bool:
 
 
 def quiet_chain(nic: str) -> str:
-    """The name of the chain that drops the packets of ``nic``."""
+    """Return the name of the chain that drops the packets of ``nic``."""
     return f"nic-{nic}"
