@@ -18,6 +18,8 @@ from ansible.parsing.plugin_docs import read_docstring
 from headworks.engine.doors import KEPT_DOCUMENT
 from headworks.engine.order import ORDER
 from headworks.state.document import SECTIONS, VERSION
+from headworks.wiring.firewall.interface import Stage
+from headworks.wiring.mechanism.openvswitch import flows_tun, pipeline
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
@@ -57,6 +59,23 @@ def test_a_page_is_short_enough_to_be_read(page: Path) -> None:
 def test_every_section_of_a_node_state_is_explained() -> None:
     text = (DOCS / "how-it-works.md").read_text()
     assert {name for name, _ in ORDER if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("bridge", "tables"),
+    [
+        ("br-int", {value.table for value in vars(pipeline).values() if isinstance(value, Stage)}),
+        (
+            "br-tun",
+            {flows_tun.SORT, flows_tun.FROM_INT, *flows_tun.FROM_TUNNEL.values()}
+            | {flows_tun.LEARN, flows_tun.UNICAST, flows_tun.ARP, flows_tun.FLOOD},
+        ),
+    ],
+)
+def test_every_flow_table_is_explained(bridge: str, tables: set[int]) -> None:
+    described = (DOCS / "on-a-node.md").read_text().split(f"| {bridge} | For |\n")[1].split("\n\n")[0]
+    cells = re.findall(r"^\| ([\d, ]+) \|", described, re.MULTILINE)
+    assert sorted(int(number) for cell in cells for number in cell.split(",")) == sorted(tables)
 
 
 def test_every_path_on_a_node_is_one_that_the_code_uses() -> None:

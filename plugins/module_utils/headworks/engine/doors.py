@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ..state.document import upgrade
+from ..state.places import HEADWORKS_DIR
 from ..system.files import write_file
 from . import boot
 from .converge import Result, Step, converge
 from .order import distribution_of, pipeline
 
-STATE_DIR = Path("/var/lib/headworks")
+STATE_DIR = Path(HEADWORKS_DIR)
 KEPT_DOCUMENT = STATE_DIR / "node-state.json"
 LOCK_FILE = Path("/run/headworks/converge.lock")
 

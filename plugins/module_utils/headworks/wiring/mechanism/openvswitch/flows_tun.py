@@ -1,8 +1,7 @@
 """Flows of br-tun: they replace local VLANs by tunnel ids and tunnel ids by local VLANs, and choose the remote nodes.
 
-MACs and ARP answers of remote ports come from the plan; floods go only to nodes with ports of the network. Tables
-(Neutron's numbers): 0 sorts by port; 2 separates unicast, multicast and ARP; 3, 4, 6 replace tunnel ids by local VLANs;
-10 learns; 20 unicast; 21 ARP responder; 22 flood. What does not belong here: the tunnel ports (``ports.py``).
+MACs and ARP answers of remote ports come from the plan; floods go only to nodes with ports of the network. The tables
+have Neutron's numbers; docs/on-a-node.md describes them. What does not belong here: the tunnel ports (``ports.py``).
 """
 
 from __future__ import annotations
