@@ -221,14 +221,14 @@ def test_the_next_run_completes_a_run_that_was_interrupted_before_the_reload(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
-    wanted = wire.network(DhcpHost(B, "10.18.0.3", "vm2"))
+    desired = wire.network(DhcpHost(B, "10.18.0.3", "vm2"))
     with monkeypatch.context() as patch:
         patch.setattr(systemd, "reload", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            run(wanted)
-    assert verbs(run(wanted)) == [("change", wire.name)]
+            run(desired)
+    assert verbs(run(desired)) == [("change", wire.name)]
     assert wire.boot(B) is not None
-    assert not run(wanted).changed
+    assert not run(desired).changed
 
 
 def test_a_removed_network_leaves_nothing_and_others_stay(wire: Wire) -> None:

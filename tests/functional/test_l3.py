@@ -62,8 +62,8 @@ def routes(netns: str) -> list[str]:
 
 
 def test_a_namespace_is_configured_and_a_second_run_changes_nothing(router: str) -> None:
-    wanted = config(router)
-    result = run(wanted)
+    desired = config(router)
+    result = run(desired)
     assert [(change["verb"], change["name"]) for change in result.changes] == [("change", router)]
     device = link("qr-1", router)
     assert device is not None
@@ -73,7 +73,7 @@ def test_a_namespace_is_configured_and_a_second_run_changes_nothing(router: str)
     assert sh("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.all.arp_ignore", netns=router).split() == ["1", "1"]
     assert "tx-checksumming: off" in sh("ethtool", "-k", "qr-1", netns=router)
     assert "UP" in (link("lo", router) or {})["flags"]
-    assert not run(wanted).changed
+    assert not run(desired).changed
 
 
 def test_check_mode_reports_an_addition_for_a_namespace_that_does_not_exist_yet(unique: str) -> None:
@@ -118,14 +118,14 @@ def test_other_addresses_and_routes_stay_when_the_first_address_is_removed(route
 
 def test_addresses_move_to_another_subnet_with_their_routes(router: str) -> None:
     run(config(router))
-    wanted = replace(config(router, "192.168.7.1/24"), routes=(Route("default", "192.168.7.254", "qr-1"),))
-    run(wanted)
+    desired = replace(config(router, "192.168.7.1/24"), routes=(Route("default", "192.168.7.254", "qr-1"),))
+    run(desired)
     assert addresses(router) == ["192.168.7.1/24"]
     assert routes(router) == ["default via 192.168.7.254 dev qr-1"]
 
 
 def test_ipv6_addresses_and_routes_with_several_next_hops_are_configured(router: str) -> None:
-    wanted = replace(
+    desired = replace(
         config(router, "10.0.0.1/24", "2001:DB8:0::1/64", "fe80::a9fe:a9fe/64"),
         routes=(
             Route("default", "10.0.0.254"),
@@ -135,21 +135,21 @@ def test_ipv6_addresses_and_routes_with_several_next_hops_are_configured(router:
             Route("10.10.0.0/16", "", "qr-1"),
         ),
     )
-    run(wanted)
-    assert not run(wanted).changed
+    run(desired)
+    assert not run(desired).changed
     assert "nexthop via 10.0.0.9" in sh("ip", "route", "show", "10.9.0.0/16", netns=router)
     assert "default via 2001:db8::ff" in sh("ip", "-6", "route", netns=router)
-    run(replace(wanted, routes=wanted.routes[:3]))
+    run(replace(desired, routes=desired.routes[:3]))
     assert routes(router) == ["10.9.0.0/16 via 10.0.0.8 dev qr-1", "default via 10.0.0.254 dev qr-1"]
 
 
 def test_the_metadata_address_is_added_to_lo_and_removed_again(router: str) -> None:
     loopback = Device("lo", "", 65536, ("169.254.169.254/32",))
-    wanted = replace(config(router), devices=(*config(router).devices, loopback))
-    run(wanted)
-    assert not run(wanted).changed
+    desired = replace(config(router), devices=(*config(router).devices, loopback))
+    run(desired)
+    assert not run(desired).changed
     assert addresses(router, "lo") == ["169.254.169.254/32"]
-    run(replace(wanted, devices=(*config(router).devices, replace(loopback, addresses=()))))
+    run(replace(desired, devices=(*config(router).devices, replace(loopback, addresses=()))))
     assert addresses(router, "lo") == []
     assert "127.0.0.1/8" in sh("ip", "address", "show", "lo", netns=router)
 
@@ -165,8 +165,8 @@ def test_a_route_that_disappeared_with_its_device_is_not_an_error(router: str) -
         routes=(Route("default", "10.0.0.254", "qr-1"), Route("10.3.0.0/16", "10.2.0.2", "qr-2")),
     )
     run(both)
-    wanted = {router: config(router)}
-    changes = subsystem.diff(wanted, subsystem.read(wanted))
+    desired = {router: config(router)}
+    changes = subsystem.diff(desired, subsystem.read(desired))
     assert len(changes) == 1
     sh("ip", "link", "delete", "qr-2", netns=router)
     subsystem.apply(changes)
@@ -220,8 +220,8 @@ def gratuitous(packets: socket.socket, rounds: int, patience: float = 60.0) -> l
 
 
 def announcing(name: str, *ips: str) -> NamespaceConfig:
-    wanted = config(name, *ips)
-    return replace(wanted, devices=(replace(wanted.devices[0], announce=True),))
+    desired = config(name, *ips)
+    return replace(desired, devices=(replace(desired.devices[0], announce=True),))
 
 
 def test_a_new_address_is_announced_in_three_rounds_and_an_existing_address_is_not(router: str) -> None:

@@ -75,8 +75,8 @@ def test_a_link_is_changed_in_place(netns: str) -> None:
     run(pair(netns))
     before = existing_link("tap1")
     sh("ip", "link", "set", "tap1", "down")
-    wanted = replace(pair(netns), mtu=1400, mac="fe:16:3e:01:02:03")
-    assert labels(run(wanted)) == ["change tap1"]
+    desired = replace(pair(netns), mtu=1400, mac="fe:16:3e:01:02:03")
+    assert labels(run(desired)) == ["change tap1"]
     after = existing_link("tap1")
     assert after["ifindex"] == before["ifindex"]
     assert (after["mtu"], after["address"], "UP" in after["flags"]) == (1400, "fe:16:3e:01:02:03", True)

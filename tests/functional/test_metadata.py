@@ -85,13 +85,13 @@ def test_a_missing_path_is_404_and_other_methods_than_get_and_head_are_405(clean
 
 
 def test_a_second_run_changes_nothing_and_restarts_nothing(clean: None) -> None:
-    wanted = [tree("a"), tree("b"), tree("c")]
-    first = run([proxy()], wanted, check=True)
+    desired = [tree("a"), tree("b"), tree("c")]
+    first = run([proxy()], desired, check=True)
     assert not metadata.ROOT.exists()
-    result = run([proxy()], wanted)
+    result = run([proxy()], desired)
     assert result.changes == first.changes
     pids = {unit: main_pid(unit) for unit in (PROXY_UNIT, metadata_server.UNIT)}
-    assert not run([proxy()], wanted).changed
+    assert not run([proxy()], desired).changed
     assert {unit: main_pid(unit) for unit in (PROXY_UNIT, metadata_server.UNIT)} == pids
 
 

@@ -1,4 +1,4 @@
-"""Modules netns, netns_info, linux_bridge and underlay_confirm, alone."""
+"""The modules netns, netns_info, linux_bridge and underlay_confirm, each used without a cloud."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def netns(unique: str) -> Iterator[str]:
             sh("ip", "netns", "delete", name)
 
 
-def test_namespaces_one_and_many(netns: str) -> None:
-    many = [{"name": f"{netns}-{one}"} for one in "abc"]
+def test_a_single_namespace_and_a_list_of_namespaces_are_added_and_removed(netns: str) -> None:
+    many = [{"name": f"{netns}-{letter}"} for letter in "abc"]
     assert run("netns", check=True, netns=many)["changed"]
     assert netns not in sh("ip", "netns", "list")
     assert run("netns", name=f"{netns}-a")["changed"]
     answer = run("netns", netns=many)
-    assert [one["name"] for one in answer["changes"]] == [f"{netns}-b", f"{netns}-c"]
+    assert [change["name"] for change in answer["changes"]] == [f"{netns}-b", f"{netns}-c"]
     assert not run("netns", netns=many)["changed"]
     (info,) = run("netns_info", name=f"{netns}-a")["netns"]
     assert info == {"name": f"{netns}-a", "alive": True, "cloud": "", "devices": ["lo"]}
     mixed = [{**many[0], "state": "absent"}, many[1]]
-    assert [one["verb"] for one in run("netns", diff=True, netns=mixed)["changes"]] == ["remove"]
+    assert [change["verb"] for change in run("netns", diff=True, netns=mixed)["changes"]] == ["remove"]
     assert run("netns", state="absent", netns=many)["changed"]
     assert not run("netns", state="absent", netns=many)["changed"]
 
@@ -46,10 +46,10 @@ def test_a_bad_name_is_refused() -> None:
     assert "a/b" in run_module("netns", name="a/b")["msg"]
 
 
-def test_a_bridge_with_ports() -> None:
+def test_a_bridge_and_its_ports_are_added_changed_and_removed() -> None:
     sh("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "wire0")
     options = {"name": "br100", "interfaces": ["nic0"], "mtu": 1400}
-    assert [one["name"] for one in run("linux_bridge", **options)["changes"]] == ["br100", "nic0"]
+    assert [change["name"] for change in run("linux_bridge", **options)["changes"]] == ["br100", "nic0"]
     bridge, nic = link("br100"), link("nic0")
     assert bridge is not None
     assert nic is not None
@@ -65,7 +65,7 @@ def test_a_bridge_with_ports() -> None:
     assert link("nic0") is not None
 
 
-def test_bridges_in_one_call_and_other_bridges_stay() -> None:
+def test_a_list_of_bridges_is_added_and_removed_and_foreign_bridges_stay() -> None:
     sh("ip", "link", "add", "foreign", "type", "bridge")
     many = [{"name": "br1"}, {"name": "br2", "mtu": 1450}]
     answer = run("linux_bridge", mtu=1300, bridges=many)
@@ -75,7 +75,7 @@ def test_bridges_in_one_call_and_other_bridges_stay() -> None:
     assert link("foreign") is not None
 
 
-def test_what_is_no_bridge_or_is_not_there_is_refused() -> None:
+def test_a_link_that_is_not_a_bridge_and_a_missing_interface_are_refused() -> None:
     sh("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "wire0")
     assert "'nic0'" in run_module("linux_bridge", name="nic0")["msg"]
     answer = run_module("linux_bridge", name="br1", interfaces=["nosuch"])
@@ -83,5 +83,5 @@ def test_what_is_no_bridge_or_is_not_there_is_refused() -> None:
     assert link("br1") is None
 
 
-def test_with_nothing_to_confirm_nothing_changes() -> None:
+def test_without_an_unconfirmed_move_underlay_confirm_changes_nothing() -> None:
     assert run("underlay_confirm") == {"changed": False, "nics": [], "invocation": {"module_args": {}}}

@@ -138,7 +138,7 @@ class Follower(Box):
 
     def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
         if self.leader.world["bridge"].value == 1:
-            self.world = {name: one for name, one in self.world.items() if one.value == 1}
+            self.world = {name: thing for name, thing in self.world.items() if thing.value == 1}
         return super().read(desired, scope)
 
     def undone_by(

@@ -1,4 +1,4 @@
-"""The documentation of every module in library/ against its argument spec and its own examples."""
+"""The documentation of each module in library/ agrees with its argument spec and its examples."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ansible.module_utils.basic import AnsibleModule
 TOP = Path(__file__).parents[3]
 MODULES = sorted((TOP / "library").glob("*.py"))
 NAMES = [path.stem for path in MODULES]
-# What a documented option and the argument spec both say of it.
+# The keys that an option has both in the documentation and in the argument spec.
 SHARED = ("type", "elements", "default", "choices")
 
 
 @cache
 def documents(name: str) -> dict[str, Any]:
-    """DOCUMENTATION, EXAMPLES and RETURN of a module, parsed."""
-    found = {}
+    """Return DOCUMENTATION, EXAMPLES and RETURN of a module, parsed."""
+    parsed = {}
     for node in ast.parse((TOP / f"library/{name}.py").read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            found[ast.unparse(node.targets[0])] = yaml.safe_load(node.value.value)
-    return found
+            parsed[ast.unparse(node.targets[0])] = yaml.safe_load(node.value.value)
+    return parsed
 
 
 def load(path: Path) -> Any:
@@ -45,7 +45,7 @@ def load(path: Path) -> Any:
 
 
 def argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
-    """The spec that the module gives to AnsibleModule, or that of the action plugin of the same name."""
+    """Return the spec that the module passes to AnsibleModule, or the spec of the action plugin of the same name."""
     action = TOP / f"plugins/action/{name}.py"
     if action.exists():
         plugin = load(action)
@@ -69,23 +69,23 @@ def argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, An
 
 
 def options_of(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All documented options of a module with their suboptions, by path."""
-    waiting = [(name, documents(name)["DOCUMENTATION"].get("options", {}))]
-    while waiting:
-        where, options = waiting.pop()
+    """Yield all documented options of a module and their suboptions, each with its path."""
+    pending = [(name, documents(name)["DOCUMENTATION"].get("options", {}))]
+    while pending:
+        parent, options = pending.pop()
         for key, option in options.items():
-            yield f"{where}.{key}", option
-            waiting.append((f"{where}.{key}", option.get("suboptions", {})))
+            yield f"{parent}.{key}", option
+            pending.append((f"{parent}.{key}", option.get("suboptions", {})))
 
 
 def comparable(options: Mapping[str, Any], nested: str) -> dict[str, Any]:
-    """Options without their prose; ``nested`` is the key of what is below an option."""
-    told = {}
+    """Return options without their prose. ``nested`` is the key of an option's suboptions."""
+    result = {}
     for key, option in options.items():
-        facts = {fact: option[fact] for fact in SHARED if option.get(fact) is not None}
-        below = comparable(option.get(nested) or {}, nested)
-        told[key] = {"type": "str", "required": bool(option.get("required")), **facts, "below": below}
-    return told
+        shared = {fact: option[fact] for fact in SHARED if option.get(fact) is not None}
+        suboptions = comparable(option.get(nested) or {}, nested)
+        result[key] = {"type": "str", "required": bool(option.get("required")), **shared, "suboptions": suboptions}
+    return result
 
 
 def text_of(description: Any) -> str:
@@ -93,13 +93,13 @@ def text_of(description: Any) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_documented_options_are_those_of_the_argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_options_equal_the_argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     documented = documents(name)["DOCUMENTATION"].get("options", {})
     assert comparable(documented, "suboptions") == comparable(argument_spec(name, monkeypatch), "options")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_module_tells_its_version_and_author(name: str) -> None:
+def test_a_module_documents_its_version_author_and_check_mode(name: str) -> None:
     documentation = documents(name)["DOCUMENTATION"]
     assert documentation["module"] == name
     assert documentation["version_added"] == "0.1.0"
@@ -110,13 +110,13 @@ def test_a_module_tells_its_version_and_author(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_has_a_description_and_a_type(name: str) -> None:
+def test_each_option_has_a_description_and_a_type(name: str) -> None:
     assert [path for path, option in options_of(name) if not (option.get("description") and option.get("type"))] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_default_is_never_told_only_in_prose(name: str) -> None:
-    """An item's option has no default in its spec, by design: then the text says what holds "if omitted"."""
+def test_a_description_with_a_default_needs_the_key_default(name: str) -> None:
+    """The options of an item have no default in the spec. Their description says what happens "if omitted"."""
     prose = re.compile(r"\bdefaults?\b(?! route)", re.IGNORECASE)
     assert [
         path
@@ -126,39 +126,39 @@ def test_a_default_is_never_told_only_in_prose(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_returned_value_has_a_description_and_a_type(name: str) -> None:
+def test_each_returned_value_has_a_description_and_a_type(name: str) -> None:
     returned = documents(name)["RETURN"]
     assert returned
-    waiting = [(name, returned)]
-    while waiting:
-        where, values = waiting.pop()
+    pending = [(name, returned)]
+    while pending:
+        parent, values = pending.pop()
         for key, value in values.items():
-            assert value.get("description"), f"{where}.{key}"
-            assert value.get("type"), f"{where}.{key}"
-            assert value.get("returned") or where != name, f"{where}.{key}"
-            waiting.append((f"{where}.{key}", value.get("contains", {})))
+            assert value.get("description"), f"{parent}.{key}"
+            assert value.get("type"), f"{parent}.{key}"
+            assert value.get("returned") or parent != name, f"{parent}.{key}"
+            pending.append((f"{parent}.{key}", value.get("contains", {})))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_examples_use_only_documented_options(name: str) -> None:
-    found = documents(name)
-    tasks = [task[name] or {} for task in found["EXAMPLES"] if name in task]
-    assert tasks, "an example shows the module itself"
+    parsed = documents(name)
+    tasks = [task[name] or {} for task in parsed["EXAMPLES"] if name in task]
+    assert tasks, "an example must use the module"
     for task in tasks:
-        if isinstance(task, dict):  # or a template of all arguments
-            assert_known(task, found["DOCUMENTATION"].get("options", {}), name)
+        if isinstance(task, dict):  # otherwise the arguments are a template
+            assert_documented(task, parsed["DOCUMENTATION"].get("options", {}), name)
 
 
-def assert_known(given: Mapping[str, Any], options: Mapping[str, Any], where: str) -> None:
-    for key, value in given.items():
-        assert key in options, f"{where}.{key}"
-        below = options[key].get("suboptions")
+def assert_documented(arguments: Mapping[str, Any], options: Mapping[str, Any], path: str) -> None:
+    for key, value in arguments.items():
+        assert key in options, f"{path}.{key}"
+        suboptions = options[key].get("suboptions")
         for item in value if isinstance(value, list) else [value]:
-            if below and isinstance(item, dict):
-                assert_known(item, below, f"{where}.{key}")
+            if suboptions and isinstance(item, dict):
+                assert_documented(item, suboptions, f"{path}.{key}")
 
 
-def test_ansible_doc_renders_every_module(tmp_path: Path) -> None:
+def test_ansible_doc_renders_each_module(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "ansible-doc"), "--module-path", str(TOP / "library"), "-t", "module"]
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     for form in (["--json"], []):
