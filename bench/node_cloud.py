@@ -1,6 +1,6 @@
 """The cloud that bench/node_converge puts on one node: N guests on 20 networks, one router, 100 floating IPs.
 
-What a node has to do for it is the plan's own answer (``headworks.plan.wire``); here is only what is asked.
+The node state comes from the wiring (``headworks.wiring.documents``). This file has only the cloud.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from headworks.wiring.documents import wire
 NETWORKS = 20
 FLOATING_IPS = 100
 CLOUD = "bench"
-# What is on trial is the network; guests, their disks and nginx are other subsystems' and machines' business.
+# The bench measures the network subsystems. Guests, their disks and nginx are not measured.
 SECTIONS = ("netns", "links", "ovs_bridges", "ovs_ports", "flows", "nft", "l3", "dhcp")
-# Of the distribution that the bench runs on, Debian.
+# The values of Debian, on which the bench runs.
 DISTRIBUTION = {
     "nginx_user": "www-data",
     "nginx_group": "www-data",
@@ -48,20 +48,21 @@ IMAGE = Image("none", f"sha256:{'0' * 64}", "0" * 64, "file:///nonexistent")
 
 
 def state(guests: int) -> dict[str, Any]:
-    """The node state of the node, with the sections on trial."""
+    """Return the node state of the node, with only the measured sections."""
     document = wire(cloud(guests))["here"]
     sections = {name: document["sections"][name] for name in SECTIONS}
     return {**document, "distribution": DISTRIBUTION, "sections": sections}
 
 
 def nothing() -> dict[str, Any]:
-    """The state in which nothing of it is left."""
+    """Return the node state that removes all objects of the bench."""
     sections: dict[str, Any] = {name: [] for name in SECTIONS}
     return {"version": VERSION, "cloud": CLOUD, "node": "here", "distribution": DISTRIBUTION, "sections": sections}
 
 
 def cloud(guests: int) -> Cloud:
-    """``guests`` on node ``here`` spread over the networks, and one on ``there`` for each network."""
+    """Return a cloud with ``guests`` guests on node ``here``, spread over the networks, and a guest per network on node
+    ``there``."""
     names = [f"net{number}" for number in range(NETWORKS)]
     networks = {name: _network(name, number) for number, name in enumerate(names)}
     networks["ext"] = _external()

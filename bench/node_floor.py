@@ -1,7 +1,7 @@
-"""The floor that bench/node_converge is held against: the same node state, put there once by the fastest raw tools.
+"""The floor of bench/node_converge: the time in which the fastest raw tools create the same node state.
 
-Nothing is read, compared, verified or remembered here; texts are made ready before the clock starts, except the port
-numbers, which have to be asked for. Each tool's time is told apart.
+Nothing is read, compared, verified or stored. The tools' input is prepared before the clock starts, except the port
+numbers, which must be read from the switch. The time of each tool is measured by itself.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ from headworks.state.openflow import COOKIE, Flow
 from headworks.state.ovs import OvsBridge, OvsPort
 from headworks.system.netns import in_netns
 
-GROUP = 4242  # for taking the links away again
+GROUP = 4242  # the links' group, by which they are removed
 
 
 class Floor:
-    """The raw tools' work for one node state: ``put`` makes it and returns seconds by tool, ``add`` is one port more,
-    ``take`` removes everything."""
+    """The raw tools' work for a node state: ``put`` creates its objects, ``add`` adds a port, ``take`` removes all."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         sections = state["sections"]
-        self.namespaces = [one["name"] for one in sections["netns"]]
+        self.namespaces = [namespace["name"] for namespace in sections["netns"]]
         self.links: list[Link] = list(LinkSubsystem.load(sections["links"]).values())
         self.bridges: list[OvsBridge] = list(OvsBridgeSubsystem.load(sections["ovs_bridges"]).values())
         self.ports: list[OvsPort] = list(OvsPortSubsystem.load(sections["ovs_ports"]).values())
@@ -57,10 +56,12 @@ class Floor:
         self.directory = Path(mkdtemp(prefix="bench-dnsmasq-"))
 
     def put(self) -> dict[str, float]:
-        """Make everything; seconds by tool."""
+        """Create all objects. Return the seconds by tool."""
         seconds = {}
         batch = _ip_lines(self.namespaces, self.links)
-        inside = {one.name: "\n".join(ip_lines.lines_for(one, NamespaceConfig(one.name))) for one in self.configs}
+        inside = {
+            config.name: "\n".join(ip_lines.lines_for(config, NamespaceConfig(config.name))) for config in self.configs
+        }
         clock = time.monotonic()
         _run("ip", "-batch", "-", text=batch)
         for name, lines in inside.items():
@@ -95,11 +96,11 @@ class Floor:
         return seconds
 
     def add(self, more: Floor) -> float:
-        """Make what ``more`` has besides (a port: its link, row, flows and DHCP host); seconds."""
-        links = [one for one in more.links if one not in self.links]
-        ports = [one for one in more.ports if one not in self.ports]
-        flows = [one for one in more.flows if one not in set(self.flows)]
-        networks = [one for one in more.networks if one not in self.networks]
+        """Create the objects that only ``more`` has (a port, with its flows and DHCP host). Return the seconds."""
+        links = [link for link in more.links if link not in self.links]
+        ports = [port for port in more.ports if port not in self.ports]
+        flows = [flow for flow in more.flows if flow not in set(self.flows)]
+        networks = [network for network in more.networks if network not in self.networks]
         self._write_dnsmasq(networks)
         batch, words = _ip_lines([], links), _vsctl_words([], ports)
         clock = time.monotonic()
@@ -115,7 +116,7 @@ class Floor:
         return asked + time.monotonic() - clock
 
     def take(self) -> None:
-        """Remove everything that ``put`` made."""
+        """Remove all objects that ``put`` and ``add`` created."""
         for path in self.directory.glob("*/pid"):
             os.kill(int(path.read_text()), signal.SIGTERM)
         for table in self.tables:
@@ -140,16 +141,16 @@ class Floor:
 
 def _ip_lines(namespaces: Sequence[str], links: Sequence[Link]) -> str:
     lines = [f"netns add {name}" for name in namespaces]
-    for one in links:
-        mtu = f" mtu {one.mtu}" if one.mtu else ""
-        if one.kind == "tap":
-            lines += [f"tuntap add dev {one.name} mode tap", f"link set dev {one.name} group {GROUP}{mtu}"]
+    for link in links:
+        mtu = f" mtu {link.mtu}" if link.mtu else ""
+        if link.kind == "tap":
+            lines += [f"tuntap add dev {link.name} mode tap", f"link set dev {link.name} group {GROUP}{mtu}"]
         else:
-            peer_mac = f" address {one.peer_mac}" if one.peer_mac else ""
-            peer = f"peer name {one.peer}{mtu}{peer_mac} netns {one.peer_netns}"
-            lines.append(f"link add name {one.name}{mtu} group {GROUP} type veth {peer}")
-        # As the engine does, or else ovs-vswitchd would be busy for minutes with the first packets.
-        lines += [f"link set dev {one.name} addrgenmode none", f"link set dev {one.name} up"]
+            peer_mac = f" address {link.peer_mac}" if link.peer_mac else ""
+            peer = f"peer name {link.peer}{mtu}{peer_mac} netns {link.peer_netns}"
+            lines.append(f"link add name {link.name}{mtu} group {GROUP} type veth {peer}")
+        # As the engine does. Otherwise ovs-vswitchd would be busy for minutes with the first packets.
+        lines += [f"link set dev {link.name} addrgenmode none", f"link set dev {link.name} up"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The plan's flows on real Open vSwitch bridges: what guests can send, where it goes, and what never leaves."""
+"""The wiring's flows on real Open vSwitch bridges: which packets guests can send, and where these packets go."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ TO_COMPUTE1, TO_NETWORK1 = "gre-0a00011f", "gre-0a000115"
 
 
 def s1_with_more() -> Cloud:
-    """S1 and three more guests on compute2: vm4 as vm2, one without port security, one with an allowed pair."""
+    """Return S1 with three more guests on compute2: vm4 (like vm2), a guest without port security, and a guest with an
+    allowed pair."""
     cloud = s1_cloud()
     more = {
         name: make_instance(name, 0x30 + number, "compute2", PORTS[name])
@@ -86,7 +87,7 @@ def solicitation(target: str, source: str = "::") -> bytes:
 
 
 def tagged(vlan: int) -> Callable[[], bytes]:
-    """A packet that is all right but for its VLAN tag."""
+    """Return a function that makes a packet in which only the VLAN tag is forbidden."""
     return lambda: ethernet(MAC2, MAC4, 0x0800, ip_packet(VM2, VM4, 17, udp(1000, 2000)), vlan=vlan)
 
 
@@ -137,21 +138,22 @@ FORBIDDEN: dict[str, Callable[[], bytes]] = {
 
 
 def passes(lab: OvsLab, sender: Port, receiver: Port, frame: bytes, fence: bytes) -> bool:
-    """Whether ``receiver`` sees ``frame``; ``fence``, sent after it, shows that it would have been there by then."""
+    """Whether ``receiver`` gets ``frame``. ``fence`` is sent after it: when it arrives, ``frame`` would have
+    arrived, too."""
     mark, end = b"<marked frame>", b"<fence>"
     lab.guest(sender.id).send(frame + mark)
     lab.guest(sender.id).send(fence + end)
     seen = lab.guest(receiver.id).until(end)
-    return any(mark in one for one in seen)
+    return any(mark in frame for frame in seen)
 
 
 @pytest.mark.parametrize("what", ALLOWED)
-def test_guest_sends_what_is_its_own(compute2: OvsLab, what: str) -> None:
+def test_guest_can_send_from_its_own_addresses(compute2: OvsLab, what: str) -> None:
     assert passes(compute2, PORTS["vm2"], PORTS["vm4"], ALLOWED[what](), v4(VM2, VM4, udp(1, 2)))
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_guest_cannot_send_what_is_not(compute2: OvsLab, what: str) -> None:
+def test_guest_cannot_send_forbidden_packets(compute2: OvsLab, what: str) -> None:
     assert not passes(compute2, PORTS["vm2"], PORTS["vm4"], FORBIDDEN[what](), v4(VM2, VM4, udp(1, 2)))
 
 
@@ -199,7 +201,7 @@ def test_arp_for_an_address_of_the_other_network_is_not_answered(compute2: OvsLa
         guest.until(b"\x08\x06\0\x01\x08\0\x06\x04\0\x02", seconds=0.3)
 
 
-def test_unicast_goes_by_the_one_tunnel_that_has_the_address(compute2: OvsLab) -> None:
+def test_unicast_uses_only_the_tunnel_to_the_node_of_the_address(compute2: OvsLab) -> None:
     flow = f"in_port={{patch-int}},udp,dl_vlan=1,dl_src={MAC2},dl_dst={MAC1},nw_src={VM2},nw_dst={VM1}"
     assert compute2.outputs("br-tun", flow) == {TO_COMPUTE1}
     assert "set_field:0x2->tun_id" in compute2.trace("br-tun", flow)
@@ -218,13 +220,13 @@ def test_flood_reaches_exactly_the_nodes_with_members(compute2: OvsLab, vlan: in
 
 
 @pytest.mark.parametrize(("tunnel_id", "arrives"), [(2, True), (3, False), (7, False)])
-def test_from_the_tunnel_only_the_networks_own_id_gets_to_its_guests(
+def test_packets_from_a_tunnel_reach_a_guest_only_with_the_id_of_its_network(
     compute2: OvsLab, tunnel_id: int, arrives: bool
 ) -> None:
     flow = f"in_port={{{TO_COMPUTE1}}},tun_id={tunnel_id},udp,dl_src={MAC1},dl_dst={BROADCAST},nw_src={VM1}"
     found = compute2.outputs("br-tun", flow)
     assert (tap_of(PORTS["vm2"]) in found) is arrives
-    assert not found & {TO_COMPUTE1, TO_NETWORK1}, "what came by a tunnel must not leave by one"
+    assert not found & {TO_COMPUTE1, TO_NETWORK1}, "a packet from a tunnel must not leave by a tunnel"
 
 
 def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> None:
@@ -238,11 +240,12 @@ def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> N
     assert compute2.outputs("br-tun", question) == {TO_COMPUTE1}
 
 
-def test_guest_reaches_nothing_of_the_node_itself(compute2: OvsLab) -> None:
-    """The node's kernel sees what a packet socket reads; without the host's tables it answers, past every flow."""
+def test_guest_cannot_reach_the_node_itself(compute2: OvsLab) -> None:
+    """The node's kernel gets the packets that a packet socket reads. Without the host's tables it answers them,
+    whatever the flows are."""
     node = "10.18.0.250"
     guest, tap = compute2.guest(PORTS["vm2"].id), tap_of(PORTS["vm2"])
-    tables = "".join(nft_text(one) for one in compute2.sections["nft"]).replace("26743", str(GROUP))
+    tables = "".join(nft_text(table) for table in compute2.sections["nft"]).replace("26743", str(GROUP))
     run("ip", "address", "add", f"{node}/32", "dev", "lo")
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listener.bind((node, 0))
@@ -264,7 +267,7 @@ def test_guest_reaches_nothing_of_the_node_itself(compute2: OvsLab) -> None:
             return False, heard
 
     try:
-        assert answers() == (True, True), "this test's premise"
+        assert answers() == (True, True), "without the tables the node must answer"
         run("nft", "-f", "-", text=tables.replace("headworks", "wdp"))
         assert answers() == (False, False)
     finally:
@@ -274,7 +277,7 @@ def test_guest_reaches_nothing_of_the_node_itself(compute2: OvsLab) -> None:
         listener.close()
 
 
-def test_switch_holds_the_flows_as_the_plan_writes_them(compute2: OvsLab, provider: OvsLab) -> None:
+def test_switch_has_exactly_the_flows_of_the_wiring(compute2: OvsLab, provider: OvsLab) -> None:
     for lab in (compute2, provider):
         for bridge in lab.bridges:
             words = [*OFCTL, "diff-flows", lab.ours(bridge), "/dev/stdin"]
@@ -284,7 +287,7 @@ def test_switch_holds_the_flows_as_the_plan_writes_them(compute2: OvsLab, provid
 
 
 def test_matches_are_spelled_as_the_switch_prints_them(compute2: OvsLab, provider: OvsLab) -> None:
-    """The node recognises its flows by that, as long as it can; otherwise it has to ask ovs-ofctl about thousands."""
+    """The node recognises its flows by their text. A flow with another text needs a slower comparison by ovs-ofctl."""
     for lab in (compute2, provider):
         for bridge in lab.bridges:
             printed = {parse(f" {line}").where for line in dump(lab.ours(bridge))}
@@ -316,14 +319,14 @@ def test_guest_of_a_vlan_network_leaves_with_the_providers_tag(provider: OvsLab)
 def test_provider_frames_reach_only_the_network_of_their_tag(
     provider: OvsLab, bridge: str, tag: int | None, guest: str | None
 ) -> None:
-    taps = {tap_of(port): port.device for one in provider_cloud().instances.values() for port in one.ports}
+    taps = {tap_of(port): port.device for instance in provider_cloud().instances.values() for port in instance.ports}
     vlan = "vlan_tci=0" if tag is None else f"dl_vlan={tag}"
     flow = f"in_port={{{provider.nic(bridge)}}},{vlan},dl_src={OTHER},dl_dst={BROADCAST}"
     found = provider.outputs(bridge, flow)
     assert {taps[name] for name in found if name in taps} == ({guest} if guest else set())
 
 
-def test_flat_network_leaves_untagged_and_a_local_one_not_at_all(provider: OvsLab) -> None:
+def test_packets_of_a_flat_network_leave_untagged_and_of_a_local_network_never(provider: OvsLab) -> None:
     flat = make_port("flat", "192.168.3.110", "all1", OWNER_INSTANCE, "flat1")
     nic = provider.socket("", provider.nic("br-flat"))
     sent = arp(1, (flat.mac, "192.168.3.110"), ("00:00:00:00:00:00", "192.168.3.1")) + b"<flat>"

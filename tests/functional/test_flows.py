@@ -32,18 +32,18 @@ def add_port(bridge: str, name: str) -> None:
 
 
 def run(owner: str | None, *flows: Flow, check: bool = False, **options: Any) -> Result:
-    return converge([(FlowSubsystem(owner, **options), {one.name: one for one in flows})], check=check)
+    return converge([(FlowSubsystem(owner, **options), {flow.name: flow for flow in flows})], check=check)
 
 
 def labels(result: Result) -> list[str]:
-    return [f"{one['verb']} {one['name'].partition(' ')[2]}" for one in result.changes]
+    return [f"{change['verb']} {change['name'].partition(' ')[2]}" for change in result.changes]
 
 
 def number(port: str) -> str:
     return sh("ovs-vsctl", "get", "interface", port, "ofport").strip()
 
 
-def test_flows_go_in_with_our_cookie_and_ports_as_numbers_and_a_second_run_changes_nothing(bridge: str) -> None:
+def test_flows_are_written_with_our_cookie_and_port_numbers_and_a_second_run_changes_nothing(bridge: str) -> None:
     flows = (
         Flow(bridge, 0, 10, f"in_port={{{bridge}1}},tcp,tcp_dst=80", f"output:{{{bridge}2}}"),
         Flow(bridge, 23, 0, "", "drop"),
@@ -69,7 +69,7 @@ LEARN = (
     "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
     "output:NXM_OF_IN_PORT[]),output:1"
 )
-# As planners and people write them; each must be equal to itself once it is in the switch.
+# Spellings of the wiring and of people. Each must be equal to itself after the switch has it.
 SPELLINGS = [
     ("ip", "dec_ttl,output:1"),
     ("arp,dl_vlan=3,arp_tpa=10.0.0.1", ARP_ANSWER),
@@ -93,22 +93,22 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
-def test_every_way_of_writing_compares_equal_with_itself(bridge: str) -> None:
-    flows = [Flow(bridge, 20, 100 + place, *one) for place, one in enumerate(SPELLINGS)]
+def test_every_spelling_is_equal_to_itself_in_the_switch(bridge: str) -> None:
+    flows = [Flow(bridge, 20, 100 + place, *spelling) for place, spelling in enumerate(SPELLINGS)]
     run(bridge, *flows)
     assert not run(bridge, *flows).changed
 
 
-def test_every_way_of_writing_is_recognised_when_something_else_differs(bridge: str) -> None:
-    flows = [Flow(bridge, 20, 100 + place, *one) for place, one in enumerate(SPELLINGS)]
+def test_every_spelling_is_recognised_when_another_flow_differs(bridge: str) -> None:
+    flows = [Flow(bridge, 20, 100 + place, *spelling) for place, spelling in enumerate(SPELLINGS)]
     run(bridge, *flows)
     changed = [Flow(bridge, flow.table, flow.priority, flow.match, "resubmit(,77)") for flow in flows]
-    assert {one["verb"] for one in run(bridge, *changed, check=True).changes} == {"change"}
+    assert {change["verb"] for change in run(bridge, *changed, check=True).changes} == {"change"}
     run(bridge, *changed)
     assert not run(bridge, *changed).changed
 
 
-def test_a_changed_action_is_a_change_and_a_flow_no_longer_wanted_goes(bridge: str) -> None:
+def test_a_changed_action_is_a_change_and_a_flow_no_longer_desired_is_removed(bridge: str) -> None:
     first, second = Flow(bridge, 0, 10, f"in_port={{{bridge}1}}", "drop"), Flow(bridge, 0, 11, "ip", "drop")
     run(bridge, first, second)
     changed = Flow(bridge, 0, 10, f"in_port={{{bridge}1}}", "NORMAL")
@@ -135,7 +135,7 @@ def test_foreign_and_learned_flows_stay(bridge: str) -> None:
     assert len(dump(bridge)) == 2
 
 
-def test_what_was_learned_about_a_vlan_goes_with_it(bridge: str) -> None:
+def test_learned_flows_of_a_removed_vlan_are_removed(bridge: str) -> None:
     def learned(vlan: int, number: int = 1) -> str:
         match = f"table=20,priority=1,hard_timeout=300,vlan_tci={vlan}/0x0fff,dl_dst=fa:16:3e:00:00:0{number}"
         return f"cookie={LEARN_COOKIE:#x},{match},actions=output:1"
@@ -145,13 +145,13 @@ def test_what_was_learned_about_a_vlan_goes_with_it(bridge: str) -> None:
     run(bridge, *flood.values(), known)
     for text in (learned(2), learned(3), learned(3, 2)):
         sh("ovs-ofctl", "add-flow", bridge, text)
-    run(bridge, *flood.values())  # one guest less: its network is still there
+    run(bridge, *flood.values())  # a guest is removed, its network stays
     assert len(dump(bridge, f"cookie={LEARN_COOKIE:#x}/-1")) == 3
     run(bridge, flood[2])
     assert ["vlan_tci=0x0002" in line for line in dump(bridge, f"cookie={LEARN_COOKIE:#x}/-1")] == [True]
 
 
-def test_a_foreign_flow_in_the_place_of_ours_is_replaced_and_shown(bridge: str) -> None:
+def test_a_foreign_flow_with_the_match_of_ours_is_replaced_and_shown(bridge: str) -> None:
     sh("ovs-ofctl", "add-flow", bridge, "cookie=0x77,table=3,priority=5,actions=drop")
     result = run(bridge, Flow(bridge, 3, 5, "", "drop"))
     assert result.changes[0]["before"].endswith("actions=drop cookie=0x77")
@@ -164,7 +164,7 @@ def test_another_clouds_flows_stay(bridge: str) -> None:
     assert len(dump(bridge)) == 1
 
 
-def test_flows_on_a_foreign_bridge_are_found_again_and_removed_without_trace(bridge: str) -> None:
+def test_flows_on_a_foreign_bridge_are_found_again_and_removed_with_their_mark(bridge: str) -> None:
     sh("ovs-vsctl", "remove", "bridge", bridge, "external_ids", "headworks")
     run(bridge, Flow(bridge, 0, 1, "", "NORMAL"))
     assert labels(run(bridge)) == ["remove table=0,priority=1,any"]
@@ -172,7 +172,7 @@ def test_flows_on_a_foreign_bridge_are_found_again_and_removed_without_trace(bri
     assert sh("ovs-vsctl", "get", "bridge", bridge, "external_ids").strip() == "{}"
 
 
-def test_a_module_that_removes_its_flows_leaves_the_mark_of_the_cloud_on_a_foreign_bridge(bridge: str) -> None:
+def test_a_module_that_removes_its_flows_keeps_the_mark_of_the_cloud_on_a_foreign_bridge(bridge: str) -> None:
     sh("ovs-vsctl", "remove", "bridge", bridge, "external_ids", "headworks")
     run(bridge, Flow(bridge, 0, 1, "", "NORMAL"))
     purging: dict[str, Any] = {"cookie": MODULE_COOKIE, "prune": frozenset({bridge})}
@@ -209,12 +209,12 @@ def test_flows_of_ports_that_do_not_exist_are_missing_in_check_mode(bridge: str)
     assert len(labels(run(bridge, flow, there))) == 1
 
 
-def test_a_port_that_never_comes_is_named(bridge: str) -> None:
+def test_a_port_that_is_never_created_is_reported(bridge: str) -> None:
     with pytest.raises(ConvergeError, match=rf"flows need ports that have no number: {bridge}9: no such port"):
         run(bridge, Flow(bridge, 0, 10, f"in_port={{{bridge}9}}", "drop"))
 
 
-def test_a_match_without_its_prerequisites_is_refused_in_check_mode_too_and_named(bridge: str) -> None:
+def test_a_match_without_its_prerequisites_is_reported_and_refused_in_check_mode_too(bridge: str) -> None:
     good = [Flow(bridge, 0, priority, "ip", "drop") for priority in range(1, 20)]
     for bad in (
         Flow(bridge, 0, 30, "tcp_dst=80", "drop"),
@@ -230,7 +230,7 @@ def test_a_flow_that_cannot_be_parsed_is_quoted(bridge: str) -> None:
         run(bridge, Flow(bridge, 0, 1, "", "drop"), Flow(bridge, 0, 2, "", "drp"))
 
 
-def test_after_the_switch_lost_its_flows_all_are_written_again(bridge: str) -> None:
+def test_flows_that_the_switch_lost_are_written_again(bridge: str) -> None:
     flows = [Flow(bridge, 0, priority, "ip", "drop") for priority in range(1, 20)]
     run(bridge, *flows)
     sh("ovs-ofctl", "del-flows", bridge)
@@ -238,7 +238,7 @@ def test_after_the_switch_lost_its_flows_all_are_written_again(bridge: str) -> N
     assert not run(bridge, *flows).changed
 
 
-def test_a_bridge_that_went_takes_its_flows_with_it(bridge: str) -> None:
+def test_flows_of_a_bridge_that_was_removed_meanwhile_can_be_removed_but_not_added(bridge: str) -> None:
     subsystem = FlowSubsystem(bridge)
     flow = Flow(bridge, 0, 1, "", "drop")
     run(bridge, flow)
@@ -277,7 +277,9 @@ def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(
     assert calls == [["diff-flows", bridge]]
 
 
-def test_a_few_changes_among_many_are_verified_alone(bridge: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_few_changes_among_many_flows_only_these_are_compared(
+    bridge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flows = [Flow(bridge, 60, 1, f"ip,in_port={{{bridge}1}},nw_src=10.0.0.{n}", "drop") for n in range(200)]
     run(bridge, *flows)
     compared = []
@@ -291,12 +293,14 @@ def test_a_few_changes_among_many_are_verified_alone(bridge: str, monkeypatch: p
     changed = [Flow(bridge, 60, 1, flows[0].match, "NORMAL"), *flows[1:-1]]
     changed.append(Flow(bridge, 60, 2, f"arp,in_port={{{bridge}1}},arp_op=0x1,dl_src=fa:16:3e:00:00:01", "drop"))
     assert sorted(labels(run(bridge, *changed)))[2].startswith("remove table=60,priority=1")
-    assert [one for one in compared if one[0] == bridge] == [(bridge, 200)], "all of them before, few of them after"
+    assert [call for call in compared if call[0] == bridge] == [(bridge, 200)], (
+        "all flows are compared before, few flows after"
+    )
     assert not run(bridge, *changed).changed
 
 
 @pytest.mark.parametrize("fault", ["mod-flows", "del-flows", "add-flow"])
-def test_a_few_changes_that_did_not_come_about_are_named(
+def test_changes_that_the_switch_did_not_make_are_reported(
     bridge: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(bridge, Flow(bridge, 5, 1, "ip", "drop"), Flow(bridge, 5, 2, "ip", "drop"))

@@ -56,7 +56,7 @@ def table(netns: str, floating: Mapping[str, str]) -> NftTable:
 
 
 def run(owner: str | None, *tables: NftTable, check: bool = False) -> Result:
-    return converge([(NftSubsystem(owner), {NftSubsystem.key(one): one for one in tables})], check=check)
+    return converge([(NftSubsystem(owner), {NftSubsystem.key(table): table for table in tables})], check=check)
 
 
 def listing(netns: str) -> str:
@@ -69,12 +69,12 @@ def handles(netns: str) -> str:
 
 def test_a_table_is_loaded_and_a_second_run_changes_nothing(unique: str, netns: str) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
-    assert [one["verb"] for one in run(unique, wanted).changes] == ["add"]
+    assert [change["verb"] for change in run(unique, wanted).changes] == ["add"]
     assert "172.16.0.5 : 10.0.0.5" in listing(netns)
     assert not run(unique, wanted).changed
 
 
-def test_without_the_library_the_command_does_the_same(
+def test_without_the_library_the_nft_command_loads_the_same_table(
     unique: str, netns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
@@ -88,7 +88,7 @@ def test_without_the_library_the_command_does_the_same(
 
 
 @pytest.mark.parametrize("library", [True, False])
-def test_what_nft_refuses_is_told_and_changes_nothing(
+def test_a_refusal_of_nft_is_reported_and_changes_nothing(
     unique: str, netns: str, library: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(unique, table(netns, {}))
@@ -119,7 +119,7 @@ def rules(listed: str) -> list[str]:
     return [line for line in listed.splitlines() if "# handle" in line]
 
 
-def test_a_changed_rule_leaves_the_other_chains_alone(unique: str, netns: str) -> None:
+def test_a_changed_rule_does_not_touch_the_other_chains(unique: str, netns: str) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
     run(unique, wanted)
     before = handles(netns)
@@ -128,11 +128,11 @@ def test_a_changed_rule_leaves_the_other_chains_alone(unique: str, netns: str) -
     run(unique, changed)
     after = handles(netns)
     assert "masquerade" not in after
-    assert [one for one in rules(after) if "dnat to" in one] == [one for one in rules(before) if "dnat to" in one]
+    assert [rule for rule in rules(after) if "dnat to" in rule] == [rule for rule in rules(before) if "dnat to" in rule]
     assert not run(unique, changed).changed
 
 
-def test_a_new_chain_that_others_jump_to(unique: str, netns: str) -> None:
+def test_a_new_chain_to_which_other_chains_jump_is_added(unique: str, netns: str) -> None:
     wanted = table(netns, {})
     run(unique, wanted)
     fore = NftChain("forward", "type filter hook forward priority filter; policy drop;", ("jump guard",))
@@ -142,7 +142,7 @@ def test_a_new_chain_that_others_jump_to(unique: str, netns: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["chain removed", "map removed", "hook", "type"])
-def test_a_changed_structure_is_swapped_whole(unique: str, netns: str, what: str) -> None:
+def test_a_table_with_a_changed_structure_is_replaced(unique: str, netns: str, what: str) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
     before = {
         "chain removed": replace(wanted, chains=(*wanted.chains, NftChain("more", "", ("accept",)))),
@@ -166,7 +166,7 @@ def test_a_changed_structure_is_swapped_whole(unique: str, netns: str, what: str
         "delete table ip headworks",
     ],
 )
-def test_drift_is_found_and_put_right(unique: str, netns: str, drift: str) -> None:
+def test_drift_is_found_and_corrected(unique: str, netns: str, drift: str) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
     run(unique, wanted)
     good = listing(netns)
@@ -176,9 +176,9 @@ def test_drift_is_found_and_put_right(unique: str, netns: str, drift: str) -> No
 
 
 def rule(netns: str, chain: str, words: str) -> tuple[str, str]:
-    """The text, comment included, and the handle of the rule with ``words`` in it."""
+    """Return the text (with the comment) and the handle of the rule that contains ``words``."""
     listed = sh("nft", "-s", "-a", "list", "chain", "ip", "headworks", chain, netns=netns).splitlines()
-    (line,) = [one.strip() for one in listed if words in one and "# handle" in one]
+    (line,) = [line.strip() for line in listed if words in line and "# handle" in line]
     text, _, handle = line.partition(" # handle ")
     return text, handle
 
@@ -199,27 +199,25 @@ def rule(netns: str, chain: str, words: str) -> tuple[str, str]:
     ids=["added first", "added last", "added with a comment", "added with a digest", "doubled", "removed", "moved",
          "without its digest", "with another digest"],
 )  # fmt: skip
-def test_a_rule_that_is_not_as_it_was_written_is_found_and_put_right(unique: str, netns: str, drift: str) -> None:
+def test_a_rule_that_differs_from_the_written_rule_is_found_and_corrected(unique: str, netns: str, drift: str) -> None:
     wanted = table(netns, {"172.16.0.5": "10.0.0.5"})
     run(unique, wanted)
     good = listing(netns)
     first, handle = rule(netns, "postrouting", "floating_snat")
     bare = first.partition(" comment ")[0]
     chain = "ip headworks postrouting"
-    commands = [one.split() for one in drift.split("; ")]
+    commands = [command.split() for command in drift.split("; ")]
     for verb, *rest in commands:
         text = f"{verb} rule {' '.join(rest)}".format(chain=chain, first=first, bare=bare, handle=handle)
         sh("nft", "-f", "-", stdin=text, netns=netns)
     assert listing(netns) != good
-    assert [one["verb"] for one in run(unique, wanted, check=True).changes] == ["change"]
+    assert [change["verb"] for change in run(unique, wanted, check=True).changes] == ["change"]
     run(unique, wanted)
     assert listing(netns) == good
     assert not run(unique, wanted).changed
 
 
-def test_a_rule_changed_by_hand_under_its_own_comment_is_the_one_change_that_is_not_noticed(
-    unique: str, netns: str
-) -> None:
+def test_a_rule_changed_by_hand_with_its_comment_kept_is_not_noticed(unique: str, netns: str) -> None:
     wanted = table(netns, {})
     run(unique, wanted)
     text, handle = rule(netns, "postrouting", "masquerade")
@@ -234,40 +232,40 @@ def test_rules_may_be_spelled_in_any_way_that_nft_understands(unique: str, netns
     wanted = NftTable(netns, "ip", chains=(NftChain("x", "type filter hook input priority 0;", rules),))
     run(unique, wanted)
     listed = sh("nft", "list", "chain", "ip", "headworks", "x", netns=netns)
-    assert not any(one in listed for one in rules)
+    assert not any(rule in listed for rule in rules)
     assert not run(unique, wanted).changed
 
 
-def test_foreign_tables_survive_everything(unique: str, netns: str) -> None:
+def test_foreign_tables_stay(unique: str, netns: str) -> None:
     sh("nft", "add table ip mine; add chain ip mine c; add rule ip mine c counter accept", netns=netns)
     foreign = sh("nft", "list", "table", "ip", "mine", netns=netns)
     run(unique, table(netns, {"172.16.0.5": "10.0.0.5"}))
     run(unique, table(netns, {}))
-    assert [one["verb"] for one in run(unique).changes] == ["remove"]
+    assert [change["verb"] for change in run(unique).changes] == ["remove"]
     assert listing(netns).startswith("table ip mine")
     assert sh("nft", "list", "table", "ip", "mine", netns=netns) == foreign
 
 
-def test_tables_of_other_families_stand_beside(unique: str, netns: str) -> None:
+def test_a_namespace_can_have_tables_of_several_families(unique: str, netns: str) -> None:
     tables = [table(netns, {}), NftTable(netns, "inet", chains=(NftChain("x", "", ("accept",)),))]
     run(unique, *tables)
     assert not run(unique, *tables).changed
-    assert [one["name"] for one in run(unique, tables[0]).changes] == [f"{netns}/inet"]
+    assert [change["name"] for change in run(unique, tables[0]).changes] == [f"{netns}/inet"]
 
 
-def test_no_namespace_reads_as_nothing(unique: str) -> None:
-    assert [one["verb"] for one in run(unique, table(f"{unique}-none", {}), check=True).changes] == ["add"]
+def test_a_missing_namespace_has_no_table(unique: str) -> None:
+    assert [change["verb"] for change in run(unique, table(f"{unique}-none", {}), check=True).changes] == ["add"]
 
 
 @pytest.mark.usefixtures("private_root")
-def test_the_root_namespaces_table_is_ours_by_name(unique: str) -> None:
+def test_a_table_of_the_root_namespace_with_our_name_is_ours(unique: str) -> None:
     run(unique, table("", {"172.16.0.5": "10.0.0.5"}))
     assert "floating_dnat" in sh("nft", "list", "ruleset")
-    assert [one["verb"] for one in run(unique).changes] == ["remove"]
+    assert [change["verb"] for change in run(unique).changes] == ["remove"]
     assert sh("nft", "list", "ruleset") == ""
 
 
-def test_a_module_alone_leaves_other_namespaces_tables(unique: str, netns: str) -> None:
+def test_a_module_used_alone_does_not_remove_tables_of_other_namespaces(unique: str, netns: str) -> None:
     run(unique, table(netns, {}))
     assert not run(None).changed
     assert (MARKER_DIR / netns).exists()
@@ -275,7 +273,7 @@ def test_a_module_alone_leaves_other_namespaces_tables(unique: str, netns: str) 
 
 @pytest.fixture
 def world(unique: str, netns: str) -> Iterator[tuple[str, str]]:
-    """A guest 10.0.0.5 (10.0.0.6 too) behind the router, and the world 172.16.0.1 beyond."""
+    """The namespaces of a guest (10.0.0.5 and 10.0.0.6) behind the router and of an outside host (172.16.0.1)."""
     guest, world = f"{unique}-g", f"{unique}-w"
     namespace(guest)
     namespace(world)
@@ -306,7 +304,7 @@ def test_a_removed_floating_ip_takes_its_connections_along_in_both_directions(
     assert pings(outside, "172.16.0.5")
     assert pings(outside, "172.16.0.6")
     assert pings(guest, "172.16.0.1", source="10.0.0.5")
-    assert len([line for line in tracked(netns) if "172.16.0.5" in line]) == 2  # one inwards, one outwards
+    assert len([line for line in tracked(netns) if "172.16.0.5" in line]) == 2  # inwards and outwards
     run(unique, table(netns, {"172.16.0.6": "10.0.0.6"}))
     left = tracked(netns)
     assert [line for line in left if "172.16.0.5" in line] == []
@@ -323,11 +321,11 @@ def test_a_repointed_floating_ip_reaches_the_new_guest_at_once(unique: str, netn
 
 
 def in_old_form(wanted: NftTable) -> str:
-    """What was loaded before rules carried digests."""
+    """Return the transaction of an older version, whose rules have no digests."""
     return re.sub(r' comment "headworks \w+"', "", transaction(None, wanted))
 
 
-def test_a_table_without_digests_gets_them_once_and_nothing_that_flows_is_cut(
+def test_a_table_without_digests_gets_them_once_and_no_connection_is_cut(
     unique: str, netns: str, world: tuple[str, str]
 ) -> None:
     guest, outside = world
@@ -338,7 +336,7 @@ def test_a_table_without_digests_gets_them_once_and_nothing_that_flows_is_cut(
     connections = connection_ids(netns)
     assert connections
     with steady_ping(outside, "172.16.0.5") as counts:
-        assert [one["verb"] for one in run(unique, wanted).changes] == ["change"]
+        assert [change["verb"] for change in run(unique, wanted).changes] == ["change"]
     assert counts[0] == counts[1] > 20
     assert connections <= connection_ids(netns)
     assert listing(netns).count('comment "headworks ') == 3

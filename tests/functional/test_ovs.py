@@ -22,14 +22,14 @@ def bridge(unique: str) -> Iterator[str]:
 
 def run(owner: str | None, *bridges: OvsBridge, ports: tuple[OvsPort, ...] = (), check: bool = False) -> Result:
     steps: list[Any] = [
-        (OvsBridgeSubsystem(owner), {one.name: one for one in bridges}),
-        (OvsPortSubsystem(owner), {one.name: one for one in ports}),
+        (OvsBridgeSubsystem(owner), {bridge.name: bridge for bridge in bridges}),
+        (OvsPortSubsystem(owner), {port.name: port for port in ports}),
     ]
     return converge(steps, check=check)
 
 
 def labels(result: Result) -> list[str]:
-    return [f"{one['verb']} {one['kind']} {one['name']}" for one in result.changes]
+    return [f"{change['verb']} {change['kind']} {change['name']}" for change in result.changes]
 
 
 def get(bridge: str, column: str) -> str:
@@ -44,7 +44,7 @@ def netdev(name: str, **fields: Any) -> OvsBridge:
     return OvsBridge(name, "netdev", **fields)
 
 
-def test_a_bridge_is_made_as_wanted_and_marked_and_a_second_run_changes_nothing(unique: str, bridge: str) -> None:
+def test_a_bridge_is_created_with_its_mark_and_a_second_run_changes_nothing(unique: str, bridge: str) -> None:
     wanted = netdev(bridge, mac="02:11:22:33:44:55", external_ids={"note": "a b, c=d"}, other_config={"x": "y"})
     assert labels(run(unique, wanted)) == [f"add ovs_bridge {bridge}"]
     assert get(bridge, "fail_mode") == "secure"
@@ -55,12 +55,12 @@ def test_a_bridge_is_made_as_wanted_and_marked_and_a_second_run_changes_nothing(
     assert not run(unique, wanted).changed
 
 
-def test_check_mode_reports_but_makes_nothing(unique: str, bridge: str) -> None:
+def test_check_mode_reports_the_change_and_creates_nothing(unique: str, bridge: str) -> None:
     assert labels(run(unique, netdev(bridge), check=True)) == [f"add ovs_bridge {bridge}"]
     assert not exists(bridge)
 
 
-def test_what_differs_is_changed_in_place_and_foreign_keys_stay(unique: str, bridge: str) -> None:
+def test_a_bridge_is_changed_in_place_and_foreign_keys_stay(unique: str, bridge: str) -> None:
     run(unique, netdev(bridge, external_ids={"a": "1"}))
     sh("ovs-vsctl", "set", "bridge", bridge, "external_ids:theirs=x", "other_config:mac-aging-time=30")
     uuid = get(bridge, "_uuid")
@@ -72,14 +72,16 @@ def test_what_differs_is_changed_in_place_and_foreign_keys_stay(unique: str, bri
     assert not run(unique, changed).changed
 
 
-def test_a_bridge_that_is_no_longer_wanted_goes_and_another_clouds_does_not(unique: str, bridge: str) -> None:
+def test_a_bridge_that_is_no_longer_desired_is_removed_and_a_bridge_of_another_cloud_stays(
+    unique: str, bridge: str
+) -> None:
     run(unique, netdev(bridge))
     assert not run(f"{unique}-other").changed
     assert labels(run(unique)) == [f"remove ovs_bridge {bridge}"]
     assert not exists(bridge)
 
 
-def test_a_foreign_bridge_with_a_wanted_name_is_used_but_neither_marked_nor_removed(unique: str, bridge: str) -> None:
+def test_a_foreign_bridge_with_a_desired_name_is_used_but_neither_marked_nor_removed(unique: str, bridge: str) -> None:
     sh("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev", "external_ids:op=1")
     assert labels(run(unique, netdev(bridge))) == [f"change ovs_bridge {bridge}"]
     assert (get(bridge, "fail_mode"), get(bridge, "external_ids")) == ("secure", '{op="1"}')
@@ -87,7 +89,7 @@ def test_a_foreign_bridge_with_a_wanted_name_is_used_but_neither_marked_nor_remo
     assert exists(bridge)
 
 
-def test_a_bridge_with_foreign_ports_stays_and_is_named_until_they_are_gone(unique: str, bridge: str) -> None:
+def test_a_bridge_with_foreign_ports_stays_and_is_reported_until_they_are_removed(unique: str, bridge: str) -> None:
     port = OvsPort(f"{unique}p", bridge, "internal")
     run(unique, netdev(bridge), ports=(port,))
     sh("ovs-vsctl", "add-port", bridge, f"{unique}f", "--", "set", "interface", f"{unique}f", "type=internal")
@@ -100,18 +102,18 @@ def test_a_bridge_with_foreign_ports_stays_and_is_named_until_they_are_gone(uniq
     assert labels(run(unique)) == [f"remove ovs_bridge {bridge}"]
 
 
-def test_a_bridge_the_switch_cannot_make_is_a_failure_that_says_why(unique: str, bridge: str) -> None:
+def test_a_bridge_that_the_switch_cannot_create_is_a_failure_with_the_reason(unique: str, bridge: str) -> None:
     with pytest.raises(ConvergeError, match=rf"ovs_bridge {bridge}: .*no-such-type"):
         run(unique, OvsBridge(bridge, "no-such-type"))
 
 
-def test_nothing_is_there_and_nothing_fails_without_open_vswitch(unique: str) -> None:
+def test_without_open_vswitch_no_bridge_is_found_and_no_run_fails(unique: str) -> None:
     bridges = OvsBridgeSubsystem(unique, endpoint="unix:/nonexistent/db.sock")
     assert bridges.read({}).objects == {}
     assert labels(converge([(bridges, {"br0": netdev("br0")})], check=True)) == ["add ovs_bridge br0"]
 
 
-def test_hundred_bridges_and_ports_are_a_handful_of_connections(unique: str, bridge: str) -> None:
+def test_a_hundred_bridges_and_ports_need_few_connections(unique: str, bridge: str) -> None:
     ports = tuple(OvsPort(f"{unique}{number}", bridge, "internal") for number in range(100))
     run(unique, netdev(bridge), ports=ports)
     before = os.times().children_user

@@ -1,6 +1,6 @@
 """Modules ovs_bridge, ovs_port, ovs_flows and ovs_info, run as Ansible runs them.
 
-Part of it are the faults of the modules whose options these take: each is tried here.
+It also tests the known faults of the modules whose options these modules accept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def bridge(unique: str) -> Iterator[str]:
 
 @pytest.fixture
 def made(bridge: str) -> str:
-    """The bridge, made by hand."""
+    """Return the name of a bridge that was created by hand."""
     sh("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev")
     return bridge
 
@@ -52,7 +52,7 @@ CHANGE = [True, True, False]
 # ovs_bridge
 
 
-def test_a_bridge_comes_changes_and_goes(bridge: str) -> None:
+def test_a_bridge_is_added_changed_and_removed(bridge: str) -> None:
     assert changed("ovs_bridge", bridge=bridge, datapath_type="netdev", external_ids={"bridge-id": bridge}) == CHANGE
     assert column("bridge", bridge, "external_ids") == {"bridge-id": bridge}
     assert changed("ovs_bridge", bridge=bridge, fail_mode="secure", mac="02:00:00:00:00:05") == CHANGE
@@ -85,7 +85,7 @@ def test_keys_are_added_removed_by_null_and_cleared_by_an_empty_mapping(made: st
     assert column("bridge", made, "external_ids") == {}
 
 
-def test_set_of_a_bridge_is_compared_on_an_existing_one_too(made: str) -> None:
+def test_set_is_compared_on_an_existing_bridge_too(made: str) -> None:
     words = f"bridge {made} other_config:stp-priority=0x7800 stp_enable=true fail_mode=secure"
     assert changed("ovs_bridge", bridge=made, set=words) == CHANGE
     assert column("bridge", made, "stp_enable") is True
@@ -115,14 +115,14 @@ def test_a_fake_bridge_is_a_vlan_of_its_parent(made: str, bridge: str) -> None:
     assert sh("ovs-vsctl", "list-ports", made).split() == []
 
 
-def test_bridges_in_one_call_inherit_what_is_given_at_the_top(bridge: str) -> None:
+def test_bridges_in_one_call_inherit_the_options_at_the_top(bridge: str) -> None:
     wanted = [{"bridge": bridge}, {"bridge": f"{bridge}B", "fail_mode": "secure"}]
     assert changed("ovs_bridge", datapath_type="netdev", bridges=wanted) == CHANGE
     assert column("bridge", bridge, "datapath_type") == "netdev"
     assert column("bridge", f"{bridge}B", "fail_mode") == "secure"
 
 
-def test_a_diff_shows_what_changes(made: str) -> None:
+def test_a_diff_shows_the_changed_columns(made: str) -> None:
     answer = ok("ovs_bridge", bridge=made, fail_mode="secure", check=True, diff=True)
     (difference,) = answer["diff"]
     assert difference["before_header"] == f"ovs_bridge {made}"
@@ -154,7 +154,7 @@ def test_bad_options_of_a_bridge_are_refused_by_name(made: str, options: dict[st
 # ovs_port
 
 
-def test_an_access_port_comes_changes_and_goes(made: str) -> None:
+def test_an_access_port_is_added_changed_and_removed(made: str) -> None:
     port = f"{made}1"
     assert changed("ovs_port", bridge=made, port=port, type="internal", tag=10) == CHANGE
     assert changed("ovs_port", bridge=made, port=port, tag=11, mtu=1400) == CHANGE
@@ -215,7 +215,7 @@ def test_a_patch_pair_and_a_trunk_in_one_call(made: str, bridge: str) -> None:
     assert changed("ovs_port", bridge=made, ports=[{"port": f"{made}{n}", "state": "absent"} for n in "13"]) == CHANGE
 
 
-def test_a_port_on_another_bridge_is_not_removed_but_moved_when_it_shall_be_here(made: str, bridge: str) -> None:
+def test_a_port_on_another_bridge_is_not_removed_but_is_moved_if_it_is_desired_here(made: str, bridge: str) -> None:
     ok("ovs_bridge", bridge=f"{bridge}B", datapath_type="netdev")
     ok("ovs_port", bridge=made, port=f"{made}1", type="internal")
     assert not ok("ovs_port", bridge=f"{bridge}B", port=f"{made}1", state="absent")["changed"]
@@ -247,7 +247,7 @@ def test_bad_options_of_a_port_are_refused_by_name(made: str, options: dict[str,
 # ovs_flows and ovs_info
 
 
-def test_flows_come_change_and_go(made: str) -> None:
+def test_flows_are_added_changed_and_removed(made: str) -> None:
     ok("ovs_port", bridge=made, port=f"{made}1", type="internal")
     lines = [f"table=3,priority=10,in_port={{{made}1}},tcp,tcp_dst=80,actions=drop", {"table": 4, "actions": "NORMAL"}]
     assert changed("ovs_flows", bridge=made, flows=lines) == CHANGE
@@ -257,7 +257,7 @@ def test_flows_come_change_and_go(made: str) -> None:
     assert len(ok("ovs_info", bridges=[made], flows=True)["flows"][made]) == 2
 
 
-def test_purge_removes_the_rest_of_its_cookie_only(made: str) -> None:
+def test_purge_removes_only_other_flows_of_its_cookie(made: str) -> None:
     ok("ovs_flows", bridge=made, flows=["table=3,priority=1,actions=drop", "table=3,priority=2,actions=drop"])
     sh("ovs-ofctl", "add-flow", made, "cookie=0x5,table=3,priority=3,actions=drop")
     options = {"bridge": made, "flows": ["table=3,priority=1,actions=drop"], "purge": True}
@@ -267,18 +267,18 @@ def test_purge_removes_the_rest_of_its_cookie_only(made: str) -> None:
     assert not any("priority=2 " in line for line in left)
 
 
-def test_info_tells_what_is_there(made: str) -> None:
+def test_info_returns_the_existing_bridges_and_ports(made: str) -> None:
     ok("ovs_port", bridge=made, port=f"{made}1", type="internal", tag=3)
     answer = ok("ovs_info", bridges=[made])
-    assert [one["name"] for one in answer["bridges"]] == [made]
-    assert [(one["name"], one["tag"], one["error"]) for one in answer["ports"]] == [
+    assert [bridge["name"] for bridge in answer["bridges"]] == [made]
+    assert [(port["name"], port["tag"], port["error"]) for port in answer["ports"]] == [
         (made, None, ""),
         (f"{made}1", 3, ""),
     ]
     assert not answer["changed"]
 
 
-def test_on_a_node_without_open_vswitch_info_is_empty_and_check_mode_promises() -> None:
+def test_on_a_node_without_open_vswitch_info_is_empty_and_check_mode_reports_changes() -> None:
     nowhere = {"database_socket": "unix:/nonexistent.sock"}
     assert ok("ovs_info", **nowhere)["bridges"] == []
     assert ok("ovs_bridge", bridge="br0", check=True, **nowhere)["changed"]

@@ -32,7 +32,7 @@ def bridges(unique: str) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def device(unique: str) -> Iterator[str]:
-    """The name of a veth that the test may make."""
+    """Return the name of a veth that the test may create."""
     yield f"{unique}v"
     sh("ip", "link", "delete", f"{unique}v", check=False)
 
@@ -42,15 +42,15 @@ def make_device(name: str) -> None:
 
 
 def run(owner: str | None, *ports: OvsPort, check: bool = False) -> Result:
-    return converge([(OvsPortSubsystem(owner), {one.name: one for one in ports})], check=check)
+    return converge([(OvsPortSubsystem(owner), {port.name: port for port in ports})], check=check)
 
 
 def labels(result: Result) -> list[str]:
-    return [f"{one['verb']} {one['name']}" for one in result.changes]
+    return [f"{change['verb']} {change['name']}" for change in result.changes]
 
 
 def column(table: str, name: str, what: str) -> Any:
-    """A column's value in JSON's terms; maps as dicts, sets as lists."""
+    """Return a column's value as JSON data: a map is a dict, a set is a list."""
     text = sh("ovs-vsctl", "--format=json", f"--columns={what}", "list", table, name)
     value = json.loads(text)["data"][0][0]
     if isinstance(value, list) and value[0] == "map":
@@ -58,18 +58,18 @@ def column(table: str, name: str, what: str) -> Any:
     return value[1] if isinstance(value, list) else value
 
 
-def test_every_column_gets_into_the_database_and_a_second_run_changes_nothing(
+def test_every_column_is_written_to_the_database_and_a_second_run_changes_nothing(
     unique: str, bridges: tuple[str, str]
 ) -> None:
-    one, two = bridges
+    br1, br2 = bridges
     ports = (
-        OvsPort(f"{unique}1", one, "internal", 7, "", (), "02:00:00:00:00:07", 1400, external_ids={"iface-id": "a,b"}),
-        OvsPort(f"{unique}2", one, "internal", vlan_mode="trunk", trunks=(20, 10)),
-        OvsPort(f"{unique}3", one, "vxlan", options={"remote_ip": "192.0.2.9", "local_ip": "192.0.2.1", "key": "flow"}),
-        OvsPort(f"{unique}4", one, "patch", options={"peer": f"{unique}5"}),
-        OvsPort(f"{unique}5", two, "patch", options={"peer": f"{unique}4"}),
-        OvsPort(f"{unique}6", one, "gre", options={"remote_ip": "192.0.2.10"}),
-        OvsPort(f"{unique}7", one, "geneve", options={"remote_ip": "192.0.2.11", "key": "7"}),
+        OvsPort(f"{unique}1", br1, "internal", 7, "", (), "02:00:00:00:00:07", 1400, external_ids={"iface-id": "a,b"}),
+        OvsPort(f"{unique}2", br1, "internal", vlan_mode="trunk", trunks=(20, 10)),
+        OvsPort(f"{unique}3", br1, "vxlan", options={"remote_ip": "192.0.2.9", "local_ip": "192.0.2.1", "key": "flow"}),
+        OvsPort(f"{unique}4", br1, "patch", options={"peer": f"{unique}5"}),
+        OvsPort(f"{unique}5", br2, "patch", options={"peer": f"{unique}4"}),
+        OvsPort(f"{unique}6", br1, "gre", options={"remote_ip": "192.0.2.10"}),
+        OvsPort(f"{unique}7", br1, "geneve", options={"remote_ip": "192.0.2.11", "key": "7"}),
     )  # fmt: skip
     assert labels(run(unique, *ports)) == [f"add {port.name}" for port in ports]
     assert column("port", f"{unique}1", "tag") == 7
@@ -79,7 +79,7 @@ def test_every_column_gets_into_the_database_and_a_second_run_changes_nothing(
     assert column("interface", f"{unique}3", "options") == ports[2].options
     assert "02:00:00:00:00:07" in sh("ip", "link", "show", f"{unique}1")
     assert "mtu 1400" in sh("ip", "link", "show", f"{unique}1")
-    assert sh("ovs-vsctl", "list-ports", two).split() == [f"{unique}5"]
+    assert sh("ovs-vsctl", "list-ports", br2).split() == [f"{unique}5"]
     assert not run(unique, *ports).changed
 
 
@@ -108,7 +108,7 @@ def test_a_port_moves_to_another_bridge_as_the_same_row(unique: str, bridges: tu
     assert not run(unique, OvsPort(name, bridges[1], "internal")).changed
 
 
-def test_only_ours_are_removed(unique: str, bridges: tuple[str, str]) -> None:
+def test_only_our_ports_are_removed(unique: str, bridges: tuple[str, str]) -> None:
     for name, mark in (("f", []), ("n", ["external_ids:headworks-nic=1", f"external_ids:headworks={unique}"])):
         words = [
             "add-port",
@@ -129,7 +129,7 @@ def test_only_ours_are_removed(unique: str, bridges: tuple[str, str]) -> None:
     assert set(sh("ovs-vsctl", "list-ports", bridges[0]).split()) == {f"{unique}f", f"{unique}n"}
 
 
-def test_a_foreign_port_with_a_wanted_name_is_set_but_not_taken_over(unique: str, bridges: tuple[str, str]) -> None:
+def test_a_foreign_port_with_a_desired_name_is_changed_but_not_marked(unique: str, bridges: tuple[str, str]) -> None:
     name = f"{unique}1"
     sh("ovs-vsctl", "add-port", bridges[0], name, "--", "set", "interface", name, "type=internal")
     assert labels(run(unique, OvsPort(name, bridges[0], "internal", tag=9))) == [f"change {name}"]
@@ -137,7 +137,7 @@ def test_a_foreign_port_with_a_wanted_name_is_set_but_not_taken_over(unique: str
     assert not run(unique).changed
 
 
-def test_a_port_without_its_device_is_a_failure_that_names_it_and_is_mended_once_it_is_there(
+def test_a_port_without_its_device_is_a_failure_that_names_it_until_the_device_exists(
     unique: str, bridges: tuple[str, str], device: str
 ) -> None:
     wanted = OvsPort(device, bridges[0])
@@ -149,9 +149,7 @@ def test_a_port_without_its_device_is_a_failure_that_names_it_and_is_mended_once
     assert not run(unique, wanted).changed
 
 
-def test_a_device_that_was_deleted_and_made_again_is_served_again(
-    unique: str, bridges: tuple[str, str], device: str
-) -> None:
+def test_a_port_whose_device_was_recreated_works_again(unique: str, bridges: tuple[str, str], device: str) -> None:
     make_device(device)
     run(unique, OvsPort(device, bridges[0]))
     sh("ip", "link", "delete", device)
@@ -161,14 +159,14 @@ def test_a_device_that_was_deleted_and_made_again_is_served_again(
     assert not run(unique, OvsPort(device, bridges[0])).changed
 
 
-def test_a_missing_bridge_is_named_and_nothing_is_changed(unique: str, bridges: tuple[str, str]) -> None:
+def test_a_missing_bridge_is_reported_and_nothing_is_changed(unique: str, bridges: tuple[str, str]) -> None:
     ports = (OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", f"{unique}no", "internal"))
     with pytest.raises(ConvergeError, match=rf"port {unique}2: bridge {unique}no does not exist"):
         run(unique, *ports)
     assert sh("ovs-vsctl", "list-ports", bridges[0]).split() == []
 
 
-def test_check_mode_reports_exactly_what_a_run_does(unique: str, bridges: tuple[str, str]) -> None:
+def test_check_mode_reports_exactly_the_changes_of_a_run(unique: str, bridges: tuple[str, str]) -> None:
     run(unique, OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", bridges[0], "internal"))
     wanted = (OvsPort(f"{unique}2", bridges[0], "internal", tag=3), OvsPort(f"{unique}3", bridges[0], "internal"))
     promised = labels(run(unique, *wanted, check=True))
@@ -178,7 +176,7 @@ def test_check_mode_reports_exactly_what_a_run_does(unique: str, bridges: tuple[
 
 
 def test_a_row_left_by_a_killed_run_is_completed(unique: str, bridges: tuple[str, str]) -> None:
-    """The transaction is in, ovs-vswitchd was not waited for: nothing is lost, nothing is made twice."""
+    """The killed run has committed its transaction, but has not waited for ovs-vswitchd."""
     name = f"{unique}1"
     sh("ovs-vsctl", "--no-wait", "add-port", bridges[0], name, "--", "set", "interface", name, "type=internal",
        "--", "set", "port", name, f"external_ids:headworks={unique}")  # fmt: skip
@@ -206,7 +204,7 @@ def test_three_hundred_ports_are_one_transaction(
     assert len(sh("ovs-vsctl", "list-ports", bridges[0]).split()) == 300
 
 
-def test_the_database_says_which_operation_it_refused(unique: str, bridges: tuple[str, str]) -> None:
+def test_the_error_of_a_refused_transaction_names_the_operation(unique: str, bridges: tuple[str, str]) -> None:
     row = {"name": f"{unique}1", "interfaces": ["named-uuid", "i"], "tag": 5000}
     with Ovsdb() as database, pytest.raises(OvsdbError, match=rf"^insert Port {unique}1: .*5000"):
         database.commit(
@@ -218,7 +216,7 @@ def test_the_database_says_which_operation_it_refused(unique: str, bridges: tupl
 
 
 class Links(Subsystem[Link]):
-    """Stands for the links of a node: makes veth ``name`` anew when it is told that it changed."""
+    """A stand-in for the subsystem of links. ``apply`` recreates the veth of each change."""
 
     kind = "link"
     record = Link
@@ -229,10 +227,10 @@ class Links(Subsystem[Link]):
         self.end = "elsewhere"
 
     def read(self, desired: Mapping[str, Link], scope: Scope | None = None) -> Reading[Link]:
-        return Reading({name: replace(one, peer=self.end) for name, one in desired.items()})
+        return Reading({name: replace(link, peer=self.end) for name, link in desired.items()})
 
     def apply(self, changes: Sequence[Change[Link]]) -> Applied:
-        os.kill(self.stop, signal.SIGSTOP)  # as a busy switch: it sees only that a device of that name is there
+        os.kill(self.stop, signal.SIGSTOP)  # like a busy switch, which only sees that a device of this name exists
         try:
             for change in changes:
                 assert change.after is not None

@@ -15,7 +15,8 @@ from wires import namespace, pings, steady_ping
 
 @dataclass
 class World:
-    """A router's surroundings: guests 10.0.0.5 and 10.0.0.6 on one bridge, the world 172.16.0.1 on another."""
+    """A router's surroundings: guests 10.0.0.5 and 10.0.0.6 on an inner bridge, the world 172.16.0.1 on an outer
+    bridge."""
 
     name: str
     kind: str
@@ -98,7 +99,7 @@ def test_a_router_routes_translates_and_a_second_run_changes_nothing(world: Worl
     assert world.netns not in sh("ip", "netns", "list")
     answer = run("router", diff=True, **wanted)
     assert answer["changes"] == checked["changes"]
-    assert {one["kind"] for one in answer["changes"]} >= {"netns", "link", "nft", "l3"}
+    assert {change["kind"] for change in answer["changes"]} >= {"netns", "link", "nft", "l3"}
     assert answer["diff"][0]["after"]
     assert answer["routers"][0]["namespace"] == world.netns
     assert pings(world.host("g"), "172.16.0.1")
@@ -108,7 +109,7 @@ def test_a_router_routes_translates_and_a_second_run_changes_nothing(world: Worl
     assert not run("router", **wanted)["changed"]
 
 
-def test_nothing_but_floating_ips_comes_in(world: World) -> None:
+def test_only_floating_ips_are_reachable_from_outside(world: World) -> None:
     run("router", **world.options())
     sh("ip", "route", "add", "10.0.0.0/24", "via", "172.16.0.2", netns=world.host("w"))
     assert not pings(world.host("w"), "10.0.0.5")
@@ -116,11 +117,11 @@ def test_nothing_but_floating_ips_comes_in(world: World) -> None:
     assert pings(world.host("w"), "10.0.0.5")
 
 
-def test_an_interface_that_is_no_longer_listed_goes(world: World) -> None:
+def test_an_interface_that_is_no_longer_listed_is_removed(world: World) -> None:
     both = world.options()
     both["interfaces"] = [*both["interfaces"], {"name": "more", "address": "10.1.0.1/24"}]
     told = run("router", **both)["routers"][0]["ports"]
-    (more,) = [one for one in told if one["name"] == "more"]
+    (more,) = [port for port in told if port["name"] == "more"]
     assert link(more["port"]) is not None
     with steady_ping(world.host("g"), "172.16.0.1") as counts:
         run("router", **world.options())
@@ -129,33 +130,33 @@ def test_an_interface_that_is_no_longer_listed_goes(world: World) -> None:
     assert counts[0] == counts[1]
 
 
-def test_a_removed_router_leaves_nothing(world: World) -> None:
+def test_a_removed_router_leaves_no_object(world: World) -> None:
     told = run("router", **world.options())["routers"][0]["ports"]
     answer = run("router", name=world.name, state="absent")
     assert answer["changed"]
     assert world.netns not in sh("ip", "netns", "list")
-    assert all(link(one["port"]) is None for one in told)
+    assert all(link(port["port"]) is None for port in told)
     if world.kind == "ovs":
-        assert not any(one["port"] in sh("ovs-vsctl", "show") for one in told)
+        assert not any(port["port"] in sh("ovs-vsctl", "show") for port in told)
     assert not run("router", name=world.name, state="absent")["changed"]
 
 
-def test_floating_ips_come_move_and_go_in_one_call(world: World) -> None:
+def test_one_call_adds_moves_and_removes_floating_ips(world: World) -> None:
     run("router", **world.options())
     many = [(f"172.16.0.{i}", "10.0.0.6") for i in range(100, 150)]
     wanted = floating(("172.16.0.5", "10.0.0.5"), *many)
     assert run("floating_ip", check=True, router=world.name, floating_ips=wanted)["changed"]
     assert not pings(world.host("w"), "172.16.0.5")
     answer = run("floating_ip", router=world.name, floating_ips=wanted)
-    assert sorted(one["kind"] for one in answer["changes"]) == ["l3", "nft"]
+    assert sorted(change["kind"] for change in answer["changes"]) == ["l3", "nft"]
     assert not run("floating_ip", router=world.name, floating_ips=wanted)["changed"]
     assert pings(world.host("w"), "172.16.0.5")
     assert pings(world.host("w"), "172.16.0.149")
     assert not run("router", **world.options())["changed"]  # floating_ips not given: they stay
     (info,) = run("router_info", name=world.name)["routers"]
-    assert info["floating_ips"] == sorted(wanted, key=lambda one: one["floating_ip_address"])
+    assert info["floating_ips"] == sorted(wanted, key=lambda pair: pair["floating_ip_address"])
     with steady_ping(world.host("w"), "172.16.0.5") as counts:
-        gone = [{**one, "state": "absent"} for one in wanted[1:]]
+        gone = [{**floating, "state": "absent"} for floating in wanted[1:]]
         run("floating_ip", router=world.name, floating_ips=gone)
     assert counts[0] == counts[1]
     assert not pings(world.host("w"), "172.16.0.149")
@@ -167,11 +168,11 @@ def nft_listing(world: World, *options: str) -> str:
 
 
 def rules_with_handles(world: World) -> list[str]:
-    return [one for one in nft_listing(world, "-a").splitlines() if re.search(r"^\t\t.*# handle", one)]
+    return [line for line in nft_listing(world, "-a").splitlines() if re.search(r"^\t\t.*# handle", line)]
 
 
 @pytest.mark.parametrize("digests", [True, False], ids=["rules with digests", "rules of an earlier version"])
-def test_a_floating_ip_leaves_the_rules_alone(world: World, digests: bool) -> None:
+def test_a_floating_ip_does_not_touch_the_rules(world: World, digests: bool) -> None:
     run("router", **world.options())
     if not digests:
         old = re.sub(r' comment "headworks \w+"', "", nft_listing(world))

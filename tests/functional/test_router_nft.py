@@ -45,9 +45,9 @@ def build(prefix: str, **router: object) -> RouterLab:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[RouterLab]:
     """The router of S1, with source NAT."""
-    one = build("wrt")
-    yield one
-    one.down()
+    router_lab = build("wrt")
+    yield router_lab
+    router_lab.down()
 
 
 def seen(lab: RouterLab, client: str, target: str, server: str, **more: object) -> str:
@@ -57,7 +57,7 @@ def seen(lab: RouterLab, client: str, target: str, server: str, **more: object) 
 
 
 def refused(lab: RouterLab, client: str, target: str, server: str, **more: object) -> bool:
-    """Whether the connection is not made within half a second."""
+    """Whether the connection is not established within half a second."""
     try:
         seen(lab, client, target, server, seconds=0.5, **more)
     except TimeoutError:
@@ -68,7 +68,9 @@ def refused(lab: RouterLab, client: str, target: str, server: str, **more: objec
 @pytest.mark.parametrize(
     ("guest", "source"), [("vm1", FLOATING1), ("vm5", FLOATING5), ("vm2", EXTERNAL), ("vm3", EXTERNAL)]
 )
-def test_outside_sees_the_floating_ip_or_else_the_routers_address(lab: RouterLab, guest: str, source: str) -> None:
+def test_source_address_seen_outside_is_the_floating_ip_or_the_routers_address(
+    lab: RouterLab, guest: str, source: str
+) -> None:
     assert seen(lab, guest, "172.16.0.1", "outside") == source
 
 
@@ -84,7 +86,7 @@ def test_hairpin_to_a_floating_ip_works_from_any_guest(lab: RouterLab, guest: st
     assert seen(lab, guest, FLOATING1, "vm1") == source
 
 
-def test_networks_behind_the_router_talk_without_nat(lab: RouterLab) -> None:
+def test_networks_behind_the_router_are_connected_without_nat(lab: RouterLab) -> None:
     assert seen(lab, "vm3", "10.18.0.3", "vm1") == "10.22.22.3"
     assert seen(lab, "vm1", "10.22.22.3", "vm3") == "10.18.0.3"
 
@@ -105,8 +107,8 @@ def test_metadata_is_for_guests_only(lab: RouterLab) -> None:
     assert refused(lab, "vm1", METADATA, "", bind=METADATA, port=8080), "only the proxy's own port is open"
 
 
-def test_metadata_question_in_another_networks_name_is_dropped(lab: RouterLab) -> None:
-    """vm3 sends from an address of the other network; the first packet must not even get to the proxy."""
+def test_metadata_request_with_a_source_address_of_another_network_is_dropped(lab: RouterLab) -> None:
+    """vm3 sends from an address of the other network; not even the first packet may reach the proxy."""
     drops = 'add rule ip headworks input ip saddr 10.18.0.99 counter comment "seen"'
     run("ip", "netns", "exec", lab.netns, "nft", drops)
     vm3 = f"{lab.prefix}-vm3"
@@ -121,7 +123,7 @@ def test_metadata_question_in_another_networks_name_is_dropped(lab: RouterLab) -
         run("ip", "-n", vm3, "addr", "del", "10.18.0.99/32", "dev", "eth0")
 
 
-def test_nobody_answers_for_the_metadata_address_on_a_network(lab: RouterLab) -> None:
+def test_no_host_answers_arp_for_the_metadata_address_on_a_network(lab: RouterLab) -> None:
     vm1 = f"{lab.prefix}-vm1"
     run("ip", "-n", vm1, "route", "add", METADATA, "dev", "eth0")
     try:
@@ -131,7 +133,7 @@ def test_nobody_answers_for_the_metadata_address_on_a_network(lab: RouterLab) ->
         run("ip", "-n", vm1, "route", "del", METADATA, "dev", "eth0")
 
 
-def test_without_source_nat_the_networks_are_routed_openly() -> None:
+def test_without_source_nat_the_networks_are_reachable_from_outside() -> None:
     lab = build("wr2", enable_snat=False)
     try:
         assert seen(lab, "vm2", "172.16.0.1", "outside") == "10.18.0.4"
@@ -156,7 +158,7 @@ def test_nft_prints_the_rules_as_the_plan_writes_them(router: dict[str, object],
 
 
 def check_spelling(table: Mapping[str, Any], nft: list[str]) -> None:
-    """Load a table where ``nft`` runs, and hold what it lists against the record."""
+    """Load a table where ``nft`` runs, and compare its listing with the record."""
     family = table.get("family", "ip")
     run(*nft, "-f", "-", text=nft_text(table))
     listed = run(*nft, "list", "table", family, "headworks")
@@ -165,6 +167,6 @@ def check_spelling(table: Mapping[str, Any], nft: list[str]) -> None:
         name: [line.strip() for line in body.splitlines() if line.strip()]
         for name, body in re.findall(r"chain (\w+) \{\n(.*?)\n\t\}", listed, re.DOTALL)
     }
-    assert chains == {one["name"]: [one["hook"], *one["rules"]] for one in table["chains"]}
-    elements = {one["map"]["name"]: dict(one["map"].get("elem", [])) for one in maps["nftables"] if "map" in one}
-    assert elements == {one["name"]: dict(one.get("elements", {})) for one in table.get("maps", ())}
+    assert chains == {chain["name"]: [chain["hook"], *chain["rules"]] for chain in table["chains"]}
+    elements = {item["map"]["name"]: dict(item["map"].get("elem", [])) for item in maps["nftables"] if "map" in item}
+    assert elements == {nft_map["name"]: dict(nft_map.get("elements", {})) for nft_map in table.get("maps", ())}

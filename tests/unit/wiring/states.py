@@ -1,4 +1,4 @@
-"""Node states as the tests of the wiring look at them."""
+"""Node states for the tests of the wiring."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ Sections = dict[str, list[dict[str, Any]]]
 
 
 def sections(cloud: Cloud, node: str) -> Sections:
-    """The sections of a node's document."""
+    """Return the sections of a node's document."""
     found: Sections = wire(cloud)[node]["sections"]
     return found

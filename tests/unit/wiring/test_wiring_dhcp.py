@@ -12,14 +12,14 @@ from states import Sections, sections
 
 
 def service(found: Sections, network: str) -> dict[str, Any]:
-    """The DHCP service of a network."""
-    return next(one for one in found["dhcp"] if one["name"] == identity(f"network {network}"))
+    """Return the DHCP service of a network."""
+    return next(service for service in found["dhcp"] if service["name"] == identity(f"network {network}"))
 
 
 def with_subnet(cloud: Cloud, network: str, **changes: Any) -> Cloud:
-    """The cloud with a network's subnet changed."""
-    one = cloud.networks[network]
-    changed = replace(one, subnets=(replace(one.subnets[0], **changes),))
+    """Return the cloud with a changed subnet of a network."""
+    found = cloud.networks[network]
+    changed = replace(found, subnets=(replace(found.subnets[0], **changes),))
     return replace(cloud, networks={**cloud.networks, network: changed})
 
 
@@ -56,7 +56,7 @@ def test_isolated_subnet_gets_a_route_to_metadata_by_the_server(provider: Sectio
     assert "gateway" not in local
 
 
-def test_name_servers_and_host_routes_are_the_subnets() -> None:
+def test_name_servers_and_host_routes_come_from_the_subnet() -> None:
     cloud = with_subnet(provider_cloud(), "prov", host_routes=(("10.0.0.0/8", "192.168.0.9"),))
     (subnet,) = service(sections(cloud, "all1"), "prov")["subnets"]
     assert subnet["dns"] == ["192.168.0.53", "192.168.1.53"]
@@ -66,16 +66,18 @@ def test_name_servers_and_host_routes_are_the_subnets() -> None:
     ]
 
 
-def test_subnet_whose_gateway_is_no_router_counts_as_isolated() -> None:
+def test_subnet_whose_gateway_is_not_a_router_counts_as_isolated() -> None:
     found = sections(with_subnet(s1_cloud(), "internal", gateway_ip="10.18.0.254"), "network1")
     (subnet,) = service(found, "internal")["subnets"]
     assert subnet["routes"] == [{"destination": "169.254.169.254/32", "nexthop": "10.18.0.2"}]
 
 
-def test_namespace_has_the_servers_address_and_metadatas_only_where_isolated(s1: Callable[[str], Sections]) -> None:
+def test_namespace_has_the_servers_address_and_on_isolated_networks_the_metadata_address(
+    s1: Callable[[str], Sections],
+) -> None:
     def addresses(found: Sections, network: str) -> list[str]:
         name = f"qdhcp-{identity(f'network {network}')}"
-        (device,) = next(one for one in found["l3"] if one["name"] == name)["devices"]
+        (device,) = next(config for config in found["l3"] if config["name"] == name)["devices"]
         return list(device["addresses"])
 
     assert addresses(s1("network1"), "internal") == ["10.18.0.2/24"]
@@ -83,10 +85,10 @@ def test_namespace_has_the_servers_address_and_metadatas_only_where_isolated(s1:
 
 
 def test_namespace_forwards_nothing(s1: Callable[[str], Sections]) -> None:
-    for one in s1("network1")["l3"]:
-        if one["name"].startswith("qdhcp-"):
-            assert one["sysctls"]["ipv4/ip_forward"] == "0"
-            assert "routes" not in one
+    for config in s1("network1")["l3"]:
+        if config["name"].startswith("qdhcp-"):
+            assert config["sysctls"]["ipv4/ip_forward"] == "0"
+            assert "routes" not in config
 
 
 def test_subnet_without_dhcp_is_not_served() -> None:

@@ -58,7 +58,7 @@ def test_documents_are_json_that_the_records_read_back_unchanged(cloud: Cloud) -
     for document in wire(cloud).values():
         assert json.loads(json.dumps(document)) == document
         for section, records in document["sections"].items():
-            assert [encode(decode(RECORDS[section], one)) for one in records] == records
+            assert [encode(decode(RECORDS[section], record)) for record in records] == records
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -66,8 +66,8 @@ def test_names_are_unique_within_a_section(cloud: Cloud) -> None:
     for document in wire(cloud).values():
         for section, records in document["sections"].items():
             names = [
-                (one["name"] if "name" in one else decode(RECORDS[section], one).name, one.get("family"))
-                for one in records
+                (record["name"] if "name" in record else decode(RECORDS[section], record).name, record.get("family"))
+                for record in records
             ]
             assert len(names) == len(set(names))
 

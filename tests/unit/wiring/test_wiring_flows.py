@@ -19,11 +19,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def lines(found: Sections) -> list[str]:
     """Return a line per flow, as ovs-ofctl prints it, with names of ports; sorted by bridge, table and priority."""
-    flows = sorted(found["flows"], key=lambda one: (one["bridge"], one["table"], -one["priority"], one["match"]))
+    flows = sorted(found["flows"], key=lambda flow: (flow["bridge"], flow["table"], -flow["priority"], flow["match"]))
     return [
-        f"{one['bridge']} table={one['table']},priority={one['priority']}"
-        f"{',' + one['match'] if one['match'] else ''} actions={one['actions']}"
-        for one in flows
+        f"{flow['bridge']} table={flow['table']},priority={flow['priority']}"
+        f"{',' + flow['match'] if flow['match'] else ''} actions={flow['actions']}"
+        for flow in flows
     ]
 
 
@@ -40,7 +40,7 @@ def test_flows_are_those_of_the_golden_file(name: str, cloud: Cloud, node: str) 
 
 
 def flows_for(port: str, found: Sections) -> list[str]:
-    """The flows that name a port."""
+    """Return the flows whose text has the name of the port."""
     return [line for line in lines(found) if f"{{{port}}}" in line]
 
 
@@ -88,7 +88,7 @@ def test_one_more_remote_guest_adds_its_two_entries_and_changes_nothing_else() -
     cloud = s1_cloud()
     port = make_port("internal", "10.18.0.77", "compute2", OWNER_INSTANCE, "vm77")
     more = replace(cloud, instances={**cloud.instances, "vm77": make_instance("vm77", 0x77, "compute2", port)})
-    before, after = (set(lines(sections(one, "compute1"))) for one in (cloud, more))
+    before, after = (set(lines(sections(state, "compute1"))) for state in (cloud, more))
     assert before < after
     assert sorted(line.split(",priority")[0] for line in after - before) == ["br-tun table=20", "br-tun table=21"]
 

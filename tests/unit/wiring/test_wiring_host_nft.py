@@ -8,8 +8,8 @@ from states import sections
 
 def rules(datapath: str) -> dict[str, dict[str, list[str]]]:
     """Family → chain → rules of the root namespace's tables."""
-    tables = [one for one in sections(s1_cloud(datapath), "compute1")["nft"] if one["name"] == ""]
-    return {one["family"]: {chain["name"]: chain["rules"] for chain in one["chains"]} for one in tables}
+    tables = [table for table in sections(s1_cloud(datapath), "compute1")["nft"] if table["name"] == ""]
+    return {table["family"]: {chain["name"]: chain["rules"] for chain in table["chains"]} for table in tables}
 
 
 def test_userspace_node_drops_packets_from_and_to_guests() -> None:

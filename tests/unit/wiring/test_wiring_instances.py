@@ -32,7 +32,7 @@ def test_offloads_stay_on_with_the_kernel_datapath() -> None:
 
 
 def test_wanted_state_is_carried_through(s1: Callable[[str], Sections]) -> None:
-    assert {one["title"]: one.get("state", "running") for one in s1("compute2")["domains"]} == {
+    assert {domain["title"]: domain.get("state", "running") for domain in s1("compute2")["domains"]} == {
         "vm2": "running",
         "vm3": "stopped",
     }

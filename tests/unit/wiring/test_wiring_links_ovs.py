@@ -1,4 +1,4 @@
-"""Namespaces, links, bridges, ports and NICs that the wiring asks for."""
+"""The wiring's records of namespaces, links, bridges, ports and NICs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ QR = identity("port internal 10.18.0.1")
 
 
 def by_name(records: list[dict[str, object]]) -> dict[object, dict[str, object]]:
-    """Records by their name."""
-    return {one["name"]: one for one in records}
+    """Return the records by their name."""
+    return {record["name"]: record for record in records}
 
 
 def test_network_node_has_a_namespace_per_router_and_dhcp_network(s1: Callable[[str], Sections]) -> None:
     wanted = {f"qrouter-{identity('router r1')}"}
     wanted |= {f"qdhcp-{identity(f'network {name}')}" for name in ("internal", "internal2")}
-    assert {one["name"] for one in s1("network1")["netns"]} == wanted
+    assert {namespace["name"] for namespace in s1("network1")["netns"]} == wanted
 
 
-def test_guest_gets_a_tap_of_its_networks_mtu(s1: Callable[[str], Sections]) -> None:
+def test_guest_gets_a_tap_with_the_mtu_of_its_network(s1: Callable[[str], Sections]) -> None:
     assert s1("compute1")["links"] == [
         {"name": f"tap{identity('port internal 10.18.0.3')[:11]}", "kind": "tap", "mtu": 1458}
     ]
 
 
-def test_router_device_is_born_in_its_namespace_with_the_ports_mac(s1: Callable[[str], Sections]) -> None:
+def test_router_device_is_created_in_its_namespace_with_the_ports_mac(s1: Callable[[str], Sections]) -> None:
     assert by_name(s1("network1")["links"])[f"tap{QR[:11]}"] == {
         "name": f"tap{QR[:11]}",
         "kind": "veth",
@@ -46,16 +46,17 @@ def test_router_device_is_born_in_its_namespace_with_the_ports_mac(s1: Callable[
 def test_checksums_are_offloaded_on_the_kernel_datapath_only() -> None:
     def without(datapath: str) -> set[object]:
         found = sections(s1_cloud(datapath), "network1")
-        devices = [one for config in found["l3"] for one in config["devices"] if one["name"] != "lo"]
-        return {one.get("tx_checksum", True) for one in [*found["links"], *devices]}
+        devices = [device for config in found["l3"] for device in config["devices"] if device["name"] != "lo"]
+        return {device.get("tx_checksum", True) for device in [*found["links"], *devices]}
 
     assert without("netdev") == {False}
     assert without("system") == {True}
 
 
-def test_bridges_are_secure_and_of_the_nodes_datapath(s1: Callable[[str], Sections]) -> None:
+def test_bridges_are_fail_secure_and_have_the_nodes_datapath(s1: Callable[[str], Sections]) -> None:
     found = {
-        one["name"]: (one["datapath_type"], one.get("fail_mode", "secure")) for one in s1("network1")["ovs_bridges"]
+        bridge["name"]: (bridge["datapath_type"], bridge.get("fail_mode", "secure"))
+        for bridge in s1("network1")["ovs_bridges"]
     }
     assert found == {
         "br-ex": ("netdev", "secure"),
@@ -65,38 +66,38 @@ def test_bridges_are_secure_and_of_the_nodes_datapath(s1: Callable[[str], Sectio
     }
 
 
-def test_kernel_datapath_leaves_the_tunnel_nic_alone() -> None:
+def test_kernel_datapath_does_not_touch_the_tunnel_nic() -> None:
     found = sections(s1_cloud("system"), "network1")
-    assert {one["name"] for one in found["ovs_bridges"]} == {"br-ex", "br-int", "br-tun"}
+    assert {bridge["name"] for bridge in found["ovs_bridges"]} == {"br-ex", "br-int", "br-tun"}
     assert found["underlay"] == [{"name": "eth2", "bridge": "br-ex"}]
 
 
-def test_userspace_node_takes_its_nics_into_bridges(s1: Callable[[str], Sections]) -> None:
+def test_userspace_node_has_its_nics_in_bridges(s1: Callable[[str], Sections]) -> None:
     assert s1("network1")["underlay"] == [
         {"name": "eth1", "bridge": "br-phy", "datapath_type": "netdev"},
         {"name": "eth2", "bridge": "br-ex", "datapath_type": "netdev"},
     ]
 
 
-def test_userspace_node_with_unknown_tunnel_nic_has_its_underlay_left_alone() -> None:
+def test_userspace_node_with_unknown_tunnel_nic_has_no_underlay_section() -> None:
     cloud = s1_cloud()
     node = replace(cloud.nodes["network1"], tunnel_interface="")
     found = sections(replace(cloud, nodes={**cloud.nodes, "network1": node}), "network1")
     assert "underlay" not in found
-    assert "br-phy" in {one["name"] for one in found["ovs_bridges"]}
+    assert "br-phy" in {bridge["name"] for bridge in found["ovs_bridges"]}
 
 
 def test_tunnel_nic_that_is_a_provider_nic_stays_in_the_provider_bridge() -> None:
     cloud = s1_cloud()
     node = replace(cloud.nodes["network1"], tunnel_interface="eth2")
     found = sections(replace(cloud, nodes={**cloud.nodes, "network1": node}), "network1")
-    assert [(one["name"], one["bridge"]) for one in found["underlay"]] == [("eth2", "br-ex")]
-    assert "br-phy" not in {one["name"] for one in found["ovs_bridges"]}
+    assert [(nic["name"], nic["bridge"]) for nic in found["underlay"]] == [("eth2", "br-ex")]
+    assert "br-phy" not in {bridge["name"] for bridge in found["ovs_bridges"]}
 
 
 def test_tunnels_go_only_to_nodes_that_share_a_network(s1: Callable[[str], Sections]) -> None:
     found = {
-        node: {one["name"] for one in s1(node)["ovs_ports"] if one.get("type") == "gre"}
+        node: {port["name"] for port in s1(node)["ovs_ports"] if port.get("type") == "gre"}
         for node in ("compute1", "compute2", "network1")
     }
     assert found == {
@@ -105,8 +106,8 @@ def test_tunnels_go_only_to_nodes_that_share_a_network(s1: Callable[[str], Secti
         "network1": {"gre-0a00011f", "gre-0a000120"},
     }
     cloud = s1_cloud()
-    alone = replace(cloud, instances={name: one for name, one in cloud.instances.items() if name != "vm2"})
-    assert {one["name"] for one in sections(alone, "compute1")["ovs_ports"] if one.get("type")} == {
+    alone = replace(cloud, instances={name: instance for name, instance in cloud.instances.items() if name != "vm2"})
+    assert {port["name"] for port in sections(alone, "compute1")["ovs_ports"] if port.get("type")} == {
         "patch-tun",
         "patch-int",
         "gre-0a000115",
@@ -128,7 +129,7 @@ def test_tunnel_port_has_neutrons_options(s1: Callable[[str], Sections]) -> None
     }
 
 
-def test_guest_port_has_its_networks_vlan_and_bears_its_identity(s1: Callable[[str], Sections]) -> None:
+def test_guest_port_has_its_networks_vlan_and_its_identity(s1: Callable[[str], Sections]) -> None:
     assert by_name(s1("compute2")["ovs_ports"])[f"tap{VM2[:11]}"] == {
         "name": f"tap{VM2[:11]}",
         "bridge": "br-int",

@@ -13,7 +13,7 @@ from states import Sections, sections
 
 
 def files(name: str, cloud: Cloud | None = None) -> dict[str, str]:
-    """The tree of an instance of S1."""
+    """Return the tree of an instance of S1."""
     cloud = cloud or s1_cloud()
     return MetadataTree(cloud).files(cloud.instances[name])
 
@@ -31,7 +31,7 @@ def test_routed_networks_are_served_in_the_routers_namespace(s1: Callable[[str],
 
 
 def test_isolated_networks_are_served_in_their_dhcp_namespace(provider: Sections) -> None:
-    assert {one["name"]: [net["cidr"] for net in one["networks"]] for one in provider["metadata_proxies"]} == {
+    assert {proxy["name"]: [net["cidr"] for net in proxy["networks"]] for proxy in provider["metadata_proxies"]} == {
         f"qdhcp-{identity('network prov')}": ["192.168.0.0/16"],
         f"qdhcp-{identity('network flat')}": ["192.168.3.0/24"],
         f"qdhcp-{identity('network loc')}": ["10.5.0.0/24"],
@@ -39,7 +39,7 @@ def test_isolated_networks_are_served_in_their_dhcp_namespace(provider: Sections
 
 
 def test_instances_are_known_by_network_and_address_where_they_are_served(s1: Callable[[str], Sections]) -> None:
-    found = {(one["network_id"], one["address"]): one["instance_id"] for one in s1("network1")["metadata"]}
+    found = {(entry["network_id"], entry["address"]): entry["instance_id"] for entry in s1("network1")["metadata"]}
     assert found == {
         (identity("network internal"), "10.18.0.3"): identity("instance vm1"),
         (identity("network internal"), "10.18.0.4"): identity("instance vm2"),
@@ -61,7 +61,7 @@ def test_two_dhcp_servers_both_serve_an_isolated_networks_instances() -> None:
         dhcp_ports={**cloud.dhcp_ports, "loc": (first, second)},
     )
     for node in ("all1", "all2"):
-        assert "10.5.0.9" in {one["address"] for one in sections(both, node)["metadata"]}
+        assert "10.5.0.9" in {entry["address"] for entry in sections(both, node)["metadata"]}
 
 
 def test_tree_has_what_ec2_guests_ask_for() -> None:
@@ -140,8 +140,8 @@ def test_network_data_says_dhcp_or_gives_the_address() -> None:
             },
         ),
     ):
-        one = replace(cloud, networks={**cloud.networks, "internal": changed})
-        found = json.loads(files("vm1", one)["openstack/latest/network_data.json"])
+        variant = replace(cloud, networks={**cloud.networks, "internal": changed})
+        found = json.loads(files("vm1", variant)["openstack/latest/network_data.json"])
         common = {"id": "network0", "link": f"tap{port[:11]}", "network_id": identity("network internal")}
         assert found["networks"] == [common | wanted]
         assert found["links"][0]["ethernet_mac_address"] == "fa:16:3e:12:00:03"

@@ -17,43 +17,43 @@ NETNS = f"qrouter-{identity('router r1')}"
 
 
 def with_router(**changes: Any) -> Sections:
-    """The sections of network1 with S1's router changed."""
+    """Return the sections of network1, with a changed router of S1."""
     cloud = s1_cloud()
     router = replace(cloud.routers["r1"], **changes)
     return sections(replace(cloud, routers={"r1": router}), "network1")
 
 
 def config(found: Sections) -> dict[str, Any]:
-    """The router's L3 configuration."""
-    return next(one for one in found["l3"] if one["name"] == NETNS)
+    """Return the router's L3 configuration."""
+    return next(config for config in found["l3"] if config["name"] == NETNS)
 
 
 def table(found: Sections) -> dict[str, Any]:
-    """The router's nftables table."""
-    return next(one for one in found["nft"] if one["name"] == NETNS)
+    """Return the router's nftables table."""
+    return next(table for table in found["nft"] if table["name"] == NETNS)
 
 
 def rules(found: Sections, chain: str) -> list[str]:
-    """The rules of a chain of the router's table; empty when there is no such chain."""
-    return next((list(one["rules"]) for one in table(found)["chains"] if one["name"] == chain), [])
+    """Return the rules of a chain of the router's table; empty if the chain does not exist."""
+    return next((list(record["rules"]) for record in table(found)["chains"] if record["name"] == chain), [])
 
 
 def test_devices_have_the_gateway_addresses_and_the_floating_ips(s1: Callable[[str], Sections]) -> None:
-    devices = {one["name"]: one for one in config(s1("network1"))["devices"]}
+    devices = {device["name"]: device for device in config(s1("network1"))["devices"]}
     assert set(devices) == {QG, QR1, QR2, "lo"}
     assert devices[QR1]["addresses"] == ["10.18.0.1/24"]
     assert devices[QR2]["addresses"] == ["10.22.22.1/24"]
     assert devices[QG]["addresses"] == ["172.16.19.1/16", "172.16.19.232/32"]
     assert devices["lo"] == {"name": "lo", "mtu": 65536, "addresses": ["169.254.169.254/32"]}
     assert devices[QR1]["mtu"] == 1458
-    assert {name for name, one in devices.items() if one.get("announce")} == {QG, QR1, QR2}
+    assert {name for name, device in devices.items() if device.get("announce")} == {QG, QR1, QR2}
 
 
-def test_default_route_is_by_the_external_subnets_gateway(s1: Callable[[str], Sections]) -> None:
+def test_default_route_uses_the_external_subnets_gateway(s1: Callable[[str], Sections]) -> None:
     assert config(s1("network1"))["routes"] == [{"destination": "default", "via": "172.16.0.1", "device": QG}]
 
 
-def test_extra_routes_go_by_the_device_whose_subnet_has_the_next_hop() -> None:
+def test_extra_routes_use_the_device_whose_subnet_has_the_next_hop() -> None:
     found = with_router(
         routes=(("10.99.0.0/16", "10.22.22.9"), ("10.98.0.0/16", "172.16.5.5"), ("0.0.0.0/0", "10.18.0.9"))
     )
@@ -64,7 +64,7 @@ def test_extra_routes_go_by_the_device_whose_subnet_has_the_next_hop() -> None:
     ]
 
 
-def test_kernel_switches(s1: Callable[[str], Sections]) -> None:
+def test_sysctls(s1: Callable[[str], Sections]) -> None:
     found = config(s1("network1"))["sysctls"]
     assert found["ipv4/ip_forward"] == "1"
     assert found["ipv4/conf/all/arp_ignore"] == "1"
@@ -77,7 +77,7 @@ def test_kernel_switches(s1: Callable[[str], Sections]) -> None:
 
 def test_floating_ips_are_map_elements(s1: Callable[[str], Sections]) -> None:
     found = table(s1("network1"))
-    assert {one["name"]: one["elements"] for one in found["maps"]} == {
+    assert {nft_map["name"]: nft_map["elements"] for nft_map in found["maps"]} == {
         "floating_dnat": {"172.16.19.232": "10.18.0.3"},
         "floating_snat": {"10.18.0.3": "172.16.19.232"},
     }
@@ -91,9 +91,9 @@ def test_rules_do_not_grow_with_floating_ips(s1: Callable[[str], Sections]) -> N
     assert table(with_router(floating_ips=many))["chains"] == table(s1("network1"))["chains"]
 
 
-def test_two_floating_ips_of_one_address_both_lead_in_and_the_lower_leads_out() -> None:
+def test_of_two_floating_ips_of_an_address_both_are_translated_inwards_and_the_lower_outwards() -> None:
     two = tuple(FloatingIp(f"172.16.20.{n}", "ext", "10.18.0.3", "vm1", identity(str(n))) for n in (5, 6))
-    maps = {one["name"]: one["elements"] for one in table(with_router(floating_ips=two))["maps"]}
+    maps = {nft_map["name"]: nft_map["elements"] for nft_map in table(with_router(floating_ips=two))["maps"]}
     assert maps["floating_dnat"] == {"172.16.20.5": "10.18.0.3", "172.16.20.6": "10.18.0.3"}
     assert maps["floating_snat"] == {"10.18.0.3": "172.16.20.5"}
 
@@ -117,7 +117,7 @@ def test_without_source_nat_floating_ips_work_and_the_networks_are_open() -> Non
 
 def test_router_without_gateway_has_no_nat_and_no_default_route() -> None:
     found = with_router(gateway=None, floating_ips=())
-    assert {one["name"] for one in table(found)["chains"]} == {"input", "forward"}
+    assert {chain["name"] for chain in table(found)["chains"]} == {"input", "forward"}
     assert "maps" not in table(found)
     assert "routes" not in config(found)
-    assert {one["name"] for one in config(found)["devices"]} == {QR1, QR2, "lo"}
+    assert {device["name"] for device in config(found)["devices"]} == {QR1, QR2, "lo"}

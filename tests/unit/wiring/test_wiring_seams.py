@@ -1,4 +1,4 @@
-"""The places where another firewall driver, mechanism or port owner fits in: one of each is put in, made up for it."""
+"""The registries of firewall drivers, mechanisms and port owners, tested with invented entries."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ VM1 = s1_cloud().instances["vm1"].ports[0]
 
 
 class FlowFirewall(Unfiltered):
-    """A driver that filters by flows: two stages for what a guest sends, one for what goes to it."""
+    """A driver that filters by flows: two stages for packets from a guest, a stage for packets to it."""
 
     name = "made up"
     from_guest: Sequence[Stage] = (OUT2, OUT1)
     to_guest: Sequence[Stage] = (IN1,)
 
     def flows(self, view: NodeView, pipeline: Pipeline) -> list[Flow]:
-        """Each stage passes everything on."""
-        return [Flow(pipeline.bridge, one.table, 0, "", pipeline.after(one)) for one in (OUT2, OUT1, IN1)]
+        """Return a flow per stage that sends all packets to the next stage."""
+        return [Flow(pipeline.bridge, stage.table, 0, "", pipeline.after(stage)) for stage in (OUT2, OUT1, IN1)]
 
 
 class BridgeFirewall(Unfiltered):
@@ -50,11 +50,11 @@ class BridgeFirewall(Unfiltered):
     name = "made up"
 
     def switch_device(self, port: Port) -> str:
-        """The bridge's uplink."""
+        """Return the bridge's uplink."""
         return f"qvo{port.id[:11]}"
 
     def links(self, port: Port, mtu: int, master: str) -> list[Link]:
-        """The tap in a bridge, and a pair that leads on to the switch."""
+        """Return the tap, its bridge, and the pair that connects the bridge to the switch."""
         bridge = f"qbr{port.id[:11]}"
         return [
             Link(bridge, "bridge", mtu),
@@ -63,7 +63,7 @@ class BridgeFirewall(Unfiltered):
         ]
 
     def nft_tables(self, view: NodeView) -> list[NftTable]:
-        """A table on every node."""
+        """Return a table, on every node."""
         return [NftTable("", "bridge", chains=(NftChain("guests"),))]
 
 
@@ -74,34 +74,34 @@ class Bridges:
     vif_type = "bridge"
 
     def master(self, view: NodeView, port: Port) -> str:
-        """The bridge of the port's network."""
+        """Return the bridge of the port's network."""
         return f"brq-{port.network}"
 
     def sections(self, view: NodeView) -> Sections:
-        """A bridge for each network; nothing is known of the NICs."""
-        return {"links": [Link(f"brq-{one.name}", "bridge") for one in view.networks], "underlay": None}
+        """Return a bridge for each network, and None for the section of the NICs."""
+        return {"links": [Link(f"brq-{network.name}", "bridge") for network in view.networks], "underlay": None}
 
 
 def with_driver(monkeypatch: pytest.MonkeyPatch, driver: Unfiltered) -> Cloud:
-    """S1 with a made-up firewall driver."""
+    """Return S1 with an invented firewall driver."""
     monkeypatch.setitem(FIREWALLS, "made up", driver)
     return replace(s1_cloud(), firewall_driver="made up")
 
 
 def actions(cloud: Cloud, node: str, table: int, words: str = "") -> set[str]:
-    """The actions of the flows of a br-int table whose match has the words."""
-    flows = [one for one in sections(cloud, node)["flows"] if (one["bridge"], one["table"]) == ("br-int", table)]
-    return {one["actions"] for one in flows if words in one["match"]}
+    """Return the actions of a br-int table's flows whose match contains ``words``."""
+    flows = [flow for flow in sections(cloud, node)["flows"] if (flow["bridge"], flow["table"]) == ("br-int", table)]
+    return {flow["actions"] for flow in flows if words in flow["match"]}
 
 
-def test_todays_drivers_add_no_stage_and_no_flow() -> None:
-    """Neither enforces security groups; should one begin to, this test is to be replaced by tests of what it does."""
+def test_the_present_drivers_add_no_stage_and_no_flow() -> None:
+    """No driver enforces security groups. If a driver starts to, replace this test by tests of its flows."""
     for driver in FIREWALLS.values():
         assert (tuple(driver.from_guest), tuple(driver.to_guest)) == ((), ())
     assert sections(replace(s1_cloud(), firewall_driver="none"), "compute1") == sections(s1_cloud(), "compute1")
 
 
-def test_what_the_guards_let_pass_goes_through_the_drivers_stages_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_that_pass_the_spoof_guards_go_through_the_drivers_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = with_driver(monkeypatch, FlowFirewall())
     into, beyond = "resubmit(,71)", "resubmit(,58)"
     tap = f"in_port={{{tap_of(VM1)}}}"
@@ -113,15 +113,15 @@ def test_what_the_guards_let_pass_goes_through_the_drivers_stages_and_on(monkeyp
     assert actions(cloud, "compute1", 72) == {beyond}
 
 
-def test_what_does_not_come_from_a_guarded_guest_goes_past_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_that_no_guarded_guest_sends_skip_the_stages_from_guests(monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = with_driver(monkeypatch, FlowFirewall())
     flows = sections(cloud, "network1")["flows"]
-    sorting = {one["match"]: one["actions"] for one in flows if (one["bridge"], one["table"]) == ("br-int", 0)}
+    sorting = {flow["match"]: flow["actions"] for flow in flows if (flow["bridge"], flow["table"]) == ("br-int", 0)}
     assert sorting[""] == "resubmit(,58)"
     assert sorting["in_port={int-br-ex},vlan_tci=0x0000/0x1fff"].endswith(",resubmit(,58)")
 
 
-def test_everything_goes_through_the_drivers_stages_on_the_way_in_before_it_is_switched(
+def test_all_packets_go_through_the_stages_to_guests_before_they_are_switched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert actions(s1_cloud(), "compute1", 60) == {"NORMAL"}
@@ -133,36 +133,36 @@ def test_everything_goes_through_the_drivers_stages_on_the_way_in_before_it_is_s
 @pytest.mark.parametrize(
     ("stage", "taken"), [(Stage("mine", 25), "table 25"), (Stage("mine", 23), "table 23"), (Stage("sort", 70), "sort")]
 )
-def test_driver_whose_stage_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch, stage: Stage, taken: str) -> None:
+def test_driver_whose_table_or_stage_name_is_in_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, stage: Stage, taken: str
+) -> None:
     driver = FlowFirewall()
     driver.to_guest = (stage,)
     with pytest.raises(WiringError, match=f"cloud_firewall_driver: 'made up': {taken}: must belong to one stage only"):
         sections(with_driver(monkeypatch, driver), "compute1")
 
 
-def test_guest_has_one_device_and_the_switch_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guest_device_and_switch_device_can_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = with_driver(monkeypatch, BridgeFirewall())
     found, guest, switch = sections(cloud, "compute1"), tap_of(VM1), f"qvo{VM1.id[:11]}"
-    assert [one["name"] for one in found["links"]] == [f"qbr{VM1.id[:11]}", guest, switch]
-    access = [one["name"] for one in found["ovs_ports"] if "external_ids" in one]
+    assert [link["name"] for link in found["links"]] == [f"qbr{VM1.id[:11]}", guest, switch]
+    access = [port["name"] for port in found["ovs_ports"] if "external_ids" in port]
     assert access == [switch]
-    text = " ".join(one["match"] for one in found["flows"])
+    text = " ".join(flow["match"] for flow in found["flows"])
     assert f"{{{switch}}}" in text
     assert f"{{{guest}}}" not in text
-    assert [one["tap"] for one in found["domains"][0]["nics"]] == [guest]
+    assert [nic["tap"] for nic in found["domains"][0]["nics"]] == [guest]
     assert guest in MetadataTree(cloud).files(cloud.instances["vm1"])["openstack/latest/network_data.json"]
     assert summarize(cloud)["instances"]["vm1"]["nics"][0]["tap"] == guest
-    assert "bridge" in {one["family"] for one in found["nft"]}
+    assert "bridge" in {table["family"] for table in found["nft"]}
 
 
-def test_router_and_dhcp_ports_are_not_the_firewall_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, after = (
-        sections(cloud, "network1") for cloud in (s1_cloud(), with_driver(monkeypatch, BridgeFirewall()))
-    )
+def test_router_and_dhcp_ports_do_not_use_the_firewall_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = (sections(cloud, "network1") for cloud in (s1_cloud(), with_driver(monkeypatch, BridgeFirewall())))
     assert {section for section in before if before[section] != after[section]} == {"nft"}
 
 
-def test_another_mechanism_brings_its_own_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_mechanism_returns_its_own_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MECHANISMS, "made up", Bridges())
     cloud = replace(s1_cloud(), l2_mechanism="made up")
     found = sections(cloud, "compute1")
@@ -172,7 +172,7 @@ def test_another_mechanism_brings_its_own_sections(monkeypatch: pytest.MonkeyPat
     ]
     assert not any(found[section] for section in ("ovs_bridges", "ovs_ports", "flows", "nft"))
     assert "underlay" not in found
-    assert {one.get("master") for one in sections(cloud, "network1")["links"] if one["kind"] == "veth"} == {
+    assert {link.get("master") for link in sections(cloud, "network1")["links"] if link["kind"] == "veth"} == {
         "brq-ext",
         "brq-internal",
         "brq-internal2",
@@ -192,10 +192,12 @@ def test_unknown_driver_is_an_error_that_names_the_key_the_value_and_the_rule(fi
 
 def test_registries_have_only_what_the_model_knows() -> None:
     registries = {"cloud_l2_mechanism": MECHANISMS, "cloud_firewall_driver": FIREWALLS}
-    assert {key: set(names) for key, names in AVAILABLE.items()} == {key: set(one) for key, one in registries.items()}
+    assert {key: set(names) for key, names in AVAILABLE.items()} == {
+        key: set(known) for key, known in registries.items()
+    }
     for key, registry in registries.items():
         assert set(registry) <= set(get_args(CloudModel.model_fields[key.removeprefix("cloud_")].annotation))
-        assert all(one.name == name for name, one in registry.items())
+        assert all(driver.name == name for name, driver in registry.items())
 
 
 def test_unknown_owner_of_a_port_is_an_error_that_names_the_port_and_the_owner() -> None:
