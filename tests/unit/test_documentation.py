@@ -37,7 +37,7 @@ def anchors(page: Path) -> set[str]:
 def links(page: Path) -> list[str]:
     """Where the links and pictures of a page lead, those to other sites left out."""
     found = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-    return [one for one in found if "://" not in one]
+    return [target for target in found if "://" not in target]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
