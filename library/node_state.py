@@ -48,6 +48,10 @@ notes:
   elements: str
 """
 
+import gc
+
+gc.disable()  # a run is short and makes no garbage to speak of: it starts a tenth faster
+
 from dataclasses import asdict
 
 from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (headworks-restore.service runs it)

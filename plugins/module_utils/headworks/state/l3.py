@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-_IPV4 = r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?"
+_IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
 
 
 def canonical(address: str) -> str:
@@ -17,7 +17,7 @@ def canonical(address: str) -> str:
 
     :raises ValueError: ``address`` is none of these.
     """
-    if address in ("", "default") or re.fullmatch(_IPV4, address):
+    if address in ("", "default") or _IPV4.fullmatch(address):
         return address
     return str(ipaddress.ip_interface(address)) if "/" in address else str(ipaddress.ip_address(address))
 

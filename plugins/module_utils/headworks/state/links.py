@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 GROUP = 26743  # the link group that marks a link as ours
 
-_NAME = r"[^\s/:]{1,15}"
+_NAME = re.compile(r"[^\s/:]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Link:
         :raises ValueError: the kernel would refuse a name.
         """
         for name in (self.name, self.peer or self.name, self.master or self.name):
-            if not re.fullmatch(_NAME, name):
+            if not _NAME.fullmatch(name):
                 raise ValueError(
                     f"link {self.name!r}: {name!r} is not a link name: 1 to 15 characters, no / : or space"
                 )

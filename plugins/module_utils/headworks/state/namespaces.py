@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -21,5 +21,5 @@ class Namespace:
 
         :raises ValueError: the name has other characters than a name may have, or is too long.
         """
-        if not re.fullmatch(_NAME, self.name):
+        if not _NAME.fullmatch(self.name):
             raise ValueError(f"namespace {self.name!r}: a name has letters, digits and _ . @ - only, and at most 128")

@@ -1,7 +1,8 @@
 """libvirt domains: they are defined, compared by meaning, and changed live where libvirt can. A domain is never
 destroyed to be changed.
 
-What does not belong here: the XML (``domain_xml.py``), the taps (``node/links/``, ``node/ovs/``), and the files of the
+``domain_xml.py`` is imported where it is used: a node without guests does not need an XML parser. What does not belong
+here: the XML (``domain_xml.py``), the taps (``node/links/``, ``node/ovs/``), and the files of the
 disks (``disks.py``).
 """
 
@@ -13,11 +14,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from ...state.domains import Domain, DomainDisk
 from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
-from . import domain_xml
 
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
@@ -100,6 +99,8 @@ class DomainSubsystem(Subsystem[Domain]):
 
     def _define(self, connection: Any, change: Change[Domain]) -> None:
         """Define a new guest, or change the definition of an existing guest, also live as far as libvirt can."""
+        from . import domain_xml
+
         desired = change.after
         assert desired is not None
         if change.before is None:
@@ -113,7 +114,11 @@ class DomainSubsystem(Subsystem[Domain]):
             connection.defineXML(domain_xml.with_scalars(_definition(handle), desired))
 
     def _change_nics(self, handle: Any, before: Domain, after: Domain) -> None:
+        from xml.etree import ElementTree
+
         import libvirt
+
+        from . import domain_xml
 
         flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if handle.isActive() else 0)
         actual, desired = {nic.tap: nic for nic in before.nics}, {nic.tap: nic for nic in after.nics}
@@ -126,6 +131,8 @@ class DomainSubsystem(Subsystem[Domain]):
 
     def _restart_notes(self, handle: Any, defined: Domain) -> list[Note]:
         """Return a note if a running guest needs a restart to get what its definition says. It is not restarted."""
+        from . import domain_xml
+
         if not handle.isActive():
             return []
         text = handle.XMLDesc()
@@ -198,7 +205,11 @@ def _change_live_disks(handle: Any, before: Domain, after: Domain) -> None:
     """Attach disks to a running guest and detach disks from it. ``_define`` changes the definition afterwards. A disk
     that gets another file uses it from the next start on. Disks that a killed run has already attached or detached are
     skipped."""
+    from xml.etree import ElementTree
+
     import libvirt
+
+    from . import domain_xml
 
     live = str(handle.XMLDesc())
     desired = {disk.target: disk for disk in after.disks}
@@ -222,6 +233,8 @@ def _definition(handle: Any) -> str:
 def _read_domain(handle: Any) -> Domain | None:
     """Return a domain as a record; None if the domain was removed meanwhile."""
     import libvirt
+
+    from . import domain_xml
 
     try:
         return domain_xml.parse(_definition(handle), _state(handle))

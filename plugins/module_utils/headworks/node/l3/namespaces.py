@@ -23,7 +23,7 @@ from .ip_lines import lines_for
 
 SYSCTL_DIR = "/proc/sys/net"
 _LOOPBACK = ("127.0.0.1/8", "::1/128")  # addresses that the kernel itself adds to lo
-_SYSCTL = r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.@:-]+)*"
+_SYSCTL = re.compile(r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.@:-]+)*")
 
 
 class L3Subsystem(Subsystem[NamespaceConfig]):
@@ -160,7 +160,7 @@ def _wrong_sysctls(desired: NamespaceConfig, actual: NamespaceConfig) -> list[tu
 
 @cache
 def _sysctl_path(key: str) -> str:
-    if not re.fullmatch(_SYSCTL, key) or ".." in key:
+    if not _SYSCTL.fullmatch(key) or ".." in key:
         raise ValueError(f"sysctl {key!r}: is not a key below {SYSCTL_DIR}")
     return f"{SYSCTL_DIR}/{key if '/' in key else key.replace('.', '/')}"
 
