@@ -50,7 +50,7 @@ notes:
 
 import gc
 
-gc.disable()  # a run is short and makes no garbage to speak of: it starts a tenth faster
+gc.disable()  # a run is short and creates little garbage; without the collector it starts faster
 
 from dataclasses import asdict
 

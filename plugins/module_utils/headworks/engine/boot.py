@@ -20,15 +20,12 @@ from ..system.process import has_tool, run
 ENGINE = Path("/usr/lib/headworks/engine.zip")
 UNIT_NAME = "headworks-restore.service"
 UNIT = Path("/etc/systemd/system") / UNIT_NAME
-# A run is short and makes no garbage to speak of: without the collector it starts a tenth faster.
-MAIN = """\
-import gc
-
-gc.disable()
-from headworks.engine.command_line import main
-
-raise SystemExit(main())
-"""
+# A run is short and creates little garbage. Without the garbage collector it starts faster.
+MAIN = (
+    "import gc\n\ngc.disable()\n\n"
+    "from headworks.engine.command_line import main\n\n"
+    "raise SystemExit(main())\n"
+)
 # The packages that run on a node without Ansible.
 PACKAGES = frozenset({"state", "engine", "node", "system"})
 EPOCH = (1980, 1, 1, 0, 0, 0)
