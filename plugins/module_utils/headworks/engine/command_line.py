@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..node.subsystem import SIGNS
 from ..node.underlay.rollback import confirm
 from .converge import ConvergeError, Result
 from .doors import converge_document, kept_document
 
+RESTORE_ATTEMPTS = 3
+RESTORE_PAUSE_S = 2.0
 USAGE = "usage: engine.zip restore | drift | apply FILE | check FILE"
 
 
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     check = words[0] in {"drift", "check"}
     try:
-        result = converge_document(state, check=check)
+        result = _restore(state) if words == ["restore"] else converge_document(state, check=check)
     except (ConvergeError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         return 1
@@ -43,6 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         confirm()  # the control node confirmed this state in its run; at boot no control node can confirm it
     _show(result)
     return 3 if check and result.changed else 0
+
+
+def _restore(state: Mapping[str, Any]) -> Result:
+    """Converge to ``state``, again after a failure: at boot other daemons still change what a run reads and writes, and
+    no operator is there to repeat the run.
+
+    :raises ConvergeError: the last attempt failed, too.
+    """
+    for _ in range(RESTORE_ATTEMPTS - 1):
+        try:
+            return converge_document(state)
+        except ConvergeError as error:
+            print(f"headworks: {error}; restoring again in {RESTORE_PAUSE_S:.0f} s", file=sys.stderr)
+            time.sleep(RESTORE_PAUSE_S)
+    return converge_document(state)
 
 
 def _show(result: Result) -> None:

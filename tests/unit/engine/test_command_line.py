@@ -1,0 +1,34 @@
+"""The engine's command line: a restore is repeated after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from headworks.engine import command_line
+from headworks.engine.converge import ConvergeError, Result
+
+
+def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:
+    """The exit code of ``restore`` when the first ``failures`` runs fail, and the number of runs."""
+    runs: list[Mapping[str, Any]] = []
+
+    def converge_document(state: Mapping[str, Any], *, check: bool = False) -> Result:
+        runs.append(state)
+        if len(runs) <= failures:
+            raise ConvergeError("link: 1 difference(s) remain", Result())
+        return Result()
+
+    monkeypatch.setattr(command_line, "RESTORE_PAUSE_S", 0.0)
+    monkeypatch.setattr(command_line, "kept_document", lambda: {"cloud": "lab"})
+    monkeypatch.setattr(command_line, "confirm", lambda: [])
+    monkeypatch.setattr(command_line, "converge_document", converge_document)
+    return command_line.main(["restore"]), len(runs)
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(0, (0, 1)), (1, (0, 2)), (2, (0, 3)), (3, (1, 3))])
+def test_a_restore_is_repeated_after_a_failure_but_not_for_ever(
+    failures: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert restore(monkeypatch, failures) == expected
