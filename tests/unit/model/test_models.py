@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from everything import everything
 from headworks.model.errors import PlanError
-from headworks.model.inventory import Inventory, parse
+from headworks.model.inventory import Inventory, parse, parse_run
 from headworks.plan.resolve import resolve
 from inventories import KEY, SHA, facts_of, node, s1
 from refusals import in_cloud, messages_about
@@ -130,3 +130,22 @@ def test_the_default_name_of_a_cloud_is_cloud() -> None:
     inventory = s1()
     del inventory["cloud"]["cloud_name"]
     assert parse(inventory).cloud.name == "cloud"
+
+
+def test_the_variables_of_a_run_may_be_text_as_the_command_line_gives_them() -> None:
+    run = parse_run({"cloud_confirm_removal": "3", "cloud_accept_older": "true", "cloud_networks": "not looked at"})
+    assert (run.confirm_removal, run.accept_older, run.plan_only, run.plan_file) == (3, True, False, "")
+    assert parse_run({}).confirm_removal is None
+
+
+def test_invalid_variables_of_a_run_are_refused_together() -> None:
+    with pytest.raises(PlanError) as error:
+        parse_run({"cloud_confirm_removal": "-1", "cloud_accept_older": "maybe", "cloud_plan_only": "false"})
+    assert error.value.messages == (
+        "cloud_confirm_removal: '-1': must be at least 0",
+        "cloud_accept_older: 'maybe': must be true or false",
+    )
+
+
+def test_the_variables_of_a_run_do_not_describe_the_cloud() -> None:
+    assert parsed({"cloud_confirm_removal": "3", "cloud_plan_only": True}).cloud == parsed().cloud

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from headworks.model.cloud import AllocationsModel, CloudModel
+from headworks.model.cloud import AllocationsModel, CloudModel, RunModel
 from headworks.model.compute import InstanceModel
 from headworks.model.node import NodeModel
 
@@ -64,7 +64,7 @@ CLOUD = {
     "cloud_networks": {"web": {"subnets": {"web": {"cidr": "10.0.0.0/24"}}}},
 }
 VARIABLES = [
-    *(f"cloud_{name}" for name in (*CloudModel.model_fields, *AllocationsModel.model_fields)),
+    *(f"cloud_{name}" for name in (*CloudModel.model_fields, *AllocationsModel.model_fields, *RunModel.model_fields)),
     *(f"node_{name}" for name in NodeModel.model_fields),
     *(f"instance_{name}" for name in InstanceModel.model_fields),
 ]

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from headworks.model.base import Model
-from headworks.model.cloud import AllocationsModel, CloudModel
+from headworks.model.cloud import AllocationsModel, CloudModel, RunModel
 from headworks.model.compute import InstanceModel
 from headworks.model.node import NodeModel
 from headworks.view.reference.files import PAGES, current
@@ -22,7 +22,7 @@ from headworks.view.reference.words import TITLES, flow
 
 TOP = Path(__file__).parents[3]
 VARIABLES: dict[str, tuple[type[Model], ...]] = {
-    "cloud": (CloudModel, AllocationsModel),
+    "cloud": (CloudModel, AllocationsModel, RunModel),
     "node": (NodeModel,),
     "instance": (InstanceModel,),
 }

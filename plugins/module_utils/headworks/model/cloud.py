@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from .addresses import Address, TunnelRange, VlanRange
-from .base import Keyed, Model, Named, Positive
+from .base import Count, Keyed, Model, Named, Positive
 from .compute import AffinityGroupModel, FlavorModel, ImageModel, VolumeModel
 from .names import Name, PublicKey
 from .network import FloatingIpModel, NetworkModel, RouterModel
@@ -42,6 +42,16 @@ class CloudModel(Model):
     )
     dhcp_agents_per_network: Positive = Field(
         default=1, description="Number of network nodes that run DHCP for each network."
+    )
+    removals_without_asking: Count = Field(
+        default=2,
+        description="Largest number of instances that a run removes without asking. A run that would remove more stops "
+        "before any node is touched, lists them, and asks for cloud_confirm_removal.",
+    )
+    reclaim_after_days: Count = Field(
+        default=7,
+        description="Number of days for which the nodes keep the disk and the allocations of a removed instance. An "
+        "instance that is in the inventory again within this time comes back with them.",
     )
     networks: Named[NetworkModel] = Field(description="Networks with their subnets, keyed by name.")
     routers: Named[RouterModel] = Field(description="Routers, keyed by name.")
@@ -78,10 +88,13 @@ class CloudModel(Model):
     )
 
 
+FilePath = Annotated[str, Kind("path of a file", {"type": "string"})]
+
+
 class AllocationsModel(Model):
     """Variables that the caller of the plan reads: where allocations are kept. They do not describe the cloud."""
 
-    allocations_file: Annotated[str, Kind("path of a file", {"type": "string"})] = Field(
+    allocations_file: FilePath = Field(
         default="",
         description="File that keeps the allocations; commit it. Empty: group_vars/all/allocations.yml beside the "
         "inventory. A relative path starts at the directory of the last inventory.",
@@ -90,4 +103,34 @@ class AllocationsModel(Model):
         default_factory=dict,
         description="The allocations themselves, as headworks writes them to cloud_allocations_file. Do not set this "
         "variable yourself.",
+    )
+
+
+class RunModel(Model):
+    """Variables that describe one run and not the cloud: give them with ``-e`` on the command line."""
+
+    confirm_removal: Count | None = Field(
+        default=None,
+        description="Confirms a removal for one run, with -e: the number of instances that the run may remove. It must "
+        "be exactly the number that the run asked for. With null, cloud_removals_without_asking decides.",
+    )
+    accept_older: bool = Field(
+        default=False,
+        description="Allows one run, with -e, to apply a plan that is older than the one that a node applied last, or "
+        "that was made with another allocations file. Without it, a node refuses such a plan.",
+    )
+    plan_only: bool = Field(
+        default=False,
+        description="Ends the run after the plan, with -e: nothing is changed. The exit code says whether there would "
+        "be changes: 0 for none, 2 for some.",
+    )
+    plan_file: FilePath = Field(
+        default="",
+        description="File to which a run with cloud_plan_only writes its plan as JSON, with -e. Empty: it is not "
+        "written.",
+    )
+    plan_saved: FilePath = Field(
+        default="",
+        description="File with a plan that cloud_plan_file wrote, with -e. The run is refused if its own plan differs "
+        "from the saved one. Empty: no plan is compared.",
     )

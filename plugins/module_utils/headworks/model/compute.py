@@ -203,6 +203,11 @@ class InstanceModel(Model):
         description="State that the instance is kept in. A stopped guest is asked to shut down and switched off after "
         "30 s; a suspended guest has its memory on disk; absent is as if the instance were not in the inventory.",
     )
+    protected: bool = Field(
+        default=False,
+        description="Whether the instance is protected from removal. Its node remembers it, so also a removal from the "
+        "inventory is refused. Set it to false in a run of its own before you remove the instance.",
+    )
     host: NodeName | None = Field(
         default=None,
         description="Name of the compute node that a new instance is placed on. With null, the scheduler chooses. An "

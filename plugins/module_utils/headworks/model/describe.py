@@ -87,7 +87,7 @@ class Entry:
 
 def variables(prefix: str) -> tuple[Entry, ...]:
     """The variables of a prefix (cloud, node, instance), with their whole names."""
-    models = [MODELS[prefix], *([HELPERS[prefix]] if prefix in HELPERS else [])]
+    models = [MODELS[prefix], *HELPERS.get(prefix, ())]
     return tuple(entry for model in models for entry in entries(model, f"{prefix}_"))
 
 

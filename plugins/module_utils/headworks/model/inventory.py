@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .base import Model
-from .cloud import AllocationsModel, CloudModel
+from .cloud import AllocationsModel, CloudModel, RunModel
 from .compute import InstanceModel
 from .errors import Problems, did_you_mean
 from .names import HostName, NodeName
@@ -24,7 +24,7 @@ from .node import ROLES, NodeModel
 # All variables that an operator may set, by prefix. MODELS: variables that describe the cloud; HELPERS: variables that
 # the caller reads.
 MODELS: Mapping[str, type[Model]] = {"cloud": CloudModel, "node": NodeModel, "instance": InstanceModel}
-HELPERS: Mapping[str, type[Model]] = {"cloud": AllocationsModel}
+HELPERS: Mapping[str, tuple[type[Model], ...]] = {"cloud": (AllocationsModel, RunModel)}
 # The separator in names such as cloud_networks__mine, whose value is added to cloud_networks.
 ADDITION = "__"
 # Variables whose values may be secret. Messages never show them.
@@ -92,6 +92,21 @@ def parse(inventory: Mapping[str, Any]) -> Inventory:
     return Inventory(cloud, nodes, present, absent)
 
 
+def parse_run(variables: Mapping[str, Any]) -> RunModel:
+    """Return the variables that describe the run (``cloud_confirm_removal`` and others).
+
+    :param variables: the ``cloud_*`` variables with all templates expanded. Variables that describe the cloud are left
+        out. Values of ``-e name=value`` are text; numbers and booleans as text are accepted.
+    :raises PlanError: values are invalid. It has a message for each.
+    """
+    problems = Problems()
+    mine = {name: value for name, value in variables.items() if name.removeprefix("cloud_") in RunModel.model_fields}
+    run = _model(RunModel, "cloud", mine, "", problems)
+    problems.raise_if_any()
+    assert run is not None  # otherwise a problem was raised
+    return run
+
+
 def _check_name(adapter: TypeAdapter[str], key: str, name: str, problems: Problems) -> None:
     try:
         adapter.validate_python(name)
@@ -103,7 +118,7 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
     """Return the ``variables`` with ``prefix_`` as a ``model``; None, with the problems added, if a value is
     invalid."""
     start = f"{prefix}_"
-    helpers = _helpers(prefix)
+    helpers = set(_helpers(prefix)) - set(model.model_fields)
     fields = {
         name.removeprefix(start): value
         for name, value in variables.items()
@@ -126,7 +141,7 @@ def _model(model: type[_M], prefix: str, variables: Mapping[str, Any], where: st
 
 def _helpers(prefix: str) -> list[str]:
     """Return the names, without ``prefix``, of the variables that do not describe the cloud."""
-    return list(HELPERS[prefix].model_fields) if prefix in HELPERS else []
+    return [name for model in HELPERS.get(prefix, ()) for name in model.model_fields]
 
 
 _RULES = {

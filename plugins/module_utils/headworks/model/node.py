@@ -69,3 +69,8 @@ class NodeModel(Model):
     reserved_ram_mb: Count = Field(
         default=512, description="Memory in MiB that is reserved for the node itself and not given to instances."
     )
+    reserved_disk_gb: Count | None = Field(
+        default=None,
+        description="Disk space in GiB that is reserved for the node itself and not given to instances. With null, it "
+        "is 10 % of the filesystem.",
+    )
