@@ -11,6 +11,8 @@ description:
   - Reads the node, computes the difference to O(state) and applies it in one batch per subsystem (links, OVSDB,
     OpenFlow, nftables, DHCP, metadata, images, disks, domains). Then reads again what it changed.
   - Removes what headworks made and O(state) no longer has. Never changes what headworks did not make.
+  - Removes a guest only if the key C(removals) of O(state) has its uuid. If O(state) lacks a guest that is not in this
+    list, or a protected guest, the module fails and changes nothing; so it does in check mode.
   - Keeps the node state on the node, in a file with mode 0600. C(headworks-restore.service) restores it at boot.
   - C(site.yml) calls this module through M(cloud_converge), with the node states that M(cloud_plan) made.
 options:
@@ -19,6 +21,12 @@ options:
       - The node state. docs/how-it-works.md explains its form. It may contain user data, so it is never logged.
     type: dict
     required: true
+  accept_older:
+    description:
+      - The node keeps the node state of its last run. Without this option, it refuses a node state of another cloud,
+        with another C(lineage), or with a lower C(serial).
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: Returns exactly the changes that a run would make.}
   diff_mode: {support: full, description: "Shows every object before and after the change, but never user data."}
@@ -67,9 +75,12 @@ def confirmations(result: Result) -> list[dict[str, str]]:
 
 def main() -> None:
     """Run the module."""
-    module = DiscreetModule(argument_spec={"state": {"type": "dict", "required": True}}, supports_check_mode=True)
+    options = {"state": {"type": "dict", "required": True}, "accept_older": {"type": "bool", "default": False}}
+    module = DiscreetModule(argument_spec=options, supports_check_mode=True)
     try:
-        result = converge_document(module.params["state"], check=module.check_mode)
+        result = converge_document(
+            module.params["state"], check=module.check_mode, accept_older=module.params["accept_older"]
+        )
     except ConvergeError as error:
         fail(module, error, confirmations=confirmations(error.result), invocation={})
     except (LockError, OSError, ValueError) as error:

@@ -14,7 +14,8 @@ def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:
     """The exit code of ``restore`` when the first ``failures`` runs fail, and the number of runs."""
     runs: list[Mapping[str, Any]] = []
 
-    def converge_document(state: Mapping[str, Any], *, check: bool = False) -> Result:
+    def converge_document(state: Mapping[str, Any], *, check: bool = False, restore: bool = False) -> Result:
+        assert restore
         runs.append(state)
         if len(runs) <= failures:
             raise ConvergeError("link: 1 difference(s) remain", Result())

@@ -45,10 +45,16 @@ class Box(Subsystem[Thing]):
         self.ignores_changes = ignores_changes
         self.needs: dict[str, frozenset[str]] = {}
         self.conflicts: tuple[Conflict, ...] = ()
+        self.protected: frozenset[str] = frozenset()
 
     def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
         return Reading(
-            dict(self.world), frozenset(self.world), self.needs, (Note(self.kind, "a", "a note"),), self.conflicts
+            dict(self.world),
+            frozenset(self.world),
+            self.needs,
+            (Note(self.kind, "a", "a note"),),
+            self.conflicts,
+            self.protected,
         )
 
     def apply(self, changes: Sequence[Change[Thing]]) -> Applied:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,22 @@ def test_a_module_sees_only_its_items_and_may_remove_them_without_a_mark() -> No
     reading = Selected(Things(), {"foreign": Thing("foreign")}).read({"new": Thing("new")})
     assert set(reading.objects) == {"foreign"}
     assert reading.owned == {"foreign"}
+
+
+def test_a_module_does_not_remove_what_is_protected() -> None:
+    class Protected(Things):
+        guarded = True
+
+        def read(self, desired: Mapping[str, Thing], scope: Scope | None = None) -> Reading[Thing]:
+            return replace(super().read(desired, scope), protected=frozenset({"old"}))
+
+    things = Protected()
+    answer = end(FakeModule({"name": "old", "state": "absent", "things": None}), things)
+    assert answer["failed"]
+    assert "protected" in answer["msg"]
+    assert "old" in things.world
+    assert not end(FakeModule({"name": "foreign", "state": "absent", "things": None}), things).get("failed")
+    assert "foreign" not in things.world
 
 
 def test_a_lock_that_cannot_be_taken_is_a_failure_that_names_it(lock: Path) -> None:

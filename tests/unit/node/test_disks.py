@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import pytest
 from headworks.engine import order
-from headworks.engine.converge import converge
+from headworks.engine.converge import ConflictError, converge
 from headworks.node.compute.disks import GIB, DiskSubsystem, qcow2_header
 from headworks.node.subsystem import Reading
 from headworks.state.disks import Disk
@@ -45,6 +46,29 @@ def test_a_directory_without_its_disk_is_a_change() -> None:
     disks = DiskSubsystem(owner="lab")
     (change,) = disks.diff({"u1": Disk("u1", "vm1", BASE)}, Reading({"u1": Disk("u1", "vm1", "", "", 0)}))
     assert change.verb == "change"
+
+
+def test_the_mark_says_whether_a_disk_is_protected(tmp_path: Path) -> None:
+    instance(tmp_path, "u1", "lab", BASE)
+    disks = DiskSubsystem("lab", tmp_path)
+    protected = {"u1": Disk("u1", "vm1", BASE, size_gb=1, protected=True)}
+    assert disks.read(protected).protected == frozenset()
+    converge([(disks, protected)])
+    assert disks.read({}).protected == {"u1"}
+    assert converge([(disks, protected)], check=True).changes == []
+    assert (tmp_path / "u1" / "disk").read_bytes() == header(f"/base/{BASE}", GIB)
+    with pytest.raises(ConflictError, match="vm1"):
+        converge([(disks, {})], removable=["u1"])
+
+
+def test_a_restore_creates_no_disk(tmp_path: Path) -> None:
+    disks = DiskSubsystem("lab", tmp_path)
+    result = converge([(disks, {"u1": Disk("u1", "vm1", BASE)})], restore=True)
+    assert result.changes == []
+    assert [(note.name, "vm1" in note.text, str(tmp_path / "u1" / "disk") in note.text) for note in result.notes] == [
+        ("u1", True, True)
+    ]
+    assert not (tmp_path / "u1").exists()
 
 
 def test_directories_of_another_cloud_and_without_an_owner_file_are_not_owned(tmp_path: Path) -> None:

@@ -57,11 +57,11 @@ def _restore(state: Mapping[str, Any]) -> Result:
     """
     for _ in range(RESTORE_ATTEMPTS - 1):
         try:
-            return converge_document(state)
+            return converge_document(state, restore=True)
         except ConvergeError as error:
             print(f"headworks: {error}; restoring again in {RESTORE_PAUSE_S:.0f} s", file=sys.stderr)
             time.sleep(RESTORE_PAUSE_S)
-    return converge_document(state)
+    return converge_document(state, restore=True)
 
 
 def _show(result: Result) -> None:

@@ -1,16 +1,19 @@
 """The walk through the subsystems: read all, diff all, apply in order, verify. All doors of the engine use it.
 
 What does not belong here: the list of subsystems and their order (``order.py``), the lock and the kept document
-(``doors.py``), and the work of a subsystem (``node/``).
+(``doors.py``), which removals are allowed (``removals.py``), and the work of a subsystem (``node/``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..node.subsystem import Applied, Change, Confirmation, Note, Reading, Subsystem
+from .removals import keep_refused, leave_unsafe, refusal
+from .stage import Stage
 
 R = TypeVar("R")
 Step = tuple[Subsystem[Any], Mapping[str, Any]]
@@ -25,7 +28,8 @@ class ConvergeError(RuntimeError):
 
 
 class ConflictError(ConvergeError):
-    """A foreign object has a desired name, or an object that must exist is missing. Nothing was applied."""
+    """A foreign object has a desired name, an object that must exist is missing, or a removal is not allowed. Nothing
+    was applied."""
 
 
 class _Conflicts(Exception):
@@ -59,20 +63,14 @@ class Result:
         ]
 
 
-@dataclass
-class _Stage:
-    """A subsystem on its way through the walk."""
-
-    subsystem: Subsystem[Any]
-    desired: Mapping[str, Any]
-    reading: Reading[Any] = field(default_factory=Reading)
-    changes: list[Change[Any]] = field(default_factory=list)
-    read_again: bool = False
-    compared: bool = False
-
-
 def converge(
-    steps: Sequence[Step], *, check: bool = False, verify: bool = True, begin: Callable[[], None] | None = None
+    steps: Sequence[Step],
+    *,
+    check: bool = False,
+    verify: bool = True,
+    begin: Callable[[], None] | None = None,
+    removable: Collection[str] | None = None,
+    restore: bool = False,
 ) -> Result:
     """Bring the node from its actual state to the desired state of ``steps``.
 
@@ -81,22 +79,29 @@ def converge(
     :param verify: after applying, read the changed objects again; a remaining difference is an error (invariant I3).
     :param begin: called once, when all differences are known and before any change is applied. Also called when a
         subsystem cannot be read, but not when a subsystem has a conflict, and not in check mode.
+    :param removable: the names of the guarded objects that may be removed (``Subsystem.guarded``). A removal of another
+        guarded object is a conflict, also in check mode. None: no list is in play, and only protected objects stay.
+    :param restore: the run is a restore without an operator. It makes no conflict of a removal that is not allowed, but
+        keeps the object and says so. It leaves guests alone whose disk it would have to create.
     :raises ConvergeError: a subsystem failed or has a conflict, or a difference remained.
     """
     result = Result()
-    stages = [_Stage(subsystem, desired) for subsystem, desired in steps]
+    stages = [Stage(subsystem, desired) for subsystem, desired in steps]
     begin = begin if begin is not None and not check else _no_beginning
     try:
         for stage in stages:
             _read_and_compare(stage, result)
         _keep_needed(stages)
+        _check_guarded(stages, result, removable, restore)
         _add_undone(stages)
     except ConflictError:
         _describe_all(stages, result)
         raise
     except ConvergeError:
-        # The daemon that did not answer may answer at the next boot: what is to be restored then is the new state.
         _describe_all(stages, result)
+        if not restore:
+            _check_unread_guards(stages, result, removable)
+        # The daemon that did not answer may answer at the next boot: what is to be restored then is the new state.
         begin()
         raise
     _describe_all(stages, result)
@@ -112,7 +117,7 @@ def converge(
     return result
 
 
-def _read_and_compare(stage: _Stage, result: Result) -> None:
+def _read_and_compare(stage: Stage, result: Result) -> None:
     """Read the node for one subsystem and find its changes."""
     subsystem, desired = stage.subsystem, stage.desired
     stage.reading = _guard(subsystem, "reading", result, lambda: _read(subsystem, desired))
@@ -128,7 +133,7 @@ def _read(subsystem: Subsystem[Any], desired: Mapping[str, Any], *scope: Any) ->
     return reading
 
 
-def _keep_needed(stages: Sequence[_Stage]) -> None:
+def _keep_needed(stages: Sequence[Stage]) -> None:
     """Drop the removals of objects that remaining objects of another subsystem use."""
     needed: dict[str, set[str]] = {}
     for stage in stages:
@@ -139,7 +144,35 @@ def _keep_needed(stages: Sequence[_Stage]) -> None:
         stage.changes = [change for change in stage.changes if change.after is not None or change.name not in in_use]
 
 
-def _add_undone(stages: Sequence[_Stage]) -> None:
+def _check_guarded(
+    stages: Sequence[Stage], result: Result, removable: Collection[str] | None, restore: bool
+) -> None:
+    """Refuse removals of guarded objects that are not allowed; in a restore, keep these objects.
+
+    :raises ConflictError: a removal is not allowed, and the run is not a restore.
+    """
+    if restore:
+        result.add(keep_refused(stages, removable))
+        result.add(leave_unsafe(stages))
+    elif text := refusal(stages, removable):
+        raise ConflictError(text, result)
+
+
+def _check_unread_guards(stages: Sequence[Stage], result: Result, removable: Collection[str] | None) -> None:
+    """Check the guarded objects of a run that failed before it read them. What cannot be read now either is not
+    checked: without its list, a restore removes none of it.
+
+    :raises ConflictError: a removal is not allowed.
+    """
+    unread = [stage for stage in stages if stage.subsystem.guarded and not stage.compared]
+    for stage in unread:
+        with suppress(ConvergeError):
+            _read_and_compare(stage, Result())
+    if text := refusal([stage for stage in stages if stage.subsystem.guarded], removable):
+        raise ConflictError(text, result)
+
+
+def _add_undone(stages: Sequence[Stage]) -> None:
     """Find the objects that changes of earlier subsystems are going to undo: give the cause to their changes, and add a
     change for each of them that is as desired now."""
     earlier: list[Change[Any]] = []
@@ -155,14 +188,14 @@ def _add_undone(stages: Sequence[_Stage]) -> None:
         earlier += stage.changes
 
 
-def _remove(stages: Sequence[_Stage], result: Result) -> None:
+def _remove(stages: Sequence[Stage], result: Result) -> None:
     """Apply the removals, backwards through the stages, except those of atomic subsystems (``_add_and_change``)."""
     for stage in reversed(stages):
         removals = [] if stage.subsystem.atomic else [change for change in stage.changes if change.after is None]
         _apply(stage, removals, result)
 
 
-def _add_and_change(stages: Sequence[_Stage], result: Result) -> None:
+def _add_and_change(stages: Sequence[Stage], result: Result) -> None:
     """Apply the additions and changes, forwards through the stages; for an atomic subsystem also the removals."""
     for stage in stages:
         if stage.read_again:
@@ -171,7 +204,7 @@ def _add_and_change(stages: Sequence[_Stage], result: Result) -> None:
         _apply(stage, [change for change in stage.changes if atomic or change.after is not None], result)
 
 
-def _compare_again(stage: _Stage, result: Result) -> None:
+def _compare_again(stage: Stage, result: Result) -> None:
     """Read the node again after the earlier changes, and add the changes that were not known before; removals only for
     an atomic subsystem, because the turn of the other removals is over."""
     first_changes, atomic = stage.changes, stage.subsystem.atomic
@@ -187,14 +220,14 @@ def _compare_again(stage: _Stage, result: Result) -> None:
     result.changes += [_describe(stage.subsystem, change) for change in more]
 
 
-def _apply(stage: _Stage, changes: Sequence[Change[Any]], result: Result) -> None:
+def _apply(stage: Stage, changes: Sequence[Change[Any]], result: Result) -> None:
     if not changes:
         return
     applied: Applied = _guard(stage.subsystem, "applying", result, lambda: stage.subsystem.apply(changes))
     result.add(applied.notes, applied.confirmations)
 
 
-def _verify(stage: _Stage, result: Result) -> None:
+def _verify(stage: Stage, result: Result) -> None:
     scope = {change.name: change for change in stage.changes}
     if not scope:
         return
@@ -215,7 +248,7 @@ def _no_beginning() -> None:
     """Begin nothing: the caller gave no ``begin``, or the run is a check."""
 
 
-def _describe_all(stages: Sequence[_Stage], result: Result) -> None:
+def _describe_all(stages: Sequence[Stage], result: Result) -> None:
     """Put the changes of all stages into the result. A reading that failed leaves the later stages without changes; the
     removals of the stages before it are then not final, since a later stage may need the objects."""
     complete = all(stage.compared for stage in stages)

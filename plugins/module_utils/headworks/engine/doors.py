@@ -15,11 +15,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..state.document import upgrade
+from ..state.document import older_than_kept, upgrade
 from ..state.places import HEADWORKS_DIR
 from ..system.files import write_file
 from . import boot
-from .converge import Result, Step, converge
+from .converge import ConflictError, Result, Step, converge
 from .order import distribution_of, pipeline
 
 STATE_DIR = Path(HEADWORKS_DIR)
@@ -27,14 +27,20 @@ KEPT_DOCUMENT = STATE_DIR / "node-state.json"
 LOCK_FILE = Path("/run/headworks/converge.lock")
 
 
-def converge_document(document: Mapping[str, Any], *, check: bool = False) -> Result:
+def converge_document(
+    document: Mapping[str, Any], *, check: bool = False, accept_older: bool = False, restore: bool = False
+) -> Result:
     """Converge this node to a node state document, and keep the document for the next boot.
 
     The engine and the document are written before any other change, so that the boot unit completes a run that was
     killed. The engine is written first: a newer engine understands the document of an older engine, but an older engine
     does not understand the document of a newer one.
 
+    :param accept_older: also take a document of another cloud, another lineage or an older plan than the kept document.
+    :param restore: the run is a restore without an operator: see ``converge``.
     :raises ValueError: the document is malformed; the node is not changed.
+    :raises ConflictError: the document is older than the kept document, or it would remove a guest that it does not
+        list; the node is not changed.
     :raises ConvergeError: a subsystem failed.
     """
     archive = boot.running_archive()
@@ -47,7 +53,17 @@ def converge_document(document: Mapping[str, Any], *, check: bool = False) -> Re
         keep_document(document)
 
     with converge_lock(check=check):
-        return converge(steps, check=check, begin=begin)
+        if not accept_older:
+            _refuse_older(document)
+        removable = frozenset(document.get("removals", ()))
+        return converge(steps, check=check, begin=begin, removable=removable, restore=restore)
+
+
+def _refuse_older(document: Mapping[str, Any]) -> None:
+    kept = kept_document()
+    text = older_than_kept(document, kept) if kept is not None else ""
+    if text:
+        raise ConflictError(f"{text}; if it is meant, add -e cloud_accept_older=true; nothing was changed", Result())
 
 
 def converge_steps(steps: Sequence[Step], *, check: bool = False) -> Result:

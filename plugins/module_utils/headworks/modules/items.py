@@ -132,6 +132,7 @@ class Selected(Subsystem[Any]):
         self.absent = absent
         self.kind = inner.kind  # type: ignore[misc]
         self.atomic = inner.atomic  # type: ignore[misc]
+        self.guarded = inner.guarded  # type: ignore[misc]
 
     def read(self, desired: Mapping[str, Any], scope: Scope | None = None) -> Reading[Any]:
         """Return the objects that have the name of an item. The objects in ``absent`` count as owned, so that they are

@@ -86,7 +86,8 @@ class Reading(Generic[T]):
 
     ``objects`` maps name → object. ``owned`` has the names of the objects with our mark: only these may be removed.
     ``needs`` maps the kind of another subsystem → names of its objects that must not be removed, because objects that
-    stay use them. ``notes`` and ``conflicts`` say where the node does not fit the desired objects.
+    stay use them. ``protected`` has the names of objects whose mark forbids to remove them. ``notes`` and ``conflicts``
+    say where the node does not fit the desired objects.
     """
 
     objects: Mapping[str, T] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class Reading(Generic[T]):
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    protected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,9 @@ class Subsystem(Generic[T]):
     # True: removals and additions go into one atomic batch, applied in forward order. False: removals of all
     # subsystems come first, in reverse order (guests before their ports, ports before their links).
     atomic: ClassVar[bool] = False
+    # True: removing such an object loses data of a guest, so a removal must be listed in the call
+    # (``engine/removals.py``). All guarded objects of a guest have the guest's uuid as name.
+    guarded: ClassVar[bool] = False
 
     def __init__(self, owner: str | None = None) -> None:
         self.owner = owner
@@ -184,6 +189,11 @@ class Subsystem(Generic[T]):
     ) -> Undone:
         """Return which objects that are as desired now the changes of earlier subsystems undo. Pure."""
         return Undone()
+
+    def unsafe_to_restore(self, changes: Sequence[Change[T]]) -> Sequence[Note]:
+        """Return a note for each of ``changes`` that a restore must not make, because it would create an object that
+        must exist since an earlier run. Override it in guarded subsystems."""
+        return ()
 
     def apply(self, changes: Sequence[Change[T]]) -> Applied:
         """Make the changes in one batch. A run that was killed at any point can be repeated."""

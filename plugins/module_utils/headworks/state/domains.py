@@ -36,7 +36,8 @@ class Domain:
 
     ``state`` is running, stopped, paused or suspended. ``virt_type`` is kvm or qemu. ``disks`` begins with the root
     disk. ``machine`` "": libvirt's default machine type. ``console_log`` is the file that libvirt writes the console to
-    ("": none); it is used when a guest is defined, and an existing guest keeps the file that it has.
+    ("": none); it is used when a guest is defined, and an existing guest keeps the file that it has. ``protected``: the
+    node refuses to remove the guest.
     """
 
     name: str
@@ -51,4 +52,5 @@ class Domain:
     nics: tuple[Nic, ...] = ()
     cloud: str = ""
     console_log: str = ""
+    protected: bool = False
     nested: ClassVar[Mapping[str, type]] = {"disks": DomainDisk, "nics": Nic}

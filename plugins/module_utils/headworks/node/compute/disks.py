@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...state import places
 from ...state.disks import Disk
@@ -28,6 +29,7 @@ class DiskSubsystem(Subsystem[Disk]):
     """Root disks. An existing disk is never recreated, because it holds the guest's data."""
 
     kind = "disk"
+    guarded = True
     record = Disk
 
     def __init__(
@@ -51,12 +53,15 @@ class DiskSubsystem(Subsystem[Disk]):
             if self.owner is not None and mark.get("cloud") == self.owner:
                 owned.add(directory.name)
             base, size = qcow2_header(directory / "disk")
-            objects[directory.name] = Disk(directory.name, str(mark.get("title", "")), Path(base).name, "", size)
+            protected = mark.get("protected") is True
+            title = str(mark.get("title", ""))
+            objects[directory.name] = Disk(directory.name, title, Path(base).name, "", size, protected)
         return Reading(
             objects,
             frozenset(owned),
             needs={"image": self.bases_in_use(owned - set(desired))} if scope is None else {},
             notes=tuple(self._notes(desired, objects)),
+            protected=frozenset(name for name, disk in objects.items() if disk.protected),
         )
 
     def bases_in_use(self, removed: Collection[str]) -> frozenset[str]:
@@ -67,9 +72,22 @@ class DiskSubsystem(Subsystem[Disk]):
         return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in remaining) - {""}
 
     def same(self, desired: Disk, actual: Disk) -> bool:
-        """Return whether the disk exists. A disk with another image or size is not changed: that would be a rebuild or
-        a resize of the guest. ``_notes`` reports it."""
-        return bool(actual.base)
+        """Return whether the disk exists and has the same mark. A disk with another image or size is not changed: that
+        would be a rebuild or a resize of the guest. ``_notes`` reports it."""
+        return bool(actual.base) and (self.owner is None or desired.protected == actual.protected)
+
+    def unsafe_to_restore(self, changes: Sequence[Change[Disk]]) -> Sequence[Note]:
+        """Return a note for each disk that is missing. A restore at boot creates no disk: the filesystem of a disk that
+        existed is probably not mounted, and a blank disk would take its place."""
+        return [self._missing(change.after) for change in changes if change.after is not None and not _exists(change)]
+
+    def _missing(self, disk: Disk) -> Note:
+        path = self.instances_dir / disk.name / "disk"
+        return self.note(
+            disk.name,
+            f"instance {disk.title}: its disk {path} is missing, so the guest is left as it is; probably a filesystem "
+            "is not mounted. Mount it and restart headworks-restore.service, or run site.yml",
+        )
 
     def _notes(self, desired: Mapping[str, Disk], existing: Mapping[str, Disk]) -> Iterator[Note]:
         """Return a note for each disk that differs from the inventory but is kept."""
@@ -96,7 +114,9 @@ class DiskSubsystem(Subsystem[Disk]):
         for change in changes:
             if change.after is None:
                 shutil.rmtree(self.instances_dir / change.name)
-        desired = [change.after for change in changes if change.after is not None]
+            elif _exists(change):
+                self._mark(change.after)
+        desired = [change.after for change in changes if change.after is not None and not _exists(change)]
         if not desired:
             return Applied()
         from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that create disks need it
@@ -109,8 +129,7 @@ class DiskSubsystem(Subsystem[Disk]):
     def _create(self, disk: Disk) -> None:
         directory = self.instances_dir / disk.name
         directory.mkdir(parents=True, exist_ok=True)
-        mark = {"cloud": self.owner, "title": disk.title}
-        write_file(directory / OWNER_FILE, json.dumps(mark, sort_keys=True) + "\n")
+        self._mark(disk)
         target, partial = directory / "disk", directory / "disk.part"
         backing = str(self.base_dir / disk.base)
         size = [str(disk.size_gb * GIB)] if disk.size_gb else []
@@ -119,9 +138,18 @@ class DiskSubsystem(Subsystem[Disk]):
         write_file(directory / "disk.info", json.dumps({str(target): "qcow2"}) + "\n")
 
 
-def _mark(directory: Path) -> dict[str, str] | None:
+    def _mark(self, disk: Disk) -> None:
+        mark = {"cloud": self.owner, "title": disk.title, "protected": disk.protected}
+        write_file(self.instances_dir / disk.name / OWNER_FILE, json.dumps(mark, sort_keys=True) + "\n")
+
+
+def _exists(change: Change[Disk]) -> bool:
+    return change.before is not None and bool(change.before.base)
+
+
+def _mark(directory: Path) -> dict[str, Any] | None:
     try:
-        mark: dict[str, str] = json.loads((directory / OWNER_FILE).read_text())
+        mark: dict[str, Any] = json.loads((directory / OWNER_FILE).read_text())
     except (OSError, ValueError):
         return None
     return mark

@@ -32,6 +32,7 @@ class DomainSubsystem(Subsystem[Domain]):
     """All guests of a node, through a single libvirt connection."""
 
     kind = "domain"
+    guarded = True
     record = Domain
 
     def __init__(self, owner: str | None = None, uri: str = URI) -> None:
