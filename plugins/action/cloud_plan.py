@@ -17,7 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 try:
-    from headworks.control import allocations_file, handover
+    from headworks.control import allocations_file, ansible_sources, handover, sources
     from headworks.control.image_store import image_files, store_images, store_node
     from headworks.control.images import ImageFiles
     from headworks.control.summary import summarize
@@ -91,6 +91,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
 
     def _inventory(self, task_vars: Mapping[str, Any], facts_variable: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """The inventory as ``resolve`` takes it, and the facts of the nodes that reported facts in this run."""
+        self._check_sources(task_vars)
         groups: Mapping[str, list[str]] = task_vars["groups"]
         cloud = select(task_vars, "cloud_")
         inventory: dict[str, Any] = {
@@ -115,6 +116,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if both:
             raise PlanError(f"groups.{INSTANCE_GROUP}: {name!r}: {rule}" for name in both)
         return inventory, facts
+
+    def _check_sources(self, task_vars: Mapping[str, Any]) -> None:
+        """Refuse an inventory that Ansible read only in part, and warn of files that it ignored."""
+        reading = ansible_sources.reading(task_vars["hostvars"]._inventory, self._loader)
+        for warning in sources.ignored_files(reading):
+            self._display.warning(warning)
+        problems = sources.problems(reading)
+        if problems:
+            raise PlanError(problems)
 
     def _host(self, name: str, where: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
         def template(value: Any) -> Any:
