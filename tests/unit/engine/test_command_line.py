@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from headworks.engine import command_line
 from headworks.engine.converge import ConvergeError, Result
+from headworks.system.kept_json import Kept
 
 
 def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:
@@ -22,7 +23,7 @@ def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:
         return Result()
 
     monkeypatch.setattr(command_line, "RESTORE_PAUSE_S", 0.0)
-    monkeypatch.setattr(command_line, "kept_document", lambda: {"cloud": "lab"})
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept({"cloud": "lab"}))
     monkeypatch.setattr(command_line, "confirm", lambda: [])
     monkeypatch.setattr(command_line, "converge_document", converge_document)
     return command_line.main(["restore"]), len(runs)
@@ -33,3 +34,14 @@ def test_a_restore_is_repeated_after_a_failure_but_not_for_ever(
     failures: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert restore(monkeypatch, failures) == expected
+
+
+@pytest.mark.parametrize(("damage", "code"), [("", 0), ("node-state.json is empty", 1)])
+def test_without_an_intact_document_nothing_is_restored(
+    damage: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept(None, damage))
+    assert command_line.main(["restore"]) == code
+    captured = capsys.readouterr()
+    assert damage in captured.err
+    assert ("nothing to do" in captured.out) == (code == 0)

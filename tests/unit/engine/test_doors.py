@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from distributions import DEBIAN
 from headworks.engine import boot, doors
-from headworks.engine.converge import ConflictError, Result
+from headworks.engine.converge import ConflictError, ConvergeError, Result
 from headworks.engine.doors import converge_document
 from headworks.state.codec import encode
 from headworks.state.document import VERSION
@@ -77,7 +77,7 @@ def test_an_older_or_foreign_document_is_refused_and_not_kept(case: str, check: 
         converge_document(document(**given), check=check)
     assert "cloud_accept_older" in str(caught.value)
     assert len(converged) == 1
-    assert doors.kept_document() == document(**kept)
+    assert doors.kept_document().data == document(**kept)
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -85,7 +85,7 @@ def test_an_older_or_foreign_document_is_taken_when_that_is_asked_for(case: str,
     kept, given, _ = REFUSED[case]
     converge_document(document(**kept))
     converge_document(document(**given), accept_older=True)
-    assert doors.kept_document() == document(**given)
+    assert doors.kept_document().data == document(**given)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,44 @@ def test_the_same_or_a_newer_plan_is_taken(kept: dict[str, Any], given: dict[str
     converge_document(document(**kept))
     converge_document(document(**given))
     assert json.loads(doors.KEPT_DOCUMENT.read_text()) == document(**given)
+
+
+def test_the_kept_document_lists_no_removals_that_were_made(converged: Converged) -> None:
+    """Otherwise a restore at boot would remove a guest again that came back meanwhile."""
+    converge_document(document(removals=["a"], serial=1))
+    assert doors.kept_document().data == document(removals=[], serial=1)
+
+
+def test_a_failed_run_keeps_its_removals(converged: Converged, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_steps: object, *, begin: Callable[[], None], **_more: Any) -> Result:
+        begin()
+        raise ConvergeError("domain: failed", Result())
+
+    monkeypatch.setattr(doors, "converge", fail)
+    with pytest.raises(ConvergeError):
+        converge_document(document(removals=["a"]))
+    assert doors.kept_document().data == document(removals=["a"])
+
+
+def test_a_torn_document_is_told_and_its_previous_version_decides(converged: Converged) -> None:
+    converge_document(document(lineage="x", serial=1, removals=["a"]))
+    converge_document(document(lineage="x", serial=2))
+    doors.KEPT_DOCUMENT.write_text('{"version": 2, "cl')
+    kept = doors.kept_document()
+    assert kept.data == document(lineage="x", serial=1, removals=[])
+    with pytest.raises(ConflictError, match="lineage"):
+        converge_document(document(lineage="y", serial=3))
+    result = converge_document(document(lineage="x", serial=3))
+    assert [note.text for note in result.notes] == [kept.damage]
+    assert str(doors.KEPT_DOCUMENT) in kept.damage
+    assert doors.kept_document().damage == ""
+
+
+def test_nothing_is_removed_again_from_a_previous_version(converged: Converged) -> None:
+    converge_document(document(serial=1))
+    doors.KEPT_DOCUMENT.with_name("node-state.json.prev").write_text(json.dumps(document(removals=["a"])))
+    doors.KEPT_DOCUMENT.write_text("")
+    assert doors.kept_document().data == document(removals=[])
 
 
 @pytest.mark.parametrize(

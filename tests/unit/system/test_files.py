@@ -83,3 +83,30 @@ def test_a_missing_file_or_link_is_read_as_none(tmp_path: Path) -> None:
     assert read_link(tmp_path / "file") is None
     assert matches({tmp_path / "file": "x"})
     assert not matches({tmp_path / "file": "x", tmp_path / "none": ""})
+
+
+def test_a_file_and_its_directory_are_on_the_disk_before_and_after_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[str, bool]] = []
+
+    def record(descriptor: int) -> None:
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        steps.append((kind, (tmp_path / "file").exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    write_file(tmp_path / "file", "text")
+    assert steps == [("file", False), ("directory", True)]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_file(tmp_path / "file", "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_file(tmp_path / "file", "new")
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..node.subsystem import SIGNS
 from ..node.underlay.rollback import confirm
+from ..system.kept_json import Kept
 from .converge import ConvergeError, Result
 from .doors import converge_document, kept_document
 
@@ -33,10 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open(words[1], encoding="utf-8") as source:
             state = json.load(source)
     else:
-        state = kept_document()
-    if state is None:
-        print("headworks: this node has no kept node state: nothing to do")
-        return 0
+        kept = kept_document()
+        if kept.damage:
+            print(f"headworks: {kept.damage}", file=sys.stderr)
+        if kept.data is None:
+            return _without_document(kept)
+        state = kept.data
     check = words[0] in {"drift", "check"}
     try:
         result = _restore(state) if words == ["restore"] else converge_document(state, check=check)
@@ -47,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         confirm()  # the control node confirmed this state in its run; at boot no control node can confirm it
     _show(result)
     return 3 if check and result.changed else 0
+
+
+def _without_document(kept: Kept) -> int:
+    """Say that there is nothing to restore. It is a failure if the node had a document."""
+    if kept.damage:
+        print("headworks: no intact node state: nothing is restored; run site.yml", file=sys.stderr)
+        return 1
+    print("headworks: this node has no kept node state: nothing to do")
+    return 0
 
 
 def _restore(state: Mapping[str, Any]) -> Result:

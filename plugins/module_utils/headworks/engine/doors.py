@@ -8,18 +8,19 @@ the kept document, and the single-purpose modules use ``converge_steps``. What d
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..node.subsystem import Note
 from ..state.document import older_than_kept, upgrade
 from ..state.places import HEADWORKS_DIR
-from ..system.files import write_file
+from ..system.kept_json import Kept, kept_text, read_kept, write_kept_text
 from . import boot
-from .converge import ConflictError, Result, Step, converge
+from .converge import ConflictError, ConvergeError, Result, Step, converge
 from .order import distribution_of, pipeline
 
 STATE_DIR = Path(HEADWORKS_DIR)
@@ -53,15 +54,24 @@ def converge_document(
         keep_document(document)
 
     with converge_lock(check=check):
+        kept = read_kept(KEPT_DOCUMENT)
+        notes = [Note("document", KEPT_DOCUMENT.name, kept.damage)] if kept.damage else []
         if not accept_older:
-            _refuse_older(document)
+            _refuse_older(document, kept)
         removable = frozenset(document.get("removals", ()))
-        return converge(steps, check=check, begin=begin, removable=removable, restore=restore)
+        try:
+            result = converge(steps, check=check, begin=begin, removable=removable, restore=restore)
+        except ConvergeError as error:
+            error.result.add(notes)
+            raise
+        if removable and not check:
+            keep_document({**document, "removals": []})  # they are made: a later restore must not make them again
+    result.add(notes)
+    return result
 
 
-def _refuse_older(document: Mapping[str, Any]) -> None:
-    kept = kept_document()
-    text = older_than_kept(document, kept) if kept is not None else ""
+def _refuse_older(document: Mapping[str, Any], kept: Kept) -> None:
+    text = older_than_kept(document, kept.data) if kept.data is not None else ""
     if text:
         raise ConflictError(f"{text}; if it is meant, add -e cloud_accept_older=true; nothing was changed", Result())
 
@@ -77,19 +87,19 @@ def converge_steps(steps: Sequence[Step], *, check: bool = False) -> Result:
 
 
 def keep_document(document: Mapping[str, Any]) -> None:
-    """Write the document for the next boot, with mode 0600 because it holds user data."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    """Write the document for the next boot, with mode 0600 because it holds user data. The document of the run before
+    becomes the previous version."""
     STATE_DIR.mkdir(parents=True, exist_ok=True)
-    write_file(KEPT_DOCUMENT, text, mode=0o600)
+    write_kept_text(KEPT_DOCUMENT, kept_text(dict(document)), mode=0o600)
 
 
-def kept_document() -> dict[str, Any] | None:
-    """Return the document of the last run, or None if no run has kept a document."""
-    try:
-        document: dict[str, Any] = json.loads(KEPT_DOCUMENT.read_text())
-    except FileNotFoundError:
-        return None
-    return document
+def kept_document() -> Kept:
+    """Return the document of the last run, or of the run before if that file is damaged. The removals of the run before
+    are not in it: a guest that was removed by it may be back."""
+    kept = read_kept(KEPT_DOCUMENT)
+    if kept.data is None or not kept.previous:
+        return kept
+    return replace(kept, data={**kept.data, "removals": []})
 
 
 class LockError(RuntimeError):

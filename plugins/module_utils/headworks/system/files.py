@@ -1,6 +1,8 @@
-"""Write small files atomically: a reader sees the old or the new content, and an unchanged file is not written.
+"""Write small files atomically: a reader sees the old or the new content, and an unchanged file is not written. A power
+cut leaves the old or the new content, too: file and directory are synchronized with the disk.
 
-What does not belong here: the content of files, and large files (``node/compute``).
+What does not belong here: the content of files, documents with a previous version (``kept_json.py``), and large files
+(``node/compute``).
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644, owner: tuple
     """Write ``content`` to ``path`` with ``mode`` (and ``owner``: uid and gid). Return whether anything had to change.
 
     The function writes ``.<name>.new`` in the same directory and then renames it: a reader sees the old file or the
-    new file. This name is fixed, so that the next run overwrites what a killed run left. The directory must exist.
+    new file. This name is fixed, so that the next run overwrites what a killed run left. The directory must exist. When
+    the function returns, the new file is on the disk.
     """
     data = content.encode() if isinstance(content, str) else content
     if _is_up_to_date(path, data, mode, owner):
@@ -22,12 +25,19 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644, owner: tuple
     fresh = path.with_name(f".{path.name}.new")
     # The new file first has no rights for other users: a secret must not be readable before chmod.
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        os.fchmod(descriptor, mode)
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-    fresh.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            os.fsync(descriptor)
+        fresh.replace(path)
+    except OSError:  # the filesystem is full, for example
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
     return True
 
 
@@ -39,7 +49,17 @@ def write_link(path: Path, target: str) -> bool:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(path)
+    sync_directory(path.parent)
     return True
+
+
+def sync_directory(path: Path) -> None:
+    """Write the entries of a directory to the disk. After a power cut it has the names that it has now."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: Path) -> str | None:

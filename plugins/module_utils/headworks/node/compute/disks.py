@@ -15,6 +15,7 @@ from typing import Any
 from ...state import places
 from ...state.disks import Disk
 from ...system.files import write_file
+from ...system.kept_json import write_kept
 from ...system.process import run
 from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
 from .base_images import BASE_DIR
@@ -140,7 +141,7 @@ class DiskSubsystem(Subsystem[Disk]):
 
     def _mark(self, disk: Disk) -> None:
         mark = {"cloud": self.owner, "title": disk.title, "protected": disk.protected}
-        write_file(self.instances_dir / disk.name / OWNER_FILE, json.dumps(mark, sort_keys=True) + "\n")
+        write_kept(self.instances_dir / disk.name / OWNER_FILE, mark)
 
 
 def _exists(change: Change[Disk]) -> bool:
