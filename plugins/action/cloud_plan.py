@@ -20,6 +20,7 @@ try:
     from headworks.control import allocations_file, ansible_sources, handover, sources
     from headworks.control.image_store import image_files, store_images, store_node
     from headworks.control.images import ImageFiles
+    from headworks.control.same_everywhere import Comparison
     from headworks.control.summary import summarize
     from headworks.control.variables import expand, merge_additions, plain, select
     from headworks.model.errors import PlanError
@@ -101,8 +102,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         }
         facts: dict[str, Any] = {}
         hostvars = task_vars["hostvars"]
+        same = Comparison()
         for name in _members(groups, NODE_GROUPS):
             raw = hostvars.raw_get(name)
+            same.node(name, raw)
             wanted = {**select(raw, "node_"), **{key: raw[key] for key in ("ansible_host",) if key in raw}}
             inventory["nodes"][name] = self._host(name, "nodes", raw, wanted)
             reported = raw.get(facts_variable) or {}
@@ -110,7 +113,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
                 facts[name] = plain(reported["facts"])
         for name in _members(groups, (INSTANCE_GROUP,)):
             raw = hostvars.raw_get(name)
+            same.instance(name, raw)
             inventory["instances"][name] = self._host(name, "instances", raw, select(raw, "instance_"))
+        if problems := same.problems(groups):
+            raise PlanError(problems)
         rule = "is also a node; a host is either a node or an instance"
         both = sorted(set(inventory["nodes"]) & set(inventory["instances"]))
         if both:

@@ -95,3 +95,17 @@ def test_a_second_source_that_adds_only_variables_is_a_source(site: Site) -> Non
     site.run_without_ansible_cfg()
     (more / "hosts.yml").write_text("all:\n")  # Ansible wants a file to parse in every source
     site.run()
+
+
+def test_a_cloud_variable_of_a_group_of_nodes_or_instances_is_refused(site: Site) -> None:
+    site.write("group_vars/compute.yml", {"cloud_name": "theirs"})
+    site.write("group_vars/instances.yml", {"cloud_flavors": {}, "cloud_init_packages": ["vim"]})
+    output = refused(site)
+    assert "cloud_name: 'mine' on controller1, network1, 'theirs' on compute1 (group compute): must be" in output
+    assert "cloud_flavors.m1: a dictionary of 2 on controller1, network1, compute1, not set on vm1 (group" in output
+    assert "cloud_init_packages" not in output
+
+
+def test_a_cloud_variable_that_depends_on_the_node_is_refused(site: Site) -> None:
+    site.write("group_vars/all/more.yml", {"cloud_name": "{{ inventory_hostname }}"})
+    assert "cloud_name: uses inventory_hostname, which differs: 'controller1' on controller1" in refused(site)

@@ -1,0 +1,35 @@
+"""The names of the variables that templates use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, TemplateSyntaxError, meta
+
+from .variables import has_template
+
+_ENVIRONMENT = Environment()
+
+
+def names_in(value: Any) -> frozenset[str]:
+    """The names that the templates in ``value`` use, also inside dictionaries and lists.
+
+    A template with an error has no names: expanding it reports the error.
+    """
+    if isinstance(value, str):
+        return _names(str(value)) if has_template(value) else frozenset()
+    if isinstance(value, Mapping):
+        return frozenset().union(*map(names_in, value.values()))
+    if isinstance(value, (list, tuple)):
+        return frozenset().union(*map(names_in, value))
+    return frozenset()
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> frozenset[str]:
+    try:
+        return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    except TemplateSyntaxError:
+        return frozenset()
