@@ -6,43 +6,38 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from clouds import make_instance, make_port, provider_cloud, s1_cloud, tap_of
+from clouds import make_port, provider_cloud, tap_of
 from frames import BROADCAST, arp, ethernet, icmp6, ip_packet, mac, udp
+from guests_lab import (
+    LEARNED,
+    LOCAL2,
+    LOCAL4,
+    MAC1,
+    MAC2,
+    MAC4,
+    OTHER,
+    PORTS,
+    TO_COMPUTE1,
+    TO_NETWORK1,
+    VM1,
+    VM2,
+    VM3,
+    VM4,
+    passes,
+    s1_with_more,
+    v4,
+    v6,
+)
 from headworks.node.openflow.ofctl import dump
 from headworks.node.openflow.syntax import parse
-from headworks.plan.cloud import OWNER_INSTANCE, Cloud, Port
+from headworks.plan.cloud import OWNER_INSTANCE
 from headworks.wiring.documents import wire
 from ovs_lab import GROUP, OFCTL, OvsLab, run
 from router_lab import nft_text
-
-VM1, VM2, VM3, VM4 = "10.18.0.3", "10.18.0.4", "10.22.22.3", "10.18.0.5"
-PORTS = {"vm2": make_port("internal", VM2, "compute2", OWNER_INSTANCE, "vm2")}
-PORTS["vm4"] = make_port("internal", VM4, "compute2", OWNER_INSTANCE, "vm4")
-PORTS["free"] = make_port("internal", "10.18.0.6", "compute2", OWNER_INSTANCE, "free", port_security=False)
-PORTS["pair"] = make_port(
-    "internal", "10.18.0.7", "compute2", OWNER_INSTANCE, "pair", allowed_pairs=(("", "10.18.0.96/28"),)
-)
-MAC1, MAC2, MAC4 = "fa:16:3e:12:00:03", PORTS["vm2"].mac, PORTS["vm4"].mac
-LOCAL2, LOCAL4 = "fe80::f816:3eff:fe12:4", "fe80::f816:3eff:fe12:5"
-LEARNED = "0x6865616477726b74"
-OTHER = "fa:16:3e:99:99:99"
-TO_COMPUTE1, TO_NETWORK1 = "gre-0a00011f", "gre-0a000115"
-
-
-def s1_with_more() -> Cloud:
-    """Return S1 with three more guests on compute2: vm4 (like vm2), a guest without port security, and a guest with an
-    allowed pair."""
-    cloud = s1_cloud()
-    more = {
-        name: make_instance(name, 0x30 + number, "compute2", PORTS[name])
-        for number, name in enumerate(("vm4", "free", "pair"))
-    }
-    return replace(cloud, instances={**cloud.instances, **more})
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +58,6 @@ def provider() -> Iterator[OvsLab]:
     lab.up()
     yield lab
     lab.down()
-
-
-def v4(source: str, target: str, payload: bytes, src_mac: str = MAC2, dst_mac: str = MAC4) -> bytes:
-    """A UDP packet between two guests, unless told otherwise."""
-    return ethernet(src_mac, dst_mac, 0x0800, ip_packet(source, target, 17, payload))
-
-
-def v6(source: str, target: str, protocol: int, payload: bytes, src_mac: str = MAC2, dst_mac: str = MAC4) -> bytes:
-    """An IPv6 packet between two guests."""
-    return ethernet(src_mac, dst_mac, 0x86DD, ip_packet(source, target, protocol, payload))
 
 
 def advertisement(target: str, source: str = LOCAL2) -> bytes:
@@ -96,7 +81,6 @@ ALLOWED: dict[str, Callable[[], bytes]] = {
     "ARP request": lambda: arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM4)),
     "gratuitous ARP": lambda: arp(1, (MAC2, VM2), ("00:00:00:00:00:00", VM2)),
     "ARP probe for itself": lambda: arp(1, (MAC2, "0.0.0.0"), ("00:00:00:00:00:00", VM2)),
-    "DHCP discover": lambda: v4("0.0.0.0", "255.255.255.255", udp(68, 67), dst_mac=BROADCAST),
     "link-local IPv6": lambda: v6(LOCAL2, LOCAL4, 17, udp(1000, 2000)),
     "own advertisement": lambda: advertisement(LOCAL2),
     "address detection for itself": lambda: solicitation(LOCAL2),
@@ -104,7 +88,7 @@ ALLOWED: dict[str, Callable[[], bytes]] = {
     "router solicitation": lambda: v6(
         "::", "ff02::2", 58, icmp6("::", "ff02::2", 133, bytes(4)), dst_mac="33:33:00:00:00:02"
     ),
-    "DHCPv6 solicit": lambda: v6(LOCAL2, "ff02::1:2", 17, udp(546, 547), dst_mac="33:33:00:01:00:02"),
+    "metadata request": lambda: v4(VM2, "169.254.169.254", udp(1000, 80)),
 }
 
 FORBIDDEN: dict[str, Callable[[], bytes]] = {
@@ -118,7 +102,11 @@ FORBIDDEN: dict[str, Callable[[], bytes]] = {
     "ARP probe for another": lambda: arp(1, (MAC2, "0.0.0.0"), ("00:00:00:00:00:00", VM4)),
     "DHCP offer": lambda: v4(VM2, VM4, udp(67, 68)),
     "DHCP offer to all": lambda: v4(VM2, "255.255.255.255", udp(67, 68), dst_mac=BROADCAST),
+    "DHCP offer from another port": lambda: v4(VM2, VM4, udp(1000, 68)),
+    "DHCP offer from another port to all": lambda: v4(VM2, "255.255.255.255", udp(68, 68), dst_mac=BROADCAST),
+    "DHCP offer without an address": lambda: v4("0.0.0.0", "255.255.255.255", udp(68, 68), dst_mac=BROADCAST),
     "DHCPv6 answer": lambda: v6(LOCAL2, LOCAL4, 17, udp(547, 546)),
+    "DHCPv6 answer from another port": lambda: v6(LOCAL2, LOCAL4, 17, udp(1000, 546)),
     "router advertisement": lambda: v6(
         LOCAL2, "ff02::1", 58, icmp6(LOCAL2, "ff02::1", 134, bytes(12)), dst_mac="33:33:00:00:00:01"
     ),
@@ -137,16 +125,6 @@ FORBIDDEN: dict[str, Callable[[], bytes]] = {
 }
 
 
-def passes(lab: OvsLab, sender: Port, receiver: Port, frame: bytes, fence: bytes) -> bool:
-    """Whether ``receiver`` gets ``frame``. ``fence`` is sent after it: when it arrives, ``frame`` would have
-    arrived, too."""
-    mark, end = b"<marked frame>", b"<fence>"
-    lab.guest(sender.id).send(frame + mark)
-    lab.guest(sender.id).send(fence + end)
-    seen = lab.guest(receiver.id).until(end)
-    return any(mark in frame for frame in seen)
-
-
 @pytest.mark.parametrize("what", ALLOWED)
 def test_guest_can_send_from_its_own_addresses(compute2: OvsLab, what: str) -> None:
     assert passes(compute2, PORTS["vm2"], PORTS["vm4"], ALLOWED[what](), v4(VM2, VM4, udp(1, 2)))
@@ -158,7 +136,15 @@ def test_guest_cannot_send_forbidden_packets(compute2: OvsLab, what: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "what", ["another's IPv4", "another's MAC", "ARP answer for another", "another ethertype", "DHCP offer"]
+    "what",
+    [
+        "another's IPv4",
+        "another's MAC",
+        "ARP answer for another",
+        "another ethertype",
+        "DHCP offer",
+        "DHCP offer from another port",
+    ],
 )
 def test_port_without_security_sends_anything(compute2: OvsLab, what: str) -> None:
     assert passes(compute2, PORTS["free"], PORTS["vm4"], FORBIDDEN[what](), v4(VM2, VM4, udp(1, 2)))
@@ -227,6 +213,14 @@ def test_packets_from_a_tunnel_reach_a_guest_only_with_the_id_of_its_network(
     found = compute2.outputs("br-tun", flow)
     assert (tap_of(PORTS["vm2"]) in found) is arrives
     assert not found & {TO_COMPUTE1, TO_NETWORK1}, "a packet from a tunnel must not leave by a tunnel"
+
+
+def test_packets_from_a_node_without_a_port_of_the_network_are_dropped(compute2: OvsLab) -> None:
+    """internal2 has ports here and on network1, and none on compute1."""
+    vm3 = make_port("internal2", VM3, "compute2", OWNER_INSTANCE, "vm3")
+    for tunnel, arrives in ((TO_NETWORK1, True), (TO_COMPUTE1, False)):
+        flow = f"in_port={{{tunnel}}},tun_id=3,udp,dl_src={OTHER},dl_dst={BROADCAST},nw_src=10.22.22.9"
+        assert (tap_of(vm3) in compute2.outputs("br-tun", flow)) is arrives
 
 
 def test_unknown_address_behind_a_remote_guest_is_learned(compute2: OvsLab) -> None:

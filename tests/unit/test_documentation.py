@@ -68,7 +68,7 @@ def test_every_section_of_a_node_state_is_explained() -> None:
         (
             "br-tun",
             {flows_tun.SORT, flows_tun.FROM_INT, *flows_tun.FROM_TUNNEL.values()}
-            | {flows_tun.LEARN, flows_tun.UNICAST, flows_tun.ARP, flows_tun.FLOOD},
+            | {flows_tun.LEARN, flows_tun.UNICAST, flows_tun.ARP, flows_tun.FLOOD, flows_tun.DISCOVERY},
         ),
     ],
 )

@@ -54,7 +54,8 @@ def test_a_port_without_port_security_has_no_spoof_guards() -> None:
     port = replace(cloud.instances["vm1"].ports[0], port_security=False)
     vm1 = replace(cloud.instances["vm1"], ports=(port,))
     found = sections(replace(cloud, instances={**cloud.instances, "vm1": vm1}), "compute1")
-    assert flows_for(tap_of(port), found) == []
+    assert [line for line in lines(found) if f"in_port={{{tap_of(port)}}}" in line] == []
+    assert any(line.startswith("br-int table=61") for line in flows_for(tap_of(port), found)), "it may serve DHCP"
 
 
 def test_an_allowed_pair_with_its_own_mac_is_allowed_with_this_mac_only() -> None:
@@ -68,6 +69,35 @@ def test_an_allowed_pair_with_its_own_mac_is_allowed_with_this_mac_only() -> Non
     assert all("dl_src=02:00:00:00:00:09" in line and port.mac not in line for line in about)
 
 
+def with_pairs(*pairs: tuple[str, str]) -> Sections:
+    """The sections of compute2 of S1, where vm2 has allowed pairs."""
+    cloud = s1_cloud()
+    port = replace(cloud.instances["vm2"].ports[0], allowed_pairs=pairs)
+    vm2 = replace(cloud.instances["vm2"], ports=(port,))
+    return sections(replace(cloud, instances={**cloud.instances, "vm2": vm2}), "compute2")
+
+
+def test_pairs_that_contain_no_address_of_another_port_add_no_flow_for_other_ports() -> None:
+    plain, own, free = (
+        [line for line in lines(with_pairs(*pairs)) if "reg6=" in line.partition(" actions=")[0]]
+        for pairs in ((), (("", "10.18.0.4/32"),), (("", "10.18.0.96/28"),))
+    )
+    assert plain == own == free
+
+
+def test_a_pair_with_addresses_of_other_ports_adds_two_flows_for_each_of_them() -> None:
+    plain, wide = (lines(with_pairs(*pairs)) for pairs in ((), (("", "10.18.0.0/24"),)))
+    assert len(wide) == len(plain) + 3 + 2 * 3, "vm1, the router and the DHCP server; three flows are the pair's own"
+    network2 = [line for line in wide if "reg6=0x2" in line.partition(" actions=")[0] and "table=24" in line]
+    assert network2 == [], "another network may have the same addresses"
+
+
+def test_a_pair_with_the_mac_of_another_port_of_the_network_is_left_out() -> None:
+    vm1 = s1_cloud().instances["vm1"].ports[0]
+    assert lines(with_pairs((vm1.mac, "10.18.0.200/32"))) == lines(with_pairs())
+    assert lines(with_pairs(("fa:16:3e:16:16:03", "10.18.0.200/32"))) != lines(with_pairs()), "of another network"
+
+
 @pytest.mark.parametrize(("kind", "table"), [("gre", 3), ("vxlan", 4), ("geneve", 6)])
 def test_each_tunnel_type_has_its_table(kind: str, table: int) -> None:
     found = lines(sections(s1_cloud(kind=kind), "compute1"))
@@ -76,6 +106,41 @@ def test_each_tunnel_type_has_its_table(kind: str, table: int) -> None:
         f"br-tun table={table},priority=1,tun_id=0x2 actions=push_vlan:0x8100,set_field:4097->vlan_vid,resubmit(,10)"
         in found
     )
+
+
+def tunnel_flows(cloud: Cloud, node: str, tunnel_id: int) -> list[tuple[str, bool]]:
+    """Return (tunnel port or "", whether packets are accepted) for each flow of a tunnel id, by priority."""
+    found = []
+    for line in lines(sections(cloud, node)):
+        match, _, actions = line.partition(" actions=")
+        if f",tun_id={tunnel_id:#x}" in match:
+            found.append((match.partition("in_port=")[2], actions != "drop"))
+    return found
+
+
+def test_a_tunnel_id_is_accepted_from_nodes_of_the_network_by_the_shorter_list() -> None:
+    cloud = s1_cloud()
+    assert tunnel_flows(cloud, "compute2", 2) == [("", True)], "all tunnels lead to nodes of the network"
+    assert tunnel_flows(cloud, "compute2", 3) == [("{gre-0a000115}", True)]
+    nodes = dict(cloud.nodes)
+    ports = []
+    for number in range(4):
+        nodes[f"compute{5 + number}"] = replace(
+            nodes["compute1"],
+            name=f"compute{5 + number}",
+            management_ip=f"10.0.0.{50 + number}",
+            tunnel_ip=f"10.0.1.{50 + number}",
+        )
+        ports.append(
+            make_port("internal2", f"10.22.22.{50 + number}", f"compute{5 + number}", OWNER_INSTANCE, f"many{number}")
+        )
+    more = {
+        f"many{number}": make_instance(f"many{number}", 0x50 + number, ports[number].nodes[0], ports[number])
+        for number in range(4)
+    }
+    cloud = replace(cloud, nodes=nodes, instances={**cloud.instances, **more})
+    assert tunnel_flows(cloud, "compute2", 3) == [("{gre-0a00011f}", False), ("", True)]
+    assert len(tunnel_flows(cloud, "compute2", 2)) == 2
 
 
 def test_br_tun_has_no_arp_or_unicast_flows_for_local_ports(s1: Callable[[str], Sections]) -> None:

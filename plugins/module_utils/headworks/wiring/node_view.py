@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from ..plan.cloud import (
     OWNER_DHCP,
@@ -26,6 +26,7 @@ from ..plan.cloud import (
     Subnet,
 )
 from .errors import WiringError
+from .owners import may_serve_dhcp
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Index:
     cloud: Cloud
     ports_of_node: Mapping[str, tuple[Port, ...]]
     ports_of_network: Mapping[str, tuple[Port, ...]]
+    macs_of_network: Mapping[str, frozenset[str]]
     nodes_of_network: Mapping[str, frozenset[str]]
     instances_of_node: Mapping[str, tuple[Instance, ...]]
     instances_of_network: Mapping[str, tuple[Instance, ...]]
@@ -67,6 +69,7 @@ class Index:
             cloud=cloud,
             ports_of_node=_sorted_ports(by_node),
             ports_of_network=_sorted_ports(by_network),
+            macs_of_network={name: frozenset(port.mac for port in ports) for name, ports in by_network.items()},
             nodes_of_network={
                 name: frozenset(node for port in ports for node in port.nodes) for name, ports in by_network.items()
             },
@@ -167,6 +170,26 @@ class NodeView:
         ports, here = self.index.ports_of_network.get(network.name, ()), (self.node.name,)
         return tuple(port for port in ports if port.nodes != here)
 
+    def provider(self, network: Network) -> BridgeMapping | None:
+        """Return the provider bridge of ``network`` on this node; None if the network is not a provider network."""
+        return self.mappings.get(network.physical_network) if network.type in ("vlan", "flat") else None
+
+    def dhcp_peers(self, network: Network) -> tuple[Node, ...]:
+        """Return the other nodes that can have a DHCP server of ``network``, by name."""
+        nodes = {node for port in self.remote_ports(network) if may_serve_dhcp(port) for node in port.nodes}
+        return tuple(self.cloud.nodes[name] for name in sorted(nodes - {self.node.name}))
+
+    def macs(self, network: str) -> frozenset[str]:
+        """Return the MACs of all ports of a network, on all nodes."""
+        return self.index.macs_of_network.get(network, frozenset())
+
+    def addresses(self, network: str) -> Iterator[tuple[Port, str]]:
+        """Yield each address of each port of a network, on all nodes, with the port: its fixed addresses, and the
+        link-local address that its owner derives from the MAC."""
+        for port in self.index.ports_of_network.get(network, ()):
+            yield from ((port, fixed.address) for fixed in port.fixed_ips)
+            yield port, link_local(port.mac)
+
     def subnet(self, network: str, name: str) -> Subnet:
         """Return a subnet by its name.
 
@@ -190,6 +213,13 @@ class NodeView:
 def is_ipv4(address: str) -> bool:
     """Whether an address or CIDR is IPv4."""
     return ":" not in address
+
+
+def link_local(mac: str) -> str:
+    """Return the link-local address that a guest derives from its MAC (modified EUI-64)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    host = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return str(IPv6Address(b"\xfe\x80" + bytes(6) + host))
 
 
 def contains(cidr: str, address: str) -> bool:

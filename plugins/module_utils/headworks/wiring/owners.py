@@ -77,3 +77,14 @@ def owner_device(port: Port) -> str:
     """Return the name of the owner's device: a guest's tap, or the device of a router or DHCP service in its
     namespace."""
     return names.port_device(owner_of(port).prefix, port)
+
+
+def is_guarded(port: Port) -> bool:
+    """Whether the switch drops packets of the port's owner that have addresses of others."""
+    return port.port_security and owner_of(port).spoof_guards
+
+
+def may_serve_dhcp(port: Port) -> bool:
+    """Whether the port's owner can be a DHCP server of the network, or a relay: it is our DHCP service, or a guest
+    without port security."""
+    return port.owner == OWNER_DHCP or (owner_of(port).spoof_guards and not port.port_security)

@@ -13,8 +13,9 @@ from ....plan.cloud import Network
 from ....state.openflow import LEARN_COOKIE, Flow
 from ...node_view import NodeView, is_ipv4
 from . import names
+from .matches import DHCP_DISCOVERY
 
-SORT, FROM_INT, LEARN, UNICAST, ARP, FLOOD = 0, 2, 10, 20, 21, 22
+SORT, FROM_INT, LEARN, UNICAST, ARP, FLOOD, DISCOVERY = 0, 2, 10, 20, 21, 22, 23
 FROM_TUNNEL = {"gre": 3, "vxlan": 4, "geneve": 6}
 
 # MACs that the plan does not have (behind a guest, allowed pairs) are learned, with a lower priority than the plan's.
@@ -45,6 +46,8 @@ def _base() -> Iterator[Flow]:
     yield _flow(SORT, 1, f"in_port={{{names.PATCH_INT}}}", f"resubmit(,{FROM_INT})")
     yield _flow(SORT, 0, "", "drop")
     yield _flow(FROM_INT, 1, "arp,dl_dst=ff:ff:ff:ff:ff:ff", f"resubmit(,{ARP})")
+    for match in DHCP_DISCOVERY:
+        yield _flow(FROM_INT, 1, match, f"resubmit(,{DISCOVERY})")
     yield _flow(FROM_INT, 0, "dl_dst=00:00:00:00:00:00/01:00:00:00:00:00", f"resubmit(,{UNICAST})")
     yield _flow(FROM_INT, 0, "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", f"resubmit(,{FLOOD})")
     for table in FROM_TUNNEL.values():
@@ -53,19 +56,22 @@ def _base() -> Iterator[Flow]:
     yield _flow(UNICAST, 0, "", f"resubmit(,{FLOOD})")
     yield _flow(ARP, 0, "", f"resubmit(,{FLOOD})")
     yield _flow(FLOOD, 0, "", "drop")
+    yield _flow(DISCOVERY, 0, "", "drop")
 
 
 def _network(view: NodeView, network: Network) -> Iterator[Flow]:
     vlan = view.vlan(network.name)
     tag = f"push_vlan:0x8100,set_field:{names.VLAN_PRESENT + vlan}->vlan_vid"
-    match = f"tun_id={network.segmentation_id:#x}"
-    yield _flow(FROM_TUNNEL[network.type], 1, match, f"{tag},resubmit(,{LEARN})")
+    yield from _arriving(view, network, f"{tag},resubmit(,{LEARN})")
     peers = view.peers(network)
     if not peers:
         return
     encapsulate = f"pop_vlan,set_field:{network.segmentation_id:#x}->tun_id"
     outputs = {peer.name: f"output:{{{names.tunnel_port(network.type, peer.tunnel_ip)}}}" for peer in peers}
     yield _flow(FLOOD, 1, f"dl_vlan={vlan}", ",".join([encapsulate, *outputs.values()]))
+    servers = [outputs[node.name] for node in view.dhcp_peers(network)]
+    if servers:
+        yield _flow(DISCOVERY, 1, f"dl_vlan={vlan}", ",".join([encapsulate, *servers]))
     for port in view.remote_ports(network):
         # If several nodes have the port, each gets a copy, since the plan does not know which of them uses it now.
         towards = [outputs[node] for node in sorted(port.nodes) if node != view.node.name]
@@ -78,6 +84,26 @@ def _network(view: NodeView, network: Network) -> Iterator[Flow]:
             if is_ipv4(fixed.address):
                 match = f"arp,dl_vlan={vlan},arp_tpa={fixed.address},arp_op=1"
                 yield _flow(ARP, 1, match, _responder(port.mac, fixed.address))
+
+
+def _arriving(view: NodeView, network: Network, accept: str) -> Iterator[Flow]:
+    """Yield the flows that accept packets with the network's tunnel id from nodes that have a port of the network, and
+    from no other node. They list the nodes that have a port, or those that have none, whichever are fewer."""
+    table, match = FROM_TUNNEL[network.type], f"tun_id={network.segmentation_id:#x}"
+    members = {peer.name for peer in view.peers(network)}
+    ports = {
+        remote.name: f"in_port={{{names.tunnel_port(kind, remote.tunnel_ip)}}}"
+        for kind, remote in view.tunnels
+        if kind == network.type
+    }
+    others = sorted(set(ports) - members)
+    if len(others) < len(members):
+        yield _flow(table, 1, match, accept)
+        for name in others:
+            yield _flow(table, 2, f"{match},{ports[name]}", "drop")
+        return
+    for name in sorted(members):
+        yield _flow(table, 1, f"{match},{ports[name]}", accept)
 
 
 def _responder(mac: str, address: str) -> str:

@@ -2,7 +2,7 @@
 
     0 sort by port
       from a guest with spoof guards: 24 ARP, 25 MAC, 26 IP addresses, then the firewall driver's ``from_guest`` stages
-    58 packet rate, 59 bandwidth (for meters), 60 transient
+    58 packet rate, 59 bandwidth (for meters), 60 transient; from here DHCP discovery goes to 61, and no further
       the firewall driver's ``to_guest`` stages
     and then the packet is switched (NORMAL)
 
@@ -28,6 +28,9 @@ TRANSIENT = Stage("transient", 60)
 # Packets do not go through this stage: by its one flow, Neutron's agents see whether Open vSwitch has lost its flows.
 CANARY = Stage("canary", 23)
 
+# DHCP discovery leaves br-int here, only towards DHCP servers. No other packet goes through this stage.
+DISCOVERY = Stage("dhcp_discovery", 61)
+
 SWITCH = "NORMAL"  # the action after the last stage
 
 
@@ -49,7 +52,7 @@ class Pipeline:
             TRANSIENT,
             *firewall.to_guest,
         )
-        _check_unique(firewall.name, (*order, CANARY))
+        _check_unique(firewall.name, (*order, CANARY, DISCOVERY))
         following = [*(self.to(stage) for stage in order[1:]), SWITCH]
         self._after = dict(zip(order, following, strict=True))
 
