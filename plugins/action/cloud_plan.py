@@ -7,7 +7,7 @@ here: the plan itself (``headworks.plan``) and files (``headworks.control``).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ try:
     from headworks.control.image_store import image_files, store_images, store_node
     from headworks.control.images import ImageFiles
     from headworks.control.same_everywhere import Comparison
+    from headworks.control.secrets import Secrets, published
     from headworks.control.summary import summarize
     from headworks.control.variables import expand, merge_additions, plain, select
     from headworks.model.errors import PlanError
@@ -54,10 +55,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Plan the cloud, or fail with every reason why the inventory is refused; called by Ansible."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        self._secrets = Secrets()
         try:
             result.update(self._plan(task_vars or {}, options))
         except PlanError as error:
-            result.update(failed=True, refused=True, msg=_refusal(error.messages))
+            result.update(failed=True, refused=True, msg=_refusal(map(self._secrets.hide, error.messages)))
         return result
 
     def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,13 +83,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         answer = {
             "changed": changed and not options["validate_only"],
             "allocations_file": str(path),
-            "plan": [change.label for change in resolution.plan_changes],
+            "plan": [self._secrets.hide(change.label) for change in resolution.plan_changes],
             "images": store_images(inventory["cloud"].get("cloud_images") or {}, image_facts),
             "image_files": image_files(image_facts),
             "store": store_node(inventory["nodes"]),
         }
         if options["summary"]:
-            answer["summary"] = summarize(resolution.cloud)
+            answer["summary"] = self._secrets.hide_in(summarize(resolution.cloud))
         return answer
 
     def _inventory(self, task_vars: Mapping[str, Any], facts_variable: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -96,10 +98,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         groups: Mapping[str, list[str]] = task_vars["groups"]
         cloud = select(task_vars, "cloud_")
         inventory: dict[str, Any] = {
-            "cloud": merge_additions(expand(cloud, self._templar.template)),
+            "cloud": merge_additions(self._expand(cloud, task_vars, self._templar.template)),
             "nodes": {},
             "instances": {},
         }
+        if shown := published(inventory["cloud"]):
+            raise PlanError(shown)
         facts: dict[str, Any] = {}
         hostvars = task_vars["hostvars"]
         same = Comparison()
@@ -136,19 +140,31 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         def template(value: Any) -> Any:
             return self._templar.copy_with_new_env(available_variables=raw).template(value)
 
-        return {"groups": list(raw.get("group_names") or ()), "vars": expand(wanted, template, f"{where}.{name}.")}
+        variables = self._expand(wanted, raw, template, f"{where}.{name}.")
+        return {"groups": list(raw.get("group_names") or ()), "vars": variables}
+
+    def _expand(
+        self, wanted: Mapping[str, Any], raw: Mapping[str, Any], template: Callable[[Any], Any], where: str = ""
+    ) -> dict[str, Any]:
+        """The variables as plain data. What comes from a vault is noted, to be kept out of messages."""
+
+        def noted(value: Any) -> Any:
+            self._secrets.note(value, raw)
+            return template(value)
+
+        return expand(wanted, noted, where, self._secrets.plain)
 
     def _show(self, resolution: Resolution) -> None:
         """Print the warnings and the plan of changes."""
         for warning in resolution.warnings:
-            self._display.warning(warning)
+            self._display.warning(self._secrets.hide(warning))
         title = f"Plan of cloud {resolution.cloud.name}"
         if not resolution.plan_changes:
             self._display.display(f"{title}: unchanged since the last run")
             return
         self._display.display(f"{title}:")
         for change in resolution.plan_changes:
-            self._display.display(f"  {change.label}", color=COLORS[change.sign])
+            self._display.display(f"  {self._secrets.hide(change.label)}", color=COLORS[change.sign])
 
 
 def _members(groups: Mapping[str, list[str]], names: Iterable[str]) -> list[str]:

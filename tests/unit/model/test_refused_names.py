@@ -44,7 +44,7 @@ ONE_MESSAGE = {
     ),
     "metadata with a newline": (
         in_vm("vm2", "metadata", {"role": "a\nb"}),
-        "instance_metadata.role: 'a\\nb': must be one line",
+        "instance_metadata.role: '…': must be one line",
     ),
     "MAC declared twice": (
         all_of(

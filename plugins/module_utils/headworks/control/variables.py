@@ -68,19 +68,20 @@ def has_template(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(map(has_template, value))
 
 
-def expand(variables: Mapping[str, Any], template: Callable[[Any], Any], where: str = "") -> dict[str, Any]:
+def expand(
+    variables: Mapping[str, Any], template: Callable[[Any], Any], where: str = "",
+    plain: Callable[[Any], Any] = plain,
+) -> dict[str, Any]:
     """``variables`` as plain data, with values that hold templates expanded by ``template``.
 
     :param where: the beginning of the key in messages, for example ``instances.vm1.``.
-    :raises PlanError: templates cannot be expanded; each message names a variable.
+    :param plain: what makes Ansible's values plain; ``Secrets.plain`` also decrypts them.
+    :raises PlanError: values cannot be expanded or decrypted; each message names a variable.
     """
     values, messages = {}, []
     for name, value in variables.items():
-        if not has_template(value):
-            values[name] = plain(value)
-            continue
         try:
-            values[name] = plain(template(value))
+            values[name] = plain(template(value) if has_template(value) else value)
         except Exception as error:  # a lookup or a filter can raise any exception
             messages.append(f"{where}{name}: {' '.join(str(error).split())}")
     if messages:

@@ -11,6 +11,15 @@ _SHOWN = 120
 _CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 
+class Secret(str):
+    """A text that messages do not show: its ``repr`` is an ellipsis."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+
 class PlanError(Exception):
     """The inventory is refused. ``messages`` has a line (or a line and a table) for each reason."""
 
@@ -27,8 +36,10 @@ def key_of(*parts: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: on one line, without credentials, shortened to 120 characters."""
-    text = _CREDENTIALS.sub("://…@", repr(str(value) if isinstance(value, str) else value))
+    """Return a value as a message shows it: on one line, shortened to 120 characters, without credentials and
+    secrets."""
+    text = repr(str(value) if isinstance(value, str) and not isinstance(value, Secret) else value)
+    text = _CREDENTIALS.sub("://…@", text)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -28,7 +28,7 @@ HELPERS: Mapping[str, tuple[type[Model], ...]] = {"cloud": (AllocationsModel, Ru
 # The separator in names such as cloud_networks__mine, whose value is added to cloud_networks.
 ADDITION = "__"
 # Variables whose values may be secret. Messages never show them.
-_HIDDEN = ("user_data",)
+_HIDDEN = ("user_data", "metadata")
 _M = TypeVar("_M", bound=Model)
 _HOST_NAME: TypeAdapter[str] = TypeAdapter(HostName)
 _NODE_NAME: TypeAdapter[str] = TypeAdapter(NodeName)
