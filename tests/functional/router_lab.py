@@ -23,9 +23,11 @@ def nft_text(table: Mapping[str, Any]) -> str:
     """A table record as an nft file."""
     lines = [f"table {table.get('family', 'ip')} headworks {{"]
     for one in table.get("maps", ()):
-        elements = ", ".join(f"{key} : {value}" for key, value in one.get("elements", {}).items())
+        elements = ", ".join(f"{key} : {value}" if value else key for key, value in one.get("elements", {}).items())
         content = f"elements = {{ {elements} }};" if elements else ""
-        lines.append(f"map {one['name']} {{ type {one['type']}; {content} }}")
+        keyword = "map" if ":" in one["type"] else "set"
+        kind = one["type"] if one["type"].startswith("typeof ") else f"type {one['type']}"
+        lines.append(f"{keyword} {one['name']} {{ {kind}; {content} }}")
     for chain in table.get("chains", ()):
         lines += [f"chain {chain['name']} {{", chain.get("hook", ""), *chain["rules"], "}"]
     return "\n".join([*lines, "}\n"])

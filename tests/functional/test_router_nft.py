@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from clouds import identity, s1_cloud
+from headworks.node.nft.language import parse_table
 from headworks.plan.cloud import Cloud, FloatingIp
 from headworks.wiring.documents import wire
 from router_lab import RouterLab, nft_text, peer_seen, run
@@ -152,6 +152,7 @@ def test_nft_prints_the_rules_as_the_plan_writes_them(router: dict[str, object],
     run("ip", "netns", "add", unique)
     try:
         for table in wire(cloud_with(**router))["network1"]["sections"]["nft"]:
+            run("ip", "netns", "exec", unique, "nft", "flush", "ruleset")  # the namespace stands for several
             check_spelling(table, ["ip", "netns", "exec", unique, "nft"])
     finally:
         subprocess.run(["ip", "netns", "del", unique], check=True)
@@ -162,11 +163,12 @@ def check_spelling(table: Mapping[str, Any], nft: list[str]) -> None:
     family = table.get("family", "ip")
     run(*nft, "-f", "-", text=nft_text(table))
     listed = run(*nft, "list", "table", family, "headworks")
-    maps = json.loads(run(*nft, "-j", "list", "maps", family))
     chains = {
         name: [line.strip() for line in body.splitlines() if line.strip()]
         for name, body in re.findall(r"chain (\w+) \{\n(.*?)\n\t\}", listed, re.DOTALL)
     }
     assert chains == {chain["name"]: [chain["hook"], *chain["rules"]] for chain in table["chains"]}
-    elements = {item["map"]["name"]: dict(item["map"].get("elem", [])) for item in maps["nftables"] if "map" in item}
-    assert elements == {nft_map["name"]: dict(nft_map.get("elements", {})) for nft_map in table.get("maps", ())}
+    maps = {nft_map.name: (nft_map.type, nft_map.elements) for nft_map in parse_table(listed)[0]}
+    assert maps == {
+        nft_map["name"]: (nft_map["type"], nft_map.get("elements", {})) for nft_map in table.get("maps", ())
+    }

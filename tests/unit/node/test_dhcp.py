@@ -77,6 +77,7 @@ def test_the_configuration_serves_only_static_leases_of_known_hosts() -> None:
     config = lines(NET, CONFIG)
     assert "dhcp-range=set:s0,10.18.0.0,static,255.255.255.0,86400s" in config
     assert "dhcp-ignore=tag:!known" in config
+    assert "dhcp-ignore-clid" in config
     assert "dhcp-option-force=option:mtu,1500" in config
     assert "interface=ns-1" in config
     assert "domain=novalocal" in config

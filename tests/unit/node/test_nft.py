@@ -48,6 +48,15 @@ LISTING = """table ip headworks {
 """
 
 
+def test_a_set_with_the_type_of_an_expression_is_read_as_it_is_written() -> None:
+    clients = NftMap("clients", "typeof ether saddr . @th,288,48", {"00:16:3e:00:00:0a . 0x163e00000a": ""})
+    text = transaction(None, NftTable("", maps=(clients,)))
+    assert "    typeof ether saddr . @th,288,48\n" in text
+    assert "set clients" in text
+    listing = text.replace("    ", "\t\t").replace("  set", "\tset").replace("  }", "\t}")
+    assert parse_table(listing)[0] == [clients]
+
+
 def test_a_listing_is_parsed_into_maps_and_chains() -> None:
     maps, chains = parse_table(LISTING)
     assert [(nft_map.name, nft_map.type, nft_map.flags) for nft_map in maps] == [

@@ -95,3 +95,26 @@ def test_subnet_without_dhcp_is_not_served() -> None:
     found = service(sections(with_subnet(s1_cloud(), "internal", enable_dhcp=False), "network1"), "internal")
     assert found.get("subnets", []) == []
     assert found.get("hosts", []) == []
+
+
+def dhcp_table(found: Sections, network: str) -> dict[str, Any]:
+    """Return the nft table of a network's DHCP namespace."""
+    return next(table for table in found["nft"] if table["name"] == f"qdhcp-{identity(f'network {network}')}")
+
+
+def test_a_guest_speaks_to_the_dhcp_server_only_about_its_own_mac(s1: Callable[[str], Sections]) -> None:
+    clients, relays = dhcp_table(s1("network1"), "internal")["maps"]
+    assert list(clients["elements"]) == [
+        "fa:16:3e:12:00:03 . 0xfa163e120003",
+        "fa:16:3e:12:00:04 . 0xfa163e120004",
+    ]
+    assert not relays.get("elements")
+
+
+def test_a_guest_without_port_security_may_be_a_relay() -> None:
+    cloud = s1_cloud()
+    vm1 = cloud.instances["vm1"]
+    vm1 = replace(vm1, ports=(replace(vm1.ports[0], port_security=False),))
+    found = sections(replace(cloud, instances={**cloud.instances, "vm1": vm1}), "network1")
+    assert list(dhcp_table(found, "internal")["maps"][1]["elements"]) == ["fa:16:3e:12:00:03"]
+    assert not dhcp_table(found, "internal2")["maps"][1].get("elements")

@@ -14,8 +14,8 @@ FAMILIES = ("inet", "ip", "arp", "netdev", "bridge", "ip6")
 @dataclass(frozen=True)
 class NftMap:
     """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``. ``elements`` maps key → value. A
-    type without a colon declares a set, whose elements have the value "". ``flags`` are written as nft lists them
-    (``interval``)."""
+    type without a colon declares a set, whose elements have the value "". A type that begins with ``typeof`` is that of
+    an expression. ``flags`` are written as nft lists them (``interval``)."""
 
     name: str
     type: str

@@ -12,6 +12,7 @@ from ..state.codec import encode
 from ..state.document import SECTIONS, VERSION
 from .compute import disks, domains, images
 from .dhcp import dhcp_l3, dhcp_networks
+from .dhcp_nft import dhcp_tables
 from .firewall.registry import FIREWALLS, firewall_of
 from .links import links, namespaces
 from .mechanism.interface import Sections
@@ -58,7 +59,7 @@ def _parts(view: NodeView) -> list[Sections]:
         {"nft": firewall_of(view.cloud).nft_tables(view)},
         {"l3": sorted([*router_l3(view), *dhcp_l3(view)], key=lambda config: config.name)},
         {"nft": router_tables(view)},
-        {"dhcp": dhcp_networks(view)},
+        {"dhcp": dhcp_networks(view), "nft": dhcp_tables(view)},
         {"metadata_proxies": metadata_proxies(view), "metadata": instance_metadata(view)},
         {"images": images(view), "disks": disks(view), "domains": domains(view)},
     ]

@@ -59,7 +59,7 @@ def _map(name: str, body: list[str]) -> NftMap:
     kind = flags = ""
     elements: dict[str, str] = {}
     for place, line in enumerate(body):
-        if line.startswith("type "):
+        if line.startswith(("type ", "typeof ")):
             kind = line.removeprefix("type ")
         elif line.startswith("flags "):
             flags = line.removeprefix("flags ")
@@ -154,7 +154,8 @@ def _whole(table: NftTable) -> str:
 def _map_block(nft_map: NftMap) -> str:
     flags = f"    flags {nft_map.flags}\n" if nft_map.flags else ""
     elements = f"    elements = {{ {_elements(nft_map.elements)} }}\n" if nft_map.elements else ""
-    return f"  {_keyword(nft_map)} {nft_map.name} {{\n    type {nft_map.type}\n{flags}{elements}  }}\n"
+    kind = nft_map.type if nft_map.type.startswith("typeof ") else f"type {nft_map.type}"
+    return f"  {_keyword(nft_map)} {nft_map.name} {{\n    {kind}\n{flags}{elements}  }}\n"
 
 
 def _chain_block(chain: NftChain) -> str:

@@ -82,6 +82,8 @@ def _config(network: DhcpNetwork, directory: Path, user: str) -> str:
         f"dhcp-lease-max={_lease_max(network)}",
         # Answer known hosts only. A provider network may have other DHCP servers, whose guests must not get a NAK.
         "dhcp-ignore=tag:!known",
+        # The MAC alone identifies a guest. A client id is what a guest says, and could be that of another guest.
+        "dhcp-ignore-clid",
         # A guest must not choose its own DNS name.
         "dhcp-ignore-names",
         f"dhcp-option-force=option:mtu,{int(network.mtu)}",
