@@ -96,8 +96,8 @@ def test_an_invalid_rule_of_a_security_group_is_refused(rule: dict[str, Any], ex
         ("volumes|v", {"size_gb": "big"}, "cloud_volumes.v.size_gb: 'big': must be a whole number"),
         (
             "projects|p",
-            {"quota": {"cores": 1}},
-            "cloud_projects.p.quota.cores: 1: is not a known key; known: floating_ips",
+            {"quota": {"processors": 1}},
+            "cloud_projects.p.quota.processors: 1: is not a known key; known: floating_ips",
         ),
         ("affinity_groups|g", {"policy": "near"}, "cloud_affinity_groups.g.policy: 'near': must be 'affinity'"),
         ("dhcp_agents_per_network", 0, "cloud_dhcp_agents_per_network: 0: must be at least 1"),
@@ -149,3 +149,115 @@ def test_invalid_variables_of_a_run_are_refused_together() -> None:
 
 def test_the_variables_of_a_run_do_not_describe_the_cloud() -> None:
     assert parsed({"cloud_confirm_removal": "3", "cloud_plan_only": True}).cloud == parsed().cloud
+
+
+def only(value: Any) -> Any:
+    """The one value of a dictionary."""
+    (one,) = value.values()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("key", "ours", "openstacks"),
+    [
+        ("flavors", {"vcpus": 1, "ram_mb": 64, "disk_gb": 2}, {"vcpus": 1, "ram": 64, "disk": 2}),
+        ("images", {"path": "/i", "min_disk_gb": 1, "min_ram_mb": 2}, {"path": "/i", "min_disk": 1, "min_ram": 2}),
+        ("volumes", {"size_gb": 1}, {"size": 1}),
+        (
+            "networks",
+            {"type": "vlan", "physical_network": "p", "segmentation_id": 7, "external": True, "port_security": False},
+            {
+                "provider:network_type": "vlan",
+                "provider:physical_network": "p",
+                "provider:segmentation_id": 7,
+                "router:external": True,
+                "port_security_enabled": False,
+            },
+        ),
+        (
+            "projects",
+            {"quota": {"vcpus": 1, "ram_mb": 2, "volumes_gb": 3}},
+            {"quota": {"cores": 1, "ram": 2, "gigabytes": 3}},
+        ),
+    ],
+)
+def test_openstacks_names_mean_the_same_as_ours(key: str, ours: dict[str, Any], openstacks: dict[str, Any]) -> None:
+    mine, theirs = (getattr(parsed({f"cloud_{key}": {"x": value}}).cloud, key) for value in (ours, openstacks))
+    assert only(mine) == only(theirs)
+
+
+def test_a_field_under_two_names_is_refused() -> None:
+    assert messages_about(in_cloud("flavors|f", {"vcpus": 1, "ram_mb": 64, "ram": 64})) == [
+        "cloud_flavors.f.ram: 64: is another name of ram_mb, which is given as well; give one of them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "openstacks"),
+    [
+        ({"protocol": "tcp", "ports": "80:90"}, {"protocol": "tcp", "port_range_min": 80, "port_range_max": 90}),
+        ({"protocol": "tcp", "ports": 80}, {"protocol": "tcp", "port_range_min": "80", "port_range_max": "80"}),
+        ({"protocol": "tcp"}, {"protocol": "tcp", "port_range_min": None, "port_range_max": None}),
+        ({"protocol": "tcp"}, {"protocol": "tcp", "port_range_min": -1, "port_range_max": -1}),
+        (
+            {"protocol": "icmp", "icmp_type": 8, "icmp_code": 0},
+            {"protocol": "icmp", "port_range_min": 8, "port_range_max": 0},
+        ),
+        ({"protocol": "icmp", "icmp_type": 8}, {"protocol": "icmp", "port_range_min": 8}),
+        ({"remote_cidr": "10.0.0.0/8"}, {"remote_ip_prefix": "10.0.0.0/8"}),
+    ],
+)
+def test_a_rule_may_be_written_as_openstack_has_it(ours: dict[str, Any], openstacks: dict[str, Any]) -> None:
+    mine, theirs = (parsed({"cloud_security_groups": {"g": {"rules": [rule]}}}).cloud for rule in (ours, openstacks))
+    assert mine.security_groups == theirs.security_groups
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"protocol": "tcp", "port_range_min": 80}, "a rule has both port_range_min and port_range_max, or none"),
+        ({"protocol": "tcp", "port_range_min": 80, "port_range_max": 90, "ports": 80}, "or headworks' own names"),
+        ({"protocol": "tcp", "port_range_min": 90, "port_range_max": 80}, "whose first number is not above its last"),
+        ({"protocol": "tcp", "port_range_min": True, "port_range_max": 80}, "must be a range"),
+        ({"port_range_min": 80, "port_range_max": 90}, "a rule with ports must have a protocol of"),
+        ({"protocol": "icmp", "port_range_min": 8, "icmp_type": 8}, "or headworks' own names"),
+    ],
+)
+def test_an_invalid_range_of_openstack_is_refused(rule: dict[str, Any], expected: str) -> None:
+    (message,) = messages_about(in_cloud("security_groups", {"web": {"rules": [rule]}}))
+    assert expected in message
+
+
+def test_a_cidr_on_a_network_is_a_subnet_of_the_same_name() -> None:
+    short = parsed({"cloud_networks": {"web": {"cidr": "10.0.0.0/24"}}}).cloud.networks
+    assert short == parsed({"cloud_networks": {"web": {"subnets": {"web": {"cidr": "10.0.0.0/24"}}}}}).cloud.networks
+    both = {"cidr": "10.0.0.0/24", "subnets": {"web": {"cidr": "10.0.0.0/24"}}}
+    (message,) = messages_about(in_cloud("networks|web", both))
+    assert message.endswith("a network has cidr or subnets, not both")
+    (message,) = messages_about(in_cloud("networks|web", {"cidr": "10.0.0.1/24"}))
+    assert message.startswith("cloud_networks.web.subnets.web.cidr: '10.0.0.1/24': has host bits set")
+
+
+def test_a_list_with_one_item_may_be_written_without_brackets() -> None:
+    subnet = {"cidr": "10.0.0.0/24", "dns_nameservers": "192.0.2.1", "host_routes": {"destination": "192.0.2.0/24",
+              "nexthop": "10.0.0.9"}, "allocation_pools": {"start": "10.0.0.5", "end": "10.0.0.9"}}  # fmt: skip
+    nic = {"network": "n", "allowed_address_pairs": "10.0.0.7", "security_groups": "web"}
+    instance = {"flavor": "f", "image": "i", "networks": nic, "security_groups": "web", "volumes": "data"}
+    found = parsed(
+        {
+            "cloud_vlan_ranges": {"physnet1": "2000:4094"},
+            "cloud_networks": {"n": {"subnets": {"s": subnet}}},
+            "cloud_routers": {"r": {"interfaces": "n"}},
+            "cloud_security_groups": {"web": {"rules": {"protocol": "tcp", "ports": 80}}},
+        },
+        instances={"vm": {"vars": {f"instance_{name}": value for name, value in instance.items()}}},
+    )
+    cloud, vm = found.cloud, found.instances["vm"]
+    assert cloud.vlan_ranges == {"physnet1": [(2000, 4094)]}
+    parsed_subnet = cloud.networks["n"].subnets["s"]
+    assert parsed_subnet.dns_nameservers == ["192.0.2.1"]
+    assert [len(parsed_subnet.host_routes), len(parsed_subnet.allocation_pools)] == [1, 1]
+    assert [interface.network for interface in cloud.routers["r"].interfaces] == ["n"]
+    assert cloud.security_groups["web"].rules[0].ports == (80, 80)
+    assert (vm.networks[0].security_groups, vm.security_groups, vm.volumes) == (["web"], ["web"], ["data"])
+    assert vm.networks[0].allowed_address_pairs[0].ip_address == "10.0.0.7/32"

@@ -26,6 +26,14 @@ def test_security_groups_are_checked_and_not_enforced() -> None:
     assert "cloud_security_groups: web: is checked, but not acted on yet" in warnings_of("cloud_security_groups", group)
 
 
+def test_every_run_is_warned_that_nothing_is_filtered_unless_that_was_chosen() -> None:
+    inventory = s1()
+    unset = resolve(inventory, None, facts_of(inventory), available=AVAILABLE).warnings
+    assert [line for line in unset if line.startswith("cloud_firewall_driver: 'openvswitch': nothing is filtered yet")]
+    assert "nothing is filtered yet" in warnings_of("cloud_firewall_driver", "openvswitch")
+    assert "filtered" not in warnings_of("cloud_firewall_driver", "none")
+
+
 def test_ipv6_subnets_get_no_router_advertisements() -> None:
     inventory = s1()
     subnets = inventory["cloud"]["cloud_networks"]["internal2"]["subnets"]

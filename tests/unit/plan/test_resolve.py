@@ -136,6 +136,7 @@ def test_a_local_network_has_dhcp_on_every_node_with_members() -> None:
 def test_a_router_on_another_node_than_the_guests_of_a_local_network_is_warned_of() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_networks"]["internal2"]["type"] = "local"
+    inventory["cloud"]["cloud_firewall_driver"] = "none"
     assert resolved(inventory).warnings == (
         "cloud_routers.r1.interfaces.1: 'internal2': is a network of type local; the router is on network1, and guests "
         "on compute1 cannot reach it",
@@ -233,8 +234,10 @@ def test_a_setting_that_is_not_acted_on_yet_is_accepted_with_a_warning() -> None
     inventory["cloud"]["cloud_qos_policies"] = {"gold": {"egress_kbps": 10000, "dscp": 26}}
     inventory["cloud"]["cloud_routers"]["r1"]["ha"] = True
     keys = [warning.split(":")[0] for warning in resolved(inventory).warnings]
-    assert keys == ["cloud_qos_policies", "cloud_routers.*.ha"]
-    assert resolved(s1()).warnings == ()
+    assert keys == ["cloud_firewall_driver", "cloud_qos_policies", "cloud_routers.*.ha"]
+    plain = s1()
+    plain["cloud"]["cloud_firewall_driver"] = "none"
+    assert resolved(plain).warnings == ()
 
 
 def test_resolve_does_not_change_its_input() -> None:

@@ -153,5 +153,5 @@ def test_an_overcommitted_node_keeps_its_instances_with_a_warning() -> None:
     first = resolve(inventory, None, facts_of(inventory))
     inventory["cloud"]["cloud_flavors"]["m1.nano"]["ram_mb"] = 4000
     second = resolve(inventory, first.allocations, facts_of(inventory))
-    assert second.warnings[0] == "nodes.compute1: its instances need 416 MB more memory than it has"
+    assert "nodes.compute1: its instances need 416 MB more memory than it has" in second.warnings
     assert second.cloud.instances["web1"].node == "compute1"

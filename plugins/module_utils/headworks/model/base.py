@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from .names import Name
 from .written import NULL
@@ -36,13 +37,35 @@ def none_as(make: Callable[[], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: make() if value is None else value)
 
 
+def _bracketed(value: Any) -> Any:
+    return value if value is None or isinstance(value, (list, tuple)) else [value]
+
+
+def _listed(value: Any) -> Any:
+    return [] if value is None else _bracketed(value)
+
+
+def also(name: str, *others: str) -> AliasChoices:
+    """The names under which a field may be written: its own, then OpenStack's."""
+    return AliasChoices(name, *others)
+
+
+def aliases(info: FieldInfo) -> tuple[str, ...]:
+    """All names of a field that has several names."""
+    alias = info.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return tuple(one for one in choices if isinstance(one, str))
+
+
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Positive = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Ratio = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=-1)]
 TcpPort = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
+# A list with one item may be written without brackets.
+Items = Annotated[list[T], BeforeValidator(_bracketed)]
 # Empty when not given, or null.
-Listed = Annotated[list[T], NULL, none_as(list), Field(default_factory=list)]
+Listed = Annotated[list[T], NULL, BeforeValidator(_listed), Field(default_factory=list)]
 Keyed = Annotated[dict[K, T], NULL, none_as(dict), Field(default_factory=dict)]
 Named = Annotated[dict[Name, T], NULL, none_as(dict), Field(default_factory=dict)]

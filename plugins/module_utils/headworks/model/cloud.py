@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .addresses import Address, TunnelRange, VlanRange
-from .base import Count, Keyed, Model, Named, Positive
+from .base import Count, Items, Keyed, Model, Named, Positive
 from .compute import AffinityGroupModel, FlavorModel, ImageModel, VolumeModel
 from .names import Name, PublicKey
-from .network import FloatingIpModel, NetworkModel, RouterModel
+from .network import FloatingIpModel, NetworkModel, RouterModel, with_subnets
 from .security import QosPolicyModel, SecurityGroupModel
 from .services import LoadBalancerModel, ProjectModel
 from .written import Kind
@@ -30,9 +30,10 @@ class CloudModel(Model):
     )
     firewall_driver: Literal["openvswitch", "iptables_hybrid", "none"] = Field(
         default="openvswitch",
-        description="How nodes filter the traffic of ports. iptables_hybrid is not available yet and is refused.",
+        description="How nodes filter the traffic of ports. iptables_hybrid is not available yet and is refused. "
+        "Security groups are not enforced yet: every run warns of it unless the value is none.",
     )
-    vlan_ranges: Named[list[VlanRange]] = Field(
+    vlan_ranges: Named[Items[VlanRange]] = Field(
         description="VLANs that networks of type vlan may get, keyed by physical network.",
         examples=[{"physnet1": ["2000:4094"]}],
     )
@@ -53,7 +54,9 @@ class CloudModel(Model):
         description="Number of days for which the nodes keep the disk and the allocations of a removed instance. An "
         "instance that is in the inventory again within this time comes back with them.",
     )
-    networks: Named[NetworkModel] = Field(description="Networks with their subnets, keyed by name.")
+    networks: Annotated[Named[NetworkModel], BeforeValidator(with_subnets)] = Field(
+        description="Networks with their subnets, keyed by name."
+    )
     routers: Named[RouterModel] = Field(description="Routers, keyed by name.")
     floating_ips: Keyed[Address, FloatingIpModel] = Field(
         description="Floating IPs, keyed by address: an IPv4 address inside an allocation pool of an external network."

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .addresses import ADDRESS_OR_CIDR, Address, Mac
 from .addresses import cidr as check_cidr
-from .base import Count, Keyed, Listed, Model, Positive
+from .base import Count, Items, Keyed, Listed, Model, Positive, also
 from .names import NAME, Checksum, ImageUrl, Line, LocalPath, MetadataKey, MetadataValue, Name, NodeName, UserData
 from .written import NULL_KIND, ShortForm
 
@@ -18,9 +18,16 @@ class FlavorModel(Model):
     """A size. ``disk_gb`` 0 = the image's own size."""
 
     vcpus: Annotated[Positive, Field(le=4096)] = Field(description="Number of virtual processors.", examples=[1])
-    ram_mb: Positive = Field(description="Memory in MiB.", examples=[512])
+    ram_mb: Positive = Field(
+        validation_alias=also("ram_mb", "ram"),
+        description="Memory in MiB. OpenStack's name ram is accepted too.",
+        examples=[512],
+    )
     disk_gb: Count = Field(
-        default=0, description="Size of the disk in GiB. With 0, the disk has the size of the image."
+        default=0,
+        validation_alias=also("disk_gb", "disk"),
+        description="Size of the disk in GiB. With 0, the disk has the size of the image. OpenStack's name disk is "
+        "accepted too.",
     )
     description: Line = Field(default="", description="A remark for people; it has no effect.")
 
@@ -41,9 +48,17 @@ class ImageModel(Model):
     )
     format: Literal["qcow2", "raw"] = Field(default="qcow2", description="Format of the file.")
     min_disk_gb: Count = Field(
-        default=0, description="Smallest disk in GiB that a flavor may have with this image, unless its disk_gb is 0."
+        default=0,
+        validation_alias=also("min_disk_gb", "min_disk"),
+        description="Smallest disk in GiB that a flavor may have with this image, unless its disk_gb is 0. "
+        "OpenStack's name min_disk is accepted too.",
     )
-    min_ram_mb: Count = Field(default=0, description="Least memory in MiB that a flavor may have with this image.")
+    min_ram_mb: Count = Field(
+        default=0,
+        validation_alias=also("min_ram_mb", "min_ram"),
+        description="Least memory in MiB that a flavor may have with this image. OpenStack's name min_ram is accepted "
+        "too.",
+    )
     properties: Keyed[MetadataKey, Any] = Field(description="OpenStack's image properties. They have no effect yet.")
     description: Line = Field(default="", description="A remark for people; it has no effect.")
 
@@ -59,7 +74,11 @@ class ImageModel(Model):
 class VolumeModel(Model):
     """A disk that outlives its instance."""
 
-    size_gb: Positive = Field(description="Size in GiB.", examples=[10])
+    size_gb: Positive = Field(
+        validation_alias=also("size_gb", "size"),
+        description="Size in GiB. OpenStack's name size is accepted too.",
+        examples=[10],
+    )
     image: Name | None = Field(
         default=None, description="Name of the image that the volume is a copy of; null for an empty volume."
     )
@@ -124,7 +143,7 @@ class NicModel(Model):
         default=None,
         description="MAC address of the NIC; it must be unique. With null, it is derived from the id of the port.",
     )
-    security_groups: list[Name] | None = Field(
+    security_groups: Items[Name] | None = Field(
         default=None,
         description="Names of the NIC's security groups. With null, instance_security_groups apply. They are checked, "
         "but not acted on yet.",
@@ -134,7 +153,9 @@ class NicModel(Model):
     )
     port_security: bool | None = Field(
         default=None,
-        description="Whether the guest may only send from its own addresses. With null, it is as the network says.",
+        validation_alias=also("port_security", "port_security_enabled"),
+        description="Whether the guest may only send from its own addresses. With null, it is as the network says. "
+        "OpenStack's name port_security_enabled is accepted too.",
     )
     allowed_address_pairs: Listed[AddressPair] = Field(description="Further addresses that the guest may send from.")
 
@@ -154,7 +175,7 @@ TextOrNumber = Annotated[MetadataValue, BeforeValidator(_as_text)]
 def _list_of_nics(value: Any) -> Any:
     if value is None:
         return []
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, list) else [value]
 
 
 # One validator for both short forms: older versions of pydantic drop the validator of the inner of two Annotated types.
@@ -171,7 +192,7 @@ class InstanceModel(Model):
     networks: Nics = Field(
         description="NICs in order, each as the name of a network or as a dictionary.", examples=[["web"]]
     )
-    security_groups: list[Name] = Field(
+    security_groups: Items[Name] = Field(
         default_factory=lambda: ["default"],
         description="Names of the security groups of all NICs that do not name their own. They are checked, but not "
         "acted on yet.",

@@ -11,10 +11,9 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MaxLen
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
-from .base import Model
+from .base import Model, aliases
 from .inventory import HELPERS, MODELS
 from .written import NULL_KIND, Kind, ShortForm, Unset
 
@@ -124,15 +123,9 @@ def _entry(name: str, info: FieldInfo) -> Entry:
         required=info.is_required(),
         default=None if info.is_required() else _plain(info.get_default(call_default_factory=True)),
         examples=tuple(info.examples or ()),
-        aliases=_aliases(info),
+        aliases=tuple(one for one in aliases(info) if one != name),
         unset=markers[0].text if markers else "",
     )
-
-
-def _aliases(info: FieldInfo) -> tuple[str, ...]:
-    alias = info.validation_alias
-    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-    return tuple(one for one in choices if isinstance(one, str))
 
 
 def _plain(default: Any) -> Any:

@@ -6,7 +6,7 @@ What does not belong here: checks of values against each other (``plan/check/``)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import UnionType
@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from .base import Model
+from .base import Model, aliases
 from .cloud import AllocationsModel, CloudModel, RunModel
 from .compute import InstanceModel
 from .errors import Problems, did_you_mean
@@ -178,6 +178,8 @@ def _rule(error: Any, root: Any, prefix: str = "") -> str:
         if len(error["loc"]) == 1:
             known = [prefix + field for field in (*fields, *_helpers(prefix[:-1]))]
             return f"is not a known variable;{did_you_mean(prefix + str(error['loc'][0]), known) or ' it is misspelt'}"
+        if name := _other_name(root, error["loc"]):
+            return f"is another name of {name}, which is given as well; give one of them"
         hint = did_you_mean(str(error["loc"][-1]), fields)
         return f"is not a known key;{hint or ' known: ' + ', '.join(sorted(fields))}"
     if kind in _LIMITS:
@@ -186,8 +188,21 @@ def _rule(error: Any, root: Any, prefix: str = "") -> str:
     return _RULES.get(kind) or re.sub(r"^Input should", "should", str(error["msg"]))
 
 
+def _other_name(root: Any, loc: Sequence[Any]) -> str:
+    """Return the name of the field that the last part of ``loc`` is another name of; "" if it is none."""
+    model = _model_at(root, loc[:-1])
+    fields = model.model_fields.items() if model else ()
+    return next((name for name, info in fields if loc[-1] in aliases(info)), "")
+
+
 def _fields_at(root: Any, loc: Iterable[Any]) -> list[str]:
-    """Return the field names of the model at the location ``loc``. It is found by following the annotations."""
+    """Return the field names of the model at the location ``loc``."""
+    model = _model_at(root, loc)
+    return list(model.model_fields) if model else []
+
+
+def _model_at(root: Any, loc: Iterable[Any]) -> type[BaseModel] | None:
+    """Return the model at the location ``loc``. It is found by following the annotations."""
     here = _bare(root)
     for part in loc:
         if isinstance(here, type) and issubclass(here, BaseModel):
@@ -195,7 +210,7 @@ def _fields_at(root: Any, loc: Iterable[Any]) -> list[str]:
             here = _bare(info.annotation) if info else None
         elif get_origin(here) in (dict, list):
             here = _bare(get_args(here)[-1])
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
 
 
 def _bare(annotation: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .addresses import Address, Cidr, SubnetCidr
-from .base import Listed, Model, Named, Whole
+from .base import Listed, Model, Named, Whole, also
 from .names import HOST_NAME, NAME, Domain, Line, Name
 from .written import EMPTY_TEXT, ShortForm, Unset
 
@@ -90,23 +91,28 @@ class NetworkModel(Model):
 
     type: NetworkType = Field(
         default="vxlan",
+        validation_alias=also("type", "provider:network_type"),
         description="How nodes carry the network: in tunnels (vxlan, gre, geneve), on a physical network (vlan with a "
-        "tag, flat without), or on one node only (local).",
+        "tag, flat without), or on one node only (local). OpenStack's name provider:network_type is accepted too.",
     )
     physical_network: Name | None = Field(
         default=None,
+        validation_alias=also("physical_network", "provider:physical_network"),
         description="Physical network of a flat or vlan network, which require it; others have none. A physical "
-        "network carries one flat network.",
+        "network carries one flat network. OpenStack's name provider:physical_network is accepted too.",
         examples=["physnet1"],
     )
     segmentation_id: Whole | None = Field(
         default=None,
+        validation_alias=also("segmentation_id", "provider:segmentation_id"),
         description="VLAN or tunnel id. With null, the plan takes the lowest free one of cloud_vlan_ranges or "
-        "cloud_tunnel_id_range.",
+        "cloud_tunnel_id_range. OpenStack's name provider:segmentation_id is accepted too.",
     )
     external: bool = Field(
         default=False,
-        description="Whether routers may have their gateway on the network and floating IPs may be taken from it.",
+        validation_alias=also("external", "router:external"),
+        description="Whether routers may have their gateway on the network and floating IPs may be taken from it. "
+        "OpenStack's name router:external is accepted too.",
     )
     mtu: Annotated[int, Field(ge=68, le=65535)] | None = Field(
         default=None,
@@ -120,7 +126,9 @@ class NetworkModel(Model):
     )
     port_security: bool = Field(
         default=True,
-        description="Whether guests may only send from their own MAC and IP addresses. A NIC may override it.",
+        validation_alias=also("port_security", "port_security_enabled"),
+        description="Whether guests may only send from their own MAC and IP addresses. A NIC may override it. "
+        "OpenStack's name port_security_enabled is accepted too.",
     )
     dns_domain: Domain | None = Field(
         default=None, description="Domain of the guests' names. With null, it is novalocal.", examples=["example.org"]
@@ -135,6 +143,32 @@ class NetworkModel(Model):
     )
     description: Line = Field(default="", description="A remark for people; it has no effect.")
     subnets: Named[SubnetModel] = Field(description="Subnets of the network, keyed by name.")
+    cidr: SubnetCidr | None = Field(
+        default=None,
+        exclude=True,
+        description="Short for subnets with one subnet, which has the name of the network and only a cidr; not "
+        "together with subnets.",
+        examples=["192.0.2.0/24"],
+    )
+
+    @model_validator(mode="after")
+    def _one_notation(self) -> NetworkModel:
+        if self.cidr and self.subnets:
+            raise ValueError("a network has cidr or subnets, not both")
+        return self
+
+
+def with_subnets(networks: Any) -> Any:
+    """Networks with ``subnets`` in place of the short form ``cidr``."""
+    if not isinstance(networks, Mapping):
+        return networks
+    return {name: _with_subnet(name, network) for name, network in networks.items()}
+
+
+def _with_subnet(name: Any, network: Any) -> Any:
+    if not isinstance(network, Mapping) or network.get("cidr") is None or network.get("subnets"):
+        return network
+    return {**network, "cidr": None, "subnets": {name: {"cidr": network["cidr"]}}}
 
 
 def _named_interface(value: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from .addresses import Cidr, PortRange
-from .base import Count, Listed, Model, Positive
+from .base import Count, Listed, Model, Positive, also
 from .names import Line, Name
 from .written import Kind
 
@@ -17,6 +18,8 @@ PROTOCOLS = {
     "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
 }
 _WITH_PORTS = ("tcp", "udp", "sctp", "dccp", "udplite")
+_ICMP = ("icmp", "icmpv6", "icmp6", "ipv6-icmp", "1", "58")
+_RANGE = ("port_range_min", "port_range_max")
 _DSCP = (0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56)
 _PROTOCOL_NAMES = ["any", "icmp6", "ipv6-icmp", *sorted(PROTOCOLS)]
 PROTOCOL = Kind(
@@ -67,14 +70,49 @@ class RuleModel(Model):
     icmp_code: Annotated[Count, Field(le=255)] | None = Field(
         default=None, description="ICMP code; only with icmp_type. Null for all."
     )
+    port_range_min: Annotated[int, Field(ge=-1, le=65535)] | None = Field(
+        default=None,
+        exclude=True,
+        description="OpenStack's name for the first of ports, together with port_range_max. With protocol icmp or "
+        "icmpv6, it is the icmp_type.",
+    )
+    port_range_max: Annotated[int, Field(ge=-1, le=65535)] | None = Field(
+        default=None,
+        exclude=True,
+        description="OpenStack's name for the last of ports, together with port_range_min. With protocol icmp or "
+        "icmpv6, it is the icmp_code.",
+    )
     remote_cidr: Cidr | None = Field(
-        default=None, description="Addresses of the other side. With null, and remote_group null as well, any address."
+        default=None,
+        validation_alias=also("remote_cidr", "remote_ip_prefix"),
+        description="Addresses of the other side. With null, and remote_group null as well, any address. OpenStack's "
+        "name remote_ip_prefix is accepted too.",
     )
     remote_group: Name | None = Field(
         default=None,
         description="Name of the security group whose members are the other side; not together with remote_cidr.",
     )
     description: Line = Field(default="", description="A remark for people; it has no effect.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_ports(cls, rule: Any) -> Any:
+        """The rule with ``ports``, or ICMP's type and code, in place of ``port_range_min`` and ``port_range_max``."""
+        if not isinstance(rule, Mapping):
+            return rule
+        # In OpenStack, -1 means all, as null does.
+        first, last = (None if rule.get(name) in (None, -1) else rule[name] for name in _RANGE)
+        rest = {name: value for name, value in rule.items() if name not in _RANGE}
+        if first is None and last is None:
+            return rest
+        icmp = str(rule.get("protocol")).lower() in _ICMP
+        if any(rule.get(name) is not None for name in (("icmp_type", "icmp_code") if icmp else ("ports",))):
+            raise ValueError("a rule has either port_range_min and port_range_max or headworks' own names for them")
+        if icmp:
+            return {**rest, "icmp_type": first, "icmp_code": last}
+        if first is None or last is None:
+            raise ValueError("a rule has both port_range_min and port_range_max, or none of them")
+        return {**rest, "ports": f"{first}:{last}"}
 
     @model_validator(mode="after")
     def _fits_together(self) -> RuleModel:

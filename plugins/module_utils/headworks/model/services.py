@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from .addresses import Address, Cidr
-from .base import Count, Limit, Listed, Model, Named, Positive, TcpPort, none_as
+from .base import Count, Limit, Listed, Model, Named, Positive, TcpPort, also, none_as
 from .names import HostName, Line, Name
 from .written import NULL
 
@@ -16,10 +16,25 @@ class QuotaModel(Model):
     """What a project may have; -1 = as much as there is. Not given = no limit."""
 
     instances: Limit = Field(default=-1, description="Most instances that the project may have; -1 for no limit.")
-    vcpus: Limit = Field(default=-1, description="Most virtual processors that the project may have; -1 for no limit.")
-    ram_mb: Limit = Field(default=-1, description="Most memory in MiB that the project may have; -1 for no limit.")
+    vcpus: Limit = Field(
+        default=-1,
+        validation_alias=also("vcpus", "cores"),
+        description="Most virtual processors that the project may have; -1 for no limit. OpenStack's name cores is "
+        "accepted too.",
+    )
+    ram_mb: Limit = Field(
+        default=-1,
+        validation_alias=also("ram_mb", "ram"),
+        description="Most memory in MiB that the project may have; -1 for no limit. OpenStack's name ram is accepted "
+        "too.",
+    )
     volumes: Limit = Field(default=-1, description="Most volumes that the project may have; -1 for no limit.")
-    volumes_gb: Limit = Field(default=-1, description="Most GiB of volumes that the project may have; -1 for no limit.")
+    volumes_gb: Limit = Field(
+        default=-1,
+        validation_alias=also("volumes_gb", "gigabytes"),
+        description="Most GiB of volumes that the project may have; -1 for no limit. OpenStack's name gigabytes is "
+        "accepted too.",
+    )
     networks: Limit = Field(default=-1, description="Most networks that the project may have; -1 for no limit.")
     subnets: Limit = Field(default=-1, description="Most subnets that the project may have; -1 for no limit.")
     routers: Limit = Field(default=-1, description="Most routers that the project may have; -1 for no limit.")

@@ -17,6 +17,11 @@ def check_pending(check: Check) -> None:
         value = getattr(cloud, key.removeprefix("cloud_"))
         if value not in values:
             check.refuse(key, value, f"is not available yet; use {' or '.join(values)}")
+    if cloud.firewall_driver != "none":
+        check.warnings.append(
+            f"cloud_firewall_driver: {cloud.firewall_driver!r}: nothing is filtered yet: whoever reaches the address "
+            "of a guest reaches all its ports; with none, which is the same today, this warning goes away"
+        )
     pending: dict[str, Collection[str]] = {
         "cloud_security_groups": cloud.security_groups,
         "cloud_qos_policies": cloud.qos_policies,

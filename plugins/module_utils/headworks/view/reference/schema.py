@@ -86,13 +86,14 @@ def model_schema(model: type[Model]) -> dict[str, Any]:
         "properties": {name: value for entry in fields for name, value in _properties(entry).items()},
         "additionalProperties": False,
     }
-    required = [entry for entry in fields if entry.required]
-    if required:
-        built["required"] = [entry.name for entry in required if not entry.aliases]
-        aliased = [entry for entry in required if entry.aliases]
-        built["allOf"] = [
-            {"anyOf": [{"required": [name]} for name in (entry.name, *entry.aliases)]} for entry in aliased
-        ]
+    built["required"] = [entry.name for entry in fields if entry.required and not entry.aliases]
+    # A field that has several names is given under one of them.
+    built["allOf"] = [
+        {"oneOf": names} if entry.required else {"not": {"required": [entry.name, other]}}
+        for entry in fields
+        for other in entry.aliases
+        for names in [[{"required": [name]} for name in (entry.name, *entry.aliases)]]
+    ]
     return {key: value for key, value in built.items() if value != []}
 
 
@@ -121,7 +122,10 @@ def _core(shape: Shape) -> dict[str, Any]:
     if isinstance(shape, Scalar):
         return dict(shape.kind.schema)
     if isinstance(shape, ListOf):
-        return {"type": "array", "items": _value(shape.item)}
+        item = _value(shape.item)
+        # A list with one item may be written without brackets.
+        alone = item["anyOf"] if set(item) == {"anyOf"} else [item]
+        return {"anyOf": [{"type": "array", "items": item}, *(one for one in alone if one != _TEMPLATE)]}
     if isinstance(shape, Nested):
         return {"$ref": f"#/$defs/{_key(shape.model)}"}
     keys = dict(shape.key.kind.schema)
