@@ -57,4 +57,14 @@ notes:
   returned: always
   type: list
   elements: str
+effects:
+  description:
+    - What the changes bring about for those who use the objects, as data; RV(notes) has the same texts.
+    - The key C(effect) is V(restart) for what takes effect at the next start of a guest, V(outage) for what stops
+      working, and V(loss) for what is lost for good.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {kind: domain, name: 6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001, effect: outage, text: "instance vm1: it is shut down"}
 """

@@ -11,7 +11,8 @@ description:
   - Defines guests, creates their overlay disks and taps, adds the taps to Open vSwitch bridges, and starts, stops,
     pauses or suspends the guests.
   - An existing guest is changed while it runs, where libvirt can; it is never destroyed to be changed. RV(notes) lists
-    the changes that need a restart. An existing disk is never recreated.
+    what a change interrupts and what waits for the guest's next start. An existing disk is never recreated.
+  - A guest whose disk is missing is neither defined nor started; the module fails and names it.
   - All guests of a call go through one libvirt connection.
 options:
   name:
@@ -83,10 +84,15 @@ options:
             description: Whether checksums are offloaded. Must be V(false) with the userspace datapath.
             type: bool
             default: true
+      protected: &protected
+        description:
+          - Whether the guest is protected from removal. The node remembers it, and O(state=absent) fails until a task
+            has set it to V(false). If omitted, a new guest is not protected, and an existing one stays as it is.
+        type: bool
       state: &state
         description:
           - V(running), V(stopped), V(paused), or V(suspended) to disk.
-          - V(absent) removes the guest, its disk, and the taps and ports of O(nics).
+          - V(absent) removes the guest, its disk, and the taps and ports of O(nics). A protected guest is not removed.
         type: str
         choices: [running, stopped, paused, suspended, absent]
   vcpus: {<<: *vcpus, default: 1}
@@ -96,6 +102,7 @@ options:
   disk_gb: {<<: *disk_gb, default: 0}
   virt_type: {<<: *virt_type, default: qemu}
   nics: *nics
+  protected: *protected
   state: {<<: *state, default: running}
 attributes:
   check_mode: {support: full}
@@ -175,6 +182,7 @@ OPTIONS: dict[str, Any] = {
     "disk_gb": {"type": "int"},
     "virt_type": {"type": "str", "choices": ["kvm", "qemu"]},
     "nics": {"type": "list", "elements": "dict", "options": NIC_OPTIONS},
+    "protected": {"type": "bool"},
     "state": {"type": "str", "choices": ["running", "stopped", "paused", "suspended", "absent"]},
 }
 # At the top only: an item of the list that does not set an option has the value of the top.
@@ -242,6 +250,7 @@ def _records(item: dict[str, Any]) -> tuple[list[Link], list[OvsPort], list[Disk
         virt_type=item["virt_type"],
         nics=tuple(Nic(nic["tap"], nic["mac"], nic["mtu"], nic["offload"]) for nic in nics),
         console_log=console_log(identity),
+        protected=item.get("protected"),
     )
     wants_disk = item["state"] == "absent" or disk.base
     return links, ports, [disk] if wants_disk else [], [domain]

@@ -54,6 +54,16 @@ notes:
   returned: always
   type: list
   elements: str
+effects:
+  description:
+    - What the changes bring about for those who use the objects, as data; RV(notes) has the same texts.
+    - The key C(effect) is V(restart) for what takes effect at the next start of a guest, V(outage) for what stops
+      working, and V(loss) for what is lost for good.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {kind: domain, name: 6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001, effect: outage, text: "instance vm1: it is shut down"}
 """
 
 import gc
@@ -61,6 +71,7 @@ import gc
 gc.disable()  # a run is short and creates little garbage; without the collector it starts faster
 
 from dataclasses import asdict
+from typing import Any
 
 from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (headworks-restore.service runs it)
 from ansible.module_utils.headworks.engine.converge import ConvergeError, Result
@@ -73,6 +84,15 @@ def confirmations(result: Result) -> list[dict[str, str]]:
     return [asdict(confirmation) for confirmation in result.confirmations]
 
 
+def effects(result: Result) -> list[dict[str, Any]]:
+    """What the changes bring about for those who use the objects; in check mode, what they would."""
+    return [
+        {"kind": note.kind, "name": note.name, "effect": note.effect.value, "text": note.text}
+        for note in result.notes
+        if note.effect is not None
+    ]
+
+
 def main() -> None:
     """Run the module."""
     options = {"state": {"type": "dict", "required": True}, "accept_older": {"type": "bool", "default": False}}
@@ -82,10 +102,11 @@ def main() -> None:
             module.params["state"], check=module.check_mode, accept_older=module.params["accept_older"]
         )
     except ConvergeError as error:
-        fail(module, error, confirmations=confirmations(error.result), invocation={})
+        result = error.result
+        fail(module, error, confirmations=confirmations(result), effects=effects(result), invocation={})
     except (LockError, OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
-    succeed(module, result, confirmations=confirmations(result), invocation={})
+    succeed(module, result, confirmations=confirmations(result), effects=effects(result), invocation={})
 
 
 if __name__ == "__main__":

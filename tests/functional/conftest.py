@@ -1,4 +1,4 @@
-"""Fixtures of functional tests: a network namespace that stands for a node's root namespace, and unique names."""
+"""Fixtures of functional tests: a network namespace that stands for a node's root namespace, unique names, guests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from domain_lab import base as base
+from domain_lab import data_disk as data_disk
+from domain_lab import guest as guest
 
 CLONE_NEWNET = 0x40000000
 _counter = count()

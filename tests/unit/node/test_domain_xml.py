@@ -5,8 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-import pytest
 from headworks.node.compute import domain_xml
+from headworks.node.compute.domain_edit import with_desired
 from headworks.node.compute.domains import DomainSubsystem
 from headworks.state.domains import Domain, DomainDisk, Nic
 
@@ -95,18 +95,18 @@ def test_a_second_disk_has_its_own_device_bus_and_format() -> None:
 
 def test_a_disk_is_added_to_an_existing_definition_and_removed_from_it() -> None:
     both = replace(DOMAIN, disks=(ROOT, DATA))
-    more = domain_xml.with_scalars(BUILT_EARLIER, both)
+    more = with_desired(BUILT_EARLIER, both)
     assert domain_xml.parse(more, "running") == both
-    assert domain_xml.parse(domain_xml.with_scalars(more, DOMAIN), "running") == DOMAIN
-    assert "/srv/data.raw" not in domain_xml.with_scalars(more, DOMAIN)
+    assert domain_xml.parse(with_desired(more, DOMAIN), "running") == DOMAIN
+    assert "/srv/data.raw" not in with_desired(more, DOMAIN)
 
 
-def test_a_disk_with_another_file_keeps_its_address() -> None:
+def test_a_disk_in_another_file_is_no_difference_and_keeps_its_file_and_address() -> None:
     address = '<address type="pci" slot="0x07" />'
-    text = BUILT_EARLIER.replace("</disk>", f"{address}</disk>")
-    moved = replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),))
-    changed = domain_xml.with_scalars(text, moved)
-    assert domain_xml.parse(changed, "running") == moved
+    text = BUILT_EARLIER.replace("</disk>", f"{address}</disk>").replace(f"{HOME}/disk", f"{HOME}/disk.snap1")
+    assert same(DOMAIN, domain_xml.parse(text, "running"))
+    changed = with_desired(text, replace(DOMAIN, memory_mb=128))
+    assert domain_xml.parse(changed, "running").disks[0].path == f"{HOME}/disk.snap1"
     assert address in changed
 
 
@@ -115,13 +115,13 @@ def test_a_disk_that_an_operator_attached_is_not_a_difference_and_stays() -> Non
     text = BUILT_EARLIER.replace("</disk>", f"</disk>{theirs}")
     assert same(DOMAIN, domain_xml.parse(text, "running"))
     for desired in (DOMAIN, replace(DOMAIN, disks=(ROOT, DATA)), replace(DOMAIN, title="web1")):
-        assert "/srv/theirs" in domain_xml.with_scalars(text, desired)
+        assert "/srv/theirs" in with_desired(text, desired)
 
 
-def test_only_device_and_file_of_disks_are_compared() -> None:
+def test_only_the_devices_of_disks_are_compared() -> None:
     actual = domain_xml.parse(BUILT_EARLIER, "running")
     assert same(replace(DOMAIN, disks=(replace(ROOT, bus="sata", format="raw"),)), actual)
-    assert not same(replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),)), actual)
+    assert same(replace(DOMAIN, disks=(replace(ROOT, path="/srv/disk"),)), actual)
     assert not same(replace(DOMAIN, disks=(ROOT, DATA)), actual)
     both = replace(DOMAIN, disks=(ROOT, DATA))
     assert same(both, replace(both, disks=(DATA, ROOT)))
@@ -135,28 +135,97 @@ def test_the_console_log_of_an_existing_guest_is_not_compared() -> None:
 def test_a_guest_without_a_mark_gets_the_mark_of_the_cloud() -> None:
     for text in (BUILT_EARLIER.replace("headworks:instance", "headworks:other"), BUILT_EARLIER.replace('"lab"', '""')):
         assert domain_xml.parse(text, "running").cloud == ""
-        assert domain_xml.parse(domain_xml.with_scalars(text, DOMAIN), "running").cloud == "lab"
+        assert domain_xml.parse(with_desired(text, DOMAIN), "running").cloud == "lab"
 
 
 def test_a_guest_keeps_its_cloud_or_lack_of_a_mark_when_a_module_changes_it() -> None:
     without_cloud = replace(DOMAIN, cloud="", title="web1")
-    assert domain_xml.parse(domain_xml.with_scalars(BUILT_EARLIER, without_cloud), "running").cloud == "lab"
+    assert domain_xml.parse(with_desired(BUILT_EARLIER, without_cloud), "running").cloud == "lab"
     foreign = BUILT_EARLIER.replace('<headworks:instance cloud="lab" />', "")
-    assert "headworks:instance" not in domain_xml.with_scalars(foreign, without_cloud)
+    assert "headworks:instance" not in with_desired(foreign, without_cloud)
 
 
 def test_a_change_of_memory_keeps_other_devices_in_the_definition() -> None:
     text = domain_xml.build(DOMAIN).replace("<devices>", "<devices><watchdog model='i6300esb'/>")
-    changed = domain_xml.with_scalars(text, replace(DOMAIN, memory_mb=128, vcpus=2, title="web1"))
+    changed = with_desired(text, replace(DOMAIN, memory_mb=128, vcpus=2, title="web1"))
     assert ET.fromstring(changed).find("devices/watchdog") is not None
     assert domain_xml.parse(changed, "running") == replace(DOMAIN, memory_mb=128, vcpus=2, title="web1")
 
 
-def test_a_nic_is_found_by_its_tap_and_a_missing_nic_is_a_key_error() -> None:
+def test_a_nic_is_found_by_its_tap() -> None:
     text = domain_xml.build(DOMAIN)
-    assert NIC.mac in domain_xml.find_nic(text, NIC.tap)
-    with pytest.raises(KeyError):
-        domain_xml.find_nic(text, "tapelsewhere")
+    assert NIC.mac in (domain_xml.find_nic(text, NIC.tap) or "")
+    assert domain_xml.find_nic(text, "tapelsewhere") is None
+
+
+THEIR_NIC = "<interface type='network'><source network='default'/><mac address='52:54:00:00:00:01'/></interface>"
+
+
+def test_a_nic_on_a_network_of_libvirt_is_not_a_difference_and_stays() -> None:
+    text = BUILT_EARLIER.replace("</devices>", f"{THEIR_NIC}</devices>")
+    assert same(DOMAIN, domain_xml.parse(text, "running"))
+    assert "52:54:00:00:00:01" in with_desired(text, replace(DOMAIN, nics=()))
+
+
+def test_a_nic_is_added_changed_in_place_and_removed() -> None:
+    address = '<address type="pci" slot="0x03" />'
+    text = BUILT_EARLIER.replace("</interface>", f"{address}</interface>")
+    for nic in (replace(NIC, mtu=1400), replace(NIC, mac="fa:16:3e:00:00:09"), replace(NIC, offload=True)):
+        changed = replace(DOMAIN, nics=(nic, replace(NIC, tap="tapffffffff-ff")))
+        edited = with_desired(text, changed)
+        assert domain_xml.parse(edited, "running") == changed
+        assert address in edited
+        assert with_desired(edited, DOMAIN).count("<interface") == 1
+        assert domain_xml.parse(with_desired(edited, DOMAIN), "running") == DOMAIN
+    assert "<interface" not in with_desired(text, replace(DOMAIN, nics=()))
+
+
+def test_the_mark_says_whether_the_guest_is_protected() -> None:
+    protected = replace(DOMAIN, protected=True)
+    text = with_desired(BUILT_EARLIER, protected)
+    assert domain_xml.parse(text, "running") == protected
+    assert domain_xml.parse(domain_xml.build(protected), "running") == protected
+    assert domain_xml.parse(with_desired(text, DOMAIN), "running") == DOMAIN
+    assert not same(DOMAIN, protected)
+
+
+def test_without_a_word_on_the_protection_it_stays_as_it_is() -> None:
+    silent, protected = replace(DOMAIN, protected=None), replace(DOMAIN, protected=True)
+    assert same(silent, protected)
+    assert same(silent, DOMAIN)
+    assert domain_xml.parse(with_desired(domain_xml.build(protected), silent), "running").protected is True
+
+
+def live(text: str, **changes: object) -> Domain:
+    """Return DOMAIN as it is read while it runs with the live XML ``text``."""
+    found = domain_xml.parse_live(text, {nic.tap for nic in DOMAIN.nics}, {disk.target for disk in DOMAIN.disks})
+    return replace(DOMAIN, live=replace(found, **changes))
+
+
+def test_a_running_guest_without_a_desired_nic_or_with_a_dead_one_differs() -> None:
+    assert same(DOMAIN, live(BUILT_EARLIER))
+    assert not same(DOMAIN, live(with_desired(BUILT_EARLIER, replace(DOMAIN, nics=()))))
+    assert not same(DOMAIN, live(BUILT_EARLIER, dead=(NIC.tap,)))
+    assert same(replace(DOMAIN, state="paused"), replace(live(BUILT_EARLIER, dead=(NIC.tap,)), state="paused"))
+
+
+def test_a_nic_that_a_running_guest_did_not_release_differs_and_one_attached_by_hand_does_not() -> None:
+    ours = replace(DOMAIN, nics=(NIC, replace(NIC, tap="tapffffffff-ff")))
+    theirs = replace(DOMAIN, nics=(NIC, replace(NIC, tap="tap-by-hand")))
+    assert not same(DOMAIN, live(with_desired(BUILT_EARLIER, ours)))
+    assert same(DOMAIN, live(with_desired(BUILT_EARLIER, theirs)))
+    assert same(DOMAIN, live(BUILT_EARLIER.replace("</devices>", f"{THEIR_NIC}</devices>")))
+
+
+def test_a_disk_that_a_running_guest_did_not_release_differs_and_one_attached_by_hand_does_not() -> None:
+    both = with_desired(BUILT_EARLIER, replace(DOMAIN, disks=(ROOT, DATA)))
+    assert not same(DOMAIN, live(both))
+    assert same(DOMAIN, live(both.replace(' disks="vda vdb"', "")))
+
+
+def test_a_running_guest_with_another_mtu_or_size_than_its_definition_is_no_difference() -> None:
+    bigger = replace(DOMAIN, vcpus=4, memory_mb=512, nics=(replace(NIC, mtu=1400),))
+    assert same(DOMAIN, live(with_desired(BUILT_EARLIER, bigger)))
 
 
 def test_markup_in_a_title_is_escaped() -> None:

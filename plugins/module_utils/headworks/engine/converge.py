@@ -217,7 +217,7 @@ def _compare_again(stage: Stage, result: Result) -> None:
         if change.name not in known_names and (atomic or change.after is not None)
     ]
     stage.changes = first_changes + more
-    result.changes += [_describe(stage.subsystem, change) for change in more]
+    _add_changes(stage.subsystem, more, result)
 
 
 def _apply(stage: Stage, changes: Sequence[Change[Any]], result: Result) -> None:
@@ -254,7 +254,14 @@ def _describe_all(stages: Sequence[Stage], result: Result) -> None:
     complete = all(stage.compared for stage in stages)
     for stage in stages:
         changes = [change for change in stage.changes if complete or change.after is not None]
-        result.changes += [_describe(stage.subsystem, change) for change in changes]
+        _add_changes(stage.subsystem, changes, result)
+
+
+def _add_changes(subsystem: Subsystem[Any], changes: Iterable[Change[Any]], result: Result) -> None:
+    """Put changes and the effects that are foreseen of them into the result."""
+    for change in changes:
+        result.changes.append(_describe(subsystem, change))
+        result.add(subsystem.foreseen(change))
 
 
 def _describe(subsystem: Subsystem[Any], change: Change[Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..engine import converge as engine
 from ..engine.converge import ConvergeError, Result
 from ..engine.doors import LockError, converge_steps
-from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem, Undone
+from ..node.subsystem import Applied, Change, Note, Reading, Scope, Subsystem, Undone
 
 
 class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible has no types
@@ -149,6 +149,10 @@ class Selected(Subsystem[Any]):
     def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Any], actual: Reading[Any]) -> Undone:
         """Return which desired objects the earlier changes undo, as the inner subsystem finds them."""
         return self.inner.undone_by(earlier, desired, actual)
+
+    def foreseen(self, change: Change[Any]) -> Sequence[Note]:
+        """Return the effects that the inner subsystem foresees."""
+        return self.inner.foreseen(change)
 
     def apply(self, changes: Sequence[Change[Any]]) -> Applied:
         """Apply the changes with the inner subsystem. Return its notes and confirmations."""

@@ -53,13 +53,23 @@ class Change(Generic[T]):
         return f"{SIGNS[self.verb]} {self.kind} {self.name}"
 
 
+class Effect(Enum):
+    """What a change does to those who use the object. The value is for machines."""
+
+    RESTART = "restart"  # it takes effect at the next start of a guest
+    OUTAGE = "outage"  # something that works stops working
+    LOSS = "loss"  # something is lost for good
+
+
 @dataclass(frozen=True)
 class Note:
-    """Something that a person must know about the object ``name`` of ``kind``. The run does not act on it."""
+    """Something that a person must know about the object ``name`` of ``kind``. The run does not act on it. ``effect``
+    says what a change of the object brings about, if the note is about that."""
 
     kind: str
     name: str
     text: str
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,11 @@ class Subsystem(Generic[T]):
     def unsafe_to_restore(self, changes: Sequence[Change[T]]) -> Sequence[Note]:
         """Return a note for each of ``changes`` that a restore must not make, because it would create an object that
         must exist since an earlier run. Override it in guarded subsystems."""
+        return ()
+
+    def foreseen(self, change: Change[T]) -> Sequence[Note]:
+        """Return the notes on what the change brings about: what it interrupts, what is lost, what waits for a restart.
+        Pure. Check mode reports them too, so the texts must fit before and after the change."""
         return ()
 
     def apply(self, changes: Sequence[Change[T]]) -> Applied:

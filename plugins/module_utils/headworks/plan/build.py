@@ -227,6 +227,7 @@ class Builder:
                 for label, index in numbered(model.networks)
             ),
             state=model.state,
+            protected=model.protected,
             keys=((keypair, self.model.keypairs[keypair]),) if keypair else (),
             user_data=model.user_data,
             metadata=dict(sorted(model.metadata.items())),

@@ -185,7 +185,8 @@ class Image:
 class Instance:
     """A guest on a node. Its libvirt name is ``instance-%08x`` of ``number``; ``ports`` are in the order of its NICs.
 
-    ``keys`` are (name, public key). ``state`` is running, stopped, paused or suspended.
+    ``keys`` are (name, public key). ``state`` is running, stopped, paused or suspended. The node refuses to remove a
+    guest that is ``protected``.
     """
 
     name: str
@@ -205,6 +206,7 @@ class Instance:
     availability_zone: str = "nova"
     project: str = ""
     security_groups: tuple[str, ...] = ("default",)
+    protected: bool = False
 
 
 @dataclass(frozen=True)

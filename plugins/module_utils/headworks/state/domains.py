@@ -31,13 +31,31 @@ class DomainDisk:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What a running guest has now. It can differ from the guest's definition, which is for its next start.
+
+    ``disks`` are the devices of the disks. ``dead`` are the taps that were deleted or re-created under the running
+    guest: it holds the deleted tap open, so these NICs carry nothing.
+    """
+
+    vcpus: int
+    memory_mb: int
+    virt_type: str
+    nics: tuple[Nic, ...] = ()
+    disks: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    nested: ClassVar[Mapping[str, type]] = {"nics": Nic}
+
+
+@dataclass(frozen=True)
 class Domain:
     """A guest. ``name`` is its uuid, ``domain`` its libvirt name (``instance-0000001e``), ``title`` its inventory name.
 
     ``state`` is running, stopped, paused or suspended. ``virt_type`` is kvm or qemu. ``disks`` begins with the root
     disk. ``machine`` "": libvirt's default machine type. ``console_log`` is the file that libvirt writes the console to
     ("": none); it is used when a guest is defined, and an existing guest keeps the file that it has. ``protected``: the
-    node refuses to remove the guest.
+    node refuses to remove the guest; None leaves the protection of an existing guest as it is. ``live`` is only set in
+    the record of an existing guest, while it runs.
     """
 
     name: str
@@ -52,5 +70,6 @@ class Domain:
     nics: tuple[Nic, ...] = ()
     cloud: str = ""
     console_log: str = ""
-    protected: bool = False
-    nested: ClassVar[Mapping[str, type]] = {"disks": DomainDisk, "nics": Nic}
+    protected: bool | None = False
+    live: Live | None = None
+    nested: ClassVar[Mapping[str, type]] = {"disks": DomainDisk, "nics": Nic, "live": Live}

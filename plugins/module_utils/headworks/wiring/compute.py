@@ -39,6 +39,7 @@ def disks(view: NodeView) -> list[Disk]:
             base=instance.image.digest,
             base_format=instance.image.format,
             size_gb=instance.disk_gb,
+            protected=instance.protected,
         )
         for instance in view.instances
     ]
@@ -62,6 +63,7 @@ def _domain(view: NodeView, instance: Instance) -> Domain:
         nics=tuple(_nic(view, port) for port in instance.ports),
         cloud=view.cloud.name,
         console_log=console_log(instance.id),
+        protected=instance.protected,
     )
 
 

@@ -1,16 +1,23 @@
-"""Convert domain records to libvirt XML and back. What does not belong here: calls to libvirt (``domains.py``)."""
+"""Convert domain records to libvirt XML and back.
+
+What does not belong here: changes of an existing XML (``domain_edit.py``), and calls to libvirt (``domains.py``).
+"""
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 
-from ...state.domains import ROOT_TARGET, Domain, DomainDisk, Nic
+from ...state.domains import ROOT_TARGET, Domain, DomainDisk, Live, Nic
 
 METADATA_URI = "https://headworks.invalid/xmlns/instance/1"
-_MARK = f"{{{METADATA_URI}}}instance"
-ET.register_namespace("headworks", METADATA_URI)
+MARK = f"{{{METADATA_URI}}}instance"
+MARK_PREFIX = "headworks"
+ET.register_namespace(MARK_PREFIX, METADATA_URI)
+
+# The taps of a cloud's ports, and the taps that module instance names itself: ``tap`` and the start of a UUID.
+_OUR_TAP = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
 
 _HOST_OFFLOADS = ("csum", "gso", "tso4", "tso6", "ecn", "ufo")
 _GUEST_OFFLOADS = ("csum", "tso4", "tso6", "ecn", "ufo")
@@ -64,10 +71,12 @@ def _devices(domain: Domain) -> ET.Element:
 def build_mark(domain: Domain) -> ET.Element:
     """Return the metadata element that marks a domain as ours. It lists our disks, unless the root disk is the only
     one. A disk that an operator attached is not listed, is not in the record, and is never changed."""
-    mark = ET.Element(_MARK, cloud=domain.cloud)
+    mark = ET.Element(MARK, cloud=domain.cloud)
     targets = [disk.target for disk in domain.disks]
     if targets != [ROOT_TARGET]:
         mark.set("disks", " ".join(targets))
+    if domain.protected:
+        mark.set("protected", "true")
     return mark
 
 
@@ -89,29 +98,53 @@ def build_nic(nic: Nic) -> ET.Element:
     ET.SubElement(interface, "model", type="virtio")
     ET.SubElement(interface, "mtu", size=str(nic.mtu))
     if not nic.offload:
-        driver = ET.SubElement(interface, "driver", name="qemu")
-        ET.SubElement(driver, "host", dict.fromkeys(_HOST_OFFLOADS, "off"))
-        ET.SubElement(driver, "guest", dict.fromkeys(_GUEST_OFFLOADS, "off"))
+        switch_offload_off(ET.SubElement(interface, "driver", name="qemu"))
     return interface
 
 
+def switch_offload_off(driver: ET.Element) -> None:
+    """Add the elements that switch a NIC's offloads off to its ``<driver>``."""
+    ET.SubElement(driver, "host", dict.fromkeys(_HOST_OFFLOADS, "off"))
+    ET.SubElement(driver, "guest", dict.fromkeys(_GUEST_OFFLOADS, "off"))
+
+
 def parse(text: str, state: str) -> Domain:
-    """Return the record of a domain from its XML as libvirt prints it. The XML does not have ``state``."""
+    """Return the record of a domain from its XML as libvirt prints it, without ``live``. The XML does not have
+    ``state``."""
     root = ET.fromstring(text)
-    mark, log = root.find(f"metadata/{_MARK}"), root.find("devices/serial/log")
+    mark, log = root.find(f"metadata/{MARK}"), root.find("devices/serial/log")
     return Domain(
         name=root.findtext("uuid", ""),
         domain=root.findtext("name", ""),
         title=root.findtext("title", ""),
         vcpus=int(root.findtext("vcpu", "0")),
         memory_mb=_mebibytes(root.find("memory")),
-        disks=tuple(parse_disk(element) for element in _our_disks(root).values()),
+        disks=tuple(parse_disk(element) for element in our_disks(root).values()),
         state=state,
         virt_type=root.get("type", ""),
         machine=_machine(root),
-        nics=tuple(parse_nic(interface) for interface in root.findall("devices/interface")),
+        nics=tuple(parse_nic(interface) for interface in our_nics(root).values()),
         cloud="" if mark is None else mark.get("cloud", ""),
         console_log="" if log is None else log.get("file", ""),
+        protected=mark is not None and mark.get("protected") == "true",
+    )
+
+
+def parse_live(text: str, taps: Collection[str], targets: Collection[str]) -> Live:
+    """Return what a running guest has, from its live XML, without ``dead``.
+
+    A NIC counts if its tap is in ``taps`` or has a name of ours, a disk if its device is in ``targets`` or in the list
+    of the live mark. Everything else was attached by hand and is not ours.
+    """
+    root = ET.fromstring(text)
+    nics = [parse_nic(interface) for interface in our_nics(root).values()]
+    ours = {*targets, *our_disks(root)}
+    return Live(
+        vcpus=int(root.findtext("vcpu", "0")),
+        memory_mb=_mebibytes(root.find("memory")),
+        virt_type=root.get("type", ""),
+        nics=tuple(nic for nic in nics if nic.tap in taps or _OUR_TAP.fullmatch(nic.tap)),
+        disks=tuple(target for target in all_disks(root) if target in ours),
     )
 
 
@@ -138,84 +171,47 @@ def parse_nic(interface: ET.Element) -> Nic:
     )
 
 
-def find_nic(text: str, tap: str) -> str:
-    """Return the ``<interface>`` of ``tap`` in a domain's XML. libvirt needs it to detach the NIC.
-
-    :raises KeyError: the domain has no NIC on ``tap``.
-    """
-    for interface in ET.fromstring(text).findall("devices/interface"):
-        if parse_nic(interface).tap == tap:
-            return ET.tostring(interface, encoding="unicode")
-    raise KeyError(tap)
-
-
-def disk_paths(text: str) -> dict[str, str]:
-    """Return device → file of all disks in a domain's XML, also of disks that are not ours."""
-    return {target: parse_disk(element).path for target, element in _disks(ET.fromstring(text)).items()}
+def find_nic(text: str, tap: str) -> str | None:
+    """Return our ``<interface>`` on ``tap`` in a domain's XML, or None if the domain has no such NIC."""
+    element = our_nics(ET.fromstring(text)).get(tap)
+    return None if element is None else ET.tostring(element, encoding="unicode")
 
 
 def find_disk(text: str, target: str) -> str | None:
     """Return the ``<disk>`` of device ``target`` in a domain's XML, or None if the domain has no such disk."""
-    element = _disks(ET.fromstring(text)).get(target)
+    element = all_disks(ET.fromstring(text)).get(target)
     return None if element is None else ET.tostring(element, encoding="unicode")
 
 
-def with_scalars(text: str, domain: Domain) -> str:
-    """Return the domain's XML ``text`` with title, mark, vcpus, memory, type and disks as in ``domain``. Device
-    addresses and all that an operator has added stay."""
-    root = ET.fromstring(text)
-    root.set("type", domain.virt_type)
-    for tag, value in (("title", domain.title), ("vcpu", str(domain.vcpus))):
-        element = root.find(tag)
-        if element is None:
-            element = ET.Element(tag)
-            root.insert(2, element)
-        element.text = value
-        element.attrib.pop("current", None)
-    for tag in ("memory", "currentMemory"):
-        element = root.find(tag)
-        if element is not None:
-            element.text, element.attrib = str(domain.memory_mb), {"unit": "MiB"}
-    _set_disks(root, domain)
-    _set_mark(root, domain)
-    return ET.tostring(root, encoding="unicode")
+def without_address(element: str) -> str:
+    """Return the XML of a device without its address, so that libvirt chooses one."""
+    device = ET.fromstring(element)
+    for address in device.findall("address"):
+        device.remove(address)
+    return ET.tostring(device, encoding="unicode")
 
 
-def _set_disks(root: ET.Element, domain: Domain) -> None:
-    """Set our disks as in ``domain``. For another file only the source is changed, so that the device keeps its
-    address."""
-    devices, existing, ours = root.find("devices"), _disks(root), _our_disks(root)
-    assert devices is not None  # libvirt always prints <devices>
-    for disk in domain.disks:
-        element = existing.get(disk.target)
-        if element is None:
-            devices.append(build_disk(disk))
-        elif (source := element.find("source")) is not None:
-            source.set("file", disk.path)
-    for target in set(ours) - {disk.target for disk in domain.disks}:
-        devices.remove(ours[target])
+def our_nics(root: ET.Element) -> dict[str, ET.Element]:
+    """Return tap → ``<interface>`` of the NICs on a tap that libvirt does not manage, as we build them. An operator's
+    NIC on a network or a bridge of libvirt is not ours."""
+    found = {}
+    for interface in root.findall("devices/interface[@type='ethernet']"):
+        target = interface.find("target")
+        if target is not None and target.get("managed") == "no":
+            found[target.get("dev", "")] = interface
+    return found
 
 
-def _set_mark(root: ET.Element, domain: Domain) -> None:
-    """Set the mark as in ``domain``. If ``domain`` has no cloud, the cloud in the existing mark stays."""
-    existing = root.find(f"metadata/{_MARK}")
-    mark = build_mark(replace(domain, cloud=domain.cloud or ("" if existing is None else existing.get("cloud", ""))))
-    if existing is not None:
-        existing.attrib = mark.attrib
-    elif any(mark.attrib.values()):  # a foreign domain that a module changes gets no mark
-        metadata = root.find("metadata")
-        (ET.SubElement(root, "metadata") if metadata is None else metadata).append(mark)
-
-
-def _disks(root: ET.Element) -> dict[str, ET.Element]:
+def all_disks(root: ET.Element) -> dict[str, ET.Element]:
     """Return device → element of the disks, without CD-ROMs and floppies, in their order."""
     return {_target(element): element for element in root.findall("devices/disk[@device='disk']")}
 
 
-def _our_disks(root: ET.Element) -> dict[str, ET.Element]:
-    mark = root.find(f"metadata/{_MARK}")
+def our_disks(root: ET.Element) -> dict[str, ET.Element]:
+    """Return device → element of the disks that the mark lists. Without a list it is the root disk."""
+    mark = root.find(f"metadata/{MARK}")
     targets = (ROOT_TARGET if mark is None else mark.get("disks", ROOT_TARGET)).split()
-    return {target: element for target, element in _disks(root).items() if target in targets}
+    return {target: element for target, element in all_disks(root).items() if target in targets}
 
 
 def _target(disk: ET.Element) -> str:

@@ -1,27 +1,30 @@
 """libvirt domains: they are defined, compared by meaning, and changed live where libvirt can. A domain is never
 destroyed to be changed.
 
-``domain_xml.py`` is imported where it is used: a node without guests does not need an XML parser. What does not belong
-here: the XML (``domain_xml.py``), the taps (``node/links/``, ``node/ovs/``), and the files of the
-disks (``disks.py``).
+A running guest is read twice: its definition, which is for its next start, and what it has now. Both must be as
+desired. libvirt and the files that handle XML are imported where they are used: a node without guests needs none of
+them. What does not belong here: the XML (``domain_xml.py``, ``domain_edit.py``), the devices of a running guest
+(``live_devices.py``), the states (``guest_states.py``), what is kept of a removed guest (``kept.py``), the texts for
+people (``guest_notes.py``), the taps (``node/links/``, ``node/ovs/``), and the files of the disks (``disks.py``).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...state.domains import Domain, DomainDisk
-from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
+from ...state import places
+from ...state.domains import Domain, DomainDisk, Nic
+from ..subsystem import Applied, Cause, Change, Note, Reading, Scope, Subsystem, Undone
+from . import guest_notes
 
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
-SHUTDOWN_SECONDS = 30  # how long a guest gets to shut down before it is destroyed
-PARALLEL_STARTS = 4
+INSTANCES_DIR = Path(places.INSTANCES_DIR)
+PARALLEL = 4  # how many guests are changed and started at the same time
 
 
 class DomainError(RuntimeError):
@@ -35,18 +38,21 @@ class DomainSubsystem(Subsystem[Domain]):
     guarded = True
     record = Domain
 
-    def __init__(self, owner: str | None = None, uri: str = URI) -> None:
+    def __init__(self, owner: str | None = None, uri: str = URI, instances_dir: Path = INSTANCES_DIR) -> None:
         super().__init__(owner)
         self.uri = uri
+        self.instances_dir = instances_dir
 
     def read(self, desired: Mapping[str, Domain], scope: Scope | None = None) -> Reading[Domain]:
-        """Return the domains with our mark, and those with a desired uuid."""
+        """Return the domains with our mark, and those with a desired uuid. The notes say what a guest gets only at its
+        next start, and which disks are missing or elsewhere."""
         if not _has_libvirt():
             return Reading()
-        objects, owned, notes = {}, set(), []
+        objects, owned = {}, set()
+        notes: list[Note] = []
         with self._connection() as connection:
             for handle in connection.listAllDomains():
-                domain = _read_domain(handle)
+                domain = _read_domain(handle, desired)
                 if domain is None or (scope is not None and domain.name not in scope):
                     continue
                 if self.owner is not None and domain.cloud == self.owner:
@@ -54,98 +60,135 @@ class DomainSubsystem(Subsystem[Domain]):
                 elif domain.name not in desired:
                     continue
                 objects[domain.name] = domain
-                notes += self._restart_notes(handle, domain)
-        return Reading(objects, frozenset(owned), notes=tuple(notes))
+                if domain.name in desired:
+                    notes += guest_notes.waiting(desired[domain.name], domain)
+                    notes += [self.note(domain.name, guest_notes.missing(domain, path)) for path in _missing(domain)]
+        protected = frozenset(name for name, domain in objects.items() if domain.protected)
+        return Reading(objects, frozenset(owned), notes=tuple(notes), protected=protected)
 
     def same(self, desired: Domain, actual: Domain) -> bool:
-        """Return whether both have the same meaning. libvirt sets a machine type where none is desired, and the order
-        of NICs and disks does not count. A disk's bus and format and the console log only matter when they are created,
-        so they are not compared."""
-        compared = replace(
-            desired,
-            machine=desired.machine or actual.machine,
-            cloud=desired.cloud or actual.cloud,
-            console_log=actual.console_log,
+        """Return whether both have the same meaning, and a running guest has the desired NICs and disks.
+
+        The order of NICs and disks does not count. A disk is compared by its device alone: its file may be an external
+        snapshot, and its bus and format only matter when it is created, as do libvirt's name and the console log.
+        """
+        return _definition(desired, actual) == _definition(actual, actual) and (
+            desired.state == actual.state and not _lacks(desired, actual)
         )
-        return _by_device(compared) == _by_device(actual)
+
+    def undone_by(
+        self, earlier: Sequence[Change[Any]], desired: Mapping[str, Domain], actual: Reading[Domain]
+    ) -> Undone:
+        """Return the running guests whose taps earlier changes re-create: their NICs will be dead."""
+        recreated = {
+            change.name
+            for change in earlier
+            if change.kind == "link" and change.before and change.after and change.before.kind != change.after.kind
+        }
+        running = {name: domain.live for name, domain in actual.objects.items() if domain.live is not None}
+        return Undone({
+            name: Cause.DEVICE_RECREATED
+            for name, live in running.items()
+            if recreated & {nic.tap for nic in live.nics} and name in desired
+        })
+
+    def foreseen(self, change: Change[Domain]) -> Sequence[Note]:
+        """Return what the change interrupts, and what waits for the guest's next start."""
+        return tuple(guest_notes.foreseen(change))
 
     def apply(self, changes: Sequence[Change[Domain]]) -> Applied:
-        """Remove, define and change domains, then set their states, four at a time.
+        """Remove, define, change and start guests, four at a time.
 
         When a guest fails, the other guests are still configured and started.
 
-        :raises DomainError: some guests failed. The message has libvirt's error for each.
+        :raises DomainError: some guests failed. The message has the reason for each.
         """
-        from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that start guests need it
+        from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that change guests need it
 
         failures: dict[str, str] = {}
+        notes: list[Note] = []
         with self._connection() as connection:
-            for change in changes:
-                with _collected(failures, change):
-                    if change.after is None:
-                        _remove(connection, change)
-                    else:
-                        self._define(connection, change)
 
-            def set_state(change: Change[Domain]) -> None:
-                with _collected(failures, change):
-                    _set_state(connection, change.after)
+            def handle_one(change: Change[Domain]) -> None:
+                guest = change.after or change.before
+                assert guest is not None
+                with _collected(failures, guest):
+                    texts = self._bring(connection, guest) if change.after else self._remove(connection, guest)
+                    notes.extend(self.note(guest.name, f"instance {guest.title}: {text}") for text in texts if text)
 
-            defined = [change for change in changes if change.after is not None and change.name not in failures]
-            with ThreadPoolExecutor(max_workers=PARALLEL_STARTS) as pool:
-                list(pool.map(set_state, defined))
+            with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+                list(pool.map(handle_one, changes))
         if failures:
-            raise DomainError("; ".join(failures.values()))
-        return Applied()
+            raise DomainError("; ".join(failures[name] for name in sorted(failures)))
+        return Applied(tuple(sorted(notes, key=lambda note: note.name)))
 
-    def _define(self, connection: Any, change: Change[Domain]) -> None:
-        """Define a new guest, or change the definition of an existing guest, also live as far as libvirt can."""
-        from . import domain_xml
+    def _bring(self, connection: Any, desired: Domain) -> list[str]:
+        """Bring a guest to its desired record: first its definition, then its state, then its devices if it runs.
+        Return texts for people.
 
-        desired = change.after
-        assert desired is not None
-        if change.before is None:
-            connection.defineXML(domain_xml.build(desired))
-            return
-        handle = connection.lookupByUUIDString(desired.name)
-        self._change_nics(handle, change.before, desired)
-        if handle.isActive():
-            _change_live_disks(handle, change.before, desired)
-        if _scalars(change.before) != _scalars(replace(desired, cloud=desired.cloud or change.before.cloud)):
-            connection.defineXML(domain_xml.with_scalars(_definition(handle), desired))
+        Each step reads what is there, so a step that a killed run has done is not done again.
+        """
+        from . import guest_states, kept, live_devices
 
-    def _change_nics(self, handle: Any, before: Domain, after: Domain) -> None:
-        from xml.etree import ElementTree
+        directory = self.instances_dir / desired.name
+        handle, actual = _lookup(connection, desired.name), None
+        if handle is None:
+            handle = self._define(connection, desired, directory)
+        else:
+            actual = _read_domain(handle, {desired.name: desired})
+            assert actual is not None
+            if actual.live is None:
+                _refuse_missing(actual)
+            if _definition(desired, actual) != _definition(actual, actual):
+                self._redefine(connection, handle, desired)
+        kept.save_definition(directory, handle)
+        text = guest_states.set_state(connection, handle, desired.state, directory)
+        if desired.state == "running":
+            live_devices.mend(handle, desired, filter(None, [actual]))
+        return [text]
 
+    def _define(self, connection: Any, desired: Domain, directory: Path) -> Any:
+        """Define a guest that libvirt does not have: from its kept definition if there is one. Return its handle."""
+        from . import domain_xml, kept
+
+        text = kept.definition(directory, desired) or domain_xml.build(desired)
+        planned = domain_xml.parse(text, desired.state)
+        _refuse_missing(planned)
+        kept.refuse_hidden_overlays(directory, [disk.path for disk in planned.disks])
+        kept.restore_nvram(directory, text)
+        return connection.defineXML(text)
+
+    def _redefine(self, connection: Any, handle: Any, desired: Domain) -> None:
         import libvirt
 
-        from . import domain_xml
+        from . import domain_edit
 
-        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if handle.isActive() else 0)
-        actual, desired = {nic.tap: nic for nic in before.nics}, {nic.tap: nic for nic in after.nics}
-        for tap in sorted(actual):
-            if actual[tap] != desired.get(tap):
-                handle.detachDeviceFlags(domain_xml.find_nic(_definition(handle), tap), flags)
-        for tap, nic in desired.items():
-            if nic != actual.get(tap):
-                handle.attachDeviceFlags(ElementTree.tostring(domain_xml.build_nic(nic), encoding="unicode"), flags)
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+        connection.defineXML(domain_edit.with_desired(str(handle.XMLDesc(flags)), desired))
 
-    def _restart_notes(self, handle: Any, defined: Domain) -> list[Note]:
-        """Return a note if a running guest needs a restart to get what its definition says. It is not restarted."""
-        from . import domain_xml
+    def _remove(self, connection: Any, guest: Domain) -> list[str]:
+        """Remove a guest, after all that libvirt has of it was kept in its directory. Return texts for people."""
+        import libvirt
 
-        if not handle.isActive():
+        from . import kept
+
+        handle = _lookup(connection, guest.name)
+        if handle is None:
             return []
-        text = handle.XMLDesc()
-        live, paths = domain_xml.parse(text, defined.state), domain_xml.disk_paths(text)
-        same_size = (live.vcpus, live.memory_mb) == (defined.vcpus, defined.memory_mb)
-        if not same_size or any(paths.get(disk.target) != disk.path for disk in defined.disks):
-            text = (
-                f"instance {defined.title}: {defined.vcpus} vCPU and {defined.memory_mb} MB take effect at its next "
-                f"start (it runs with {live.vcpus} vCPU and {live.memory_mb} MB)"
-            )
-            return [self.note(defined.name, text)]
-        return []
+        directory = self.instances_dir / guest.name
+        kept.refuse_missing_directory(directory, guest)
+        kept.save_definition(directory, handle)
+        if handle.isActive():
+            handle.destroy()
+        lost = kept.keep_files(directory, handle, guest)
+        handle.undefineFlags(
+            libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+            | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+            | getattr(libvirt, "VIR_DOMAIN_UNDEFINE_KEEP_TPM", 0)
+        )
+        return [f"not kept: {', '.join(lost)}"] if lost else []
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -165,9 +208,10 @@ def list_domains() -> list[Domain]:
     if not _has_libvirt():
         return []
     with DomainSubsystem()._connection() as connection:
-        domains = [_read_domain(handle) for handle in connection.listAllDomains()]
+        domains = [_read_domain(handle, {}) for handle in connection.listAllDomains()]
     return sorted(
-        (domain for domain in domains if domain is not None), key=lambda domain: (domain.title, domain.name)
+        (replace(domain, live=None) for domain in domains if domain is not None),
+        key=lambda domain: (domain.title, domain.name),
     )
 
 
@@ -181,135 +225,85 @@ def _has_libvirt() -> bool:
 
 
 @contextmanager
-def _collected(failures: dict[str, str], change: Change[Domain]) -> Iterator[None]:
+def _collected(failures: dict[str, str], guest: Domain) -> Iterator[None]:
     """Catch a failure of the body and add it to ``failures``, by the guest's uuid and with its inventory name."""
-    domain = change.after or change.before
     try:
         yield
     except Exception as error:
-        failures[change.name] = f"instance {domain.title if domain else change.name}: {error}"
+        failures[guest.name] = f"instance {guest.title}: {error}"
 
 
-def _by_device(domain: Domain) -> Domain:
-    """Return the domain with its NICs and disks sorted by device, and its disks without bus and format."""
-    disks = tuple(DomainDisk(disk.path, disk.target) for disk in sorted(domain.disks, key=lambda disk: disk.target))
-    return replace(domain, nics=tuple(sorted(domain.nics, key=lambda nic: nic.tap)), disks=disks)
+def _definition(domain: Domain, actual: Domain) -> Domain:
+    """Return ``domain`` with only what is compared in a definition, sorted; what it leaves open is as in ``actual``."""
+    nics = (Nic(nic.tap, nic.mac.lower(), nic.mtu, nic.offload) for nic in domain.nics)
+    return replace(
+        domain,
+        domain="",
+        machine="",
+        console_log="",
+        state="",
+        live=None,
+        cloud=domain.cloud or actual.cloud,
+        protected=actual.protected if domain.protected is None else domain.protected,
+        nics=tuple(sorted(nics, key=lambda nic: nic.tap)),
+        disks=tuple(sorted((replace(disk, path="", bus="", format="") for disk in domain.disks), key=_target)),
+    )
 
 
-def _scalars(domain: Domain) -> tuple[object, ...]:
-    """Return the values that need a new definition of the domain."""
-    disks = _by_device(domain).disks
-    return (domain.title, domain.vcpus, domain.memory_mb, disks, domain.virt_type, domain.cloud)
+def _target(disk: DomainDisk) -> str:
+    return disk.target
 
 
-def _change_live_disks(handle: Any, before: Domain, after: Domain) -> None:
-    """Attach disks to a running guest and detach disks from it. ``_define`` changes the definition afterwards. A disk
-    that gets another file uses it from the next start on. Disks that a killed run has already attached or detached are
-    skipped."""
-    from xml.etree import ElementTree
+def _lacks(desired: Domain, actual: Domain) -> bool:
+    """Return whether a guest that is to run has other NICs or disks than desired, or a dead NIC. A paused guest cannot
+    attach or release devices, so it gets them when it runs again."""
+    live = actual.live
+    if live is None or desired.state != "running":
+        return False
+    taps, targets = {nic.tap for nic in desired.nics}, {disk.target for disk in desired.disks}
+    return bool(live.dead) or {nic.tap for nic in live.nics} != taps or set(live.disks) != targets
 
+
+def _missing(domain: Domain) -> list[str]:
+    """Return the files of the domain's disks that do not exist. The disks of an operator do not count."""
+    return [disk.path for disk in domain.disks if disk.path and not Path(disk.path).exists()]
+
+
+def _refuse_missing(guest: Domain) -> None:
+    """Refuse to define or start a guest whose disk file is missing.
+
+    :raises DomainError: names the file, the probable cause, and what to do.
+    """
+    for path in _missing(guest):
+        raise DomainError(guest_notes.missing(guest, path).partition(": ")[2])
+
+
+def _lookup(connection: Any, name: str) -> Any:
+    """Return the handle of the domain with uuid ``name``, or None."""
     import libvirt
-
-    from . import domain_xml
-
-    live = str(handle.XMLDesc())
-    desired = {disk.target: disk for disk in after.disks}
-    for target in sorted({disk.target for disk in before.disks} - set(desired)):
-        attached = domain_xml.find_disk(live, target)
-        if attached is not None:
-            handle.detachDeviceFlags(attached, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    for target in sorted(set(desired) - {disk.target for disk in before.disks}):
-        if domain_xml.find_disk(live, target) is None:
-            element = domain_xml.build_disk(desired[target])
-            handle.attachDeviceFlags(ElementTree.tostring(element, encoding="unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-
-
-def _definition(handle: Any) -> str:
-    """Return the XML that the domain gets at its next start."""
-    import libvirt
-
-    return str(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-
-
-def _read_domain(handle: Any) -> Domain | None:
-    """Return a domain as a record; None if the domain was removed meanwhile."""
-    import libvirt
-
-    from . import domain_xml
 
     try:
-        return domain_xml.parse(_definition(handle), _state(handle))
+        return connection.lookupByUUIDString(name)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
 
 
-def _state(handle: Any) -> str:
-    """Return the domain's state by its name in the inventory. ``suspended`` means saved to disk, as in Nova."""
+def _read_domain(handle: Any, desired: Mapping[str, Domain]) -> Domain | None:
+    """Return a domain as a record, with ``live`` if it runs; None if the domain was removed meanwhile."""
     import libvirt
 
-    state = handle.state()[0]
-    if state == libvirt.VIR_DOMAIN_PAUSED:
-        return "paused"
-    if handle.isActive():
-        return "running"
-    return "suspended" if handle.hasManagedSaveImage() else "stopped"
+    from . import domain_xml, guest_states, live_devices
 
-
-def _set_state(connection: Any, desired: Domain | None) -> None:
-    """Bring the guest from its actual state to the desired state. libvirt's create() also restores a saved guest."""
-    assert desired is not None
-    handle = connection.lookupByUUIDString(desired.name)
-    actual = _state(handle)
-    if actual == desired.state:
-        return
-    if desired.state == "running":
-        if actual == "paused":
-            handle.resume()
-        else:
-            handle.create()
-    elif desired.state == "paused":
-        if actual != "running":
-            handle.create()
-        handle.suspend()
-    elif desired.state == "suspended":
-        if actual == "stopped":
-            handle.create()
-        handle.managedSave()
-    elif desired.state == "stopped":
-        _stop(handle, actual)
-
-
-def _stop(handle: Any, actual: str) -> None:
-    """Ask the guest to shut down (ACPI), and destroy it if it still runs after ``SHUTDOWN_SECONDS``, as Nova does."""
-    import libvirt
-
-    if actual == "suspended":
-        handle.managedSaveRemove()
-        return
-    if actual == "paused":
-        handle.resume()
-    handle.shutdown()
-    deadline = time.monotonic() + SHUTDOWN_SECONDS
-    while handle.isActive() and time.monotonic() < deadline:
-        time.sleep(0.2)
     try:
-        if handle.isActive():
-            handle.destroy()
+        state = guest_states.state_of(handle)
+        domain = domain_xml.parse(str(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), state)
+        if state not in guest_notes.AWAKE:
+            return domain
+        known = (domain, desired[domain.name]) if domain.name in desired else (domain,)
+        return replace(domain, live=live_devices.read_live(handle, known))
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
-            raise
-
-
-def _remove(connection: Any, change: Change[Domain]) -> None:
-    import libvirt
-
-    handle = connection.lookupByUUIDString(change.name)
-    if handle.isActive():
-        handle.destroy()
-    handle.undefineFlags(
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    )
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
