@@ -25,6 +25,16 @@ options:
       openvswitch_service: {description: The systemd unit of Open vSwitch., type: str, required: true}
       libvirt_service: {description: The systemd unit of libvirt., type: str, required: true}
       nftables_service: {description: The systemd unit that loads the node's own rules., type: str, required: true}
+  preview:
+    description:
+      - Only ask the node what this run would change. M(cloud_begin) shows it. Nothing fails if the node cannot tell.
+    type: bool
+    default: false
+  prepared:
+    description:
+      - Whether the run has changed the node since the preview. Otherwise a node without changes is not called again.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}

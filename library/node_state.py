@@ -27,6 +27,10 @@ options:
         with another C(lineage), or with a lower C(serial).
     type: bool
     default: false
+  preview:
+    description: Only return the changes, as in check mode. M(cloud_converge) uses it to print the plan of a run.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: Returns exactly the changes that a run would make.}
   diff_mode: {support: full, description: "Shows every object before and after the change, but never user data."}
@@ -64,6 +68,10 @@ effects:
   elements: dict
   sample:
     - {kind: domain, name: 6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001, effect: outage, text: "instance vm1: it is shut down"}
+kept:
+  description: Whether the node kept exactly this node state already, before the run.
+  returned: success
+  type: bool
 """
 
 import gc
@@ -95,18 +103,20 @@ def effects(result: Result) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run the module."""
-    options = {"state": {"type": "dict", "required": True}, "accept_older": {"type": "bool", "default": False}}
+    flag = {"type": "bool", "default": False}
+    options = {"state": {"type": "dict", "required": True}, "accept_older": flag, "preview": flag}
     module = DiscreetModule(argument_spec=options, supports_check_mode=True)
+    check = module.check_mode or module.params["preview"]
     try:
-        result = converge_document(
-            module.params["state"], check=module.check_mode, accept_older=module.params["accept_older"]
-        )
+        result = converge_document(module.params["state"], check=check, accept_older=module.params["accept_older"])
     except ConvergeError as error:
         result = error.result
         fail(module, error, confirmations=confirmations(result), effects=effects(result), invocation={})
     except (LockError, OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
-    succeed(module, result, confirmations=confirmations(result), effects=effects(result), invocation={})
+    succeed(
+        module, result, confirmations=confirmations(result), effects=effects(result), kept=result.kept, invocation={}
+    )
 
 
 if __name__ == "__main__":

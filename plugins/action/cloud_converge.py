@@ -23,8 +23,13 @@ except ImportError as error:
         "run pip install -e . in the checkout"
     ) from error
 
+DIRECTORY = Path(C.DEFAULT_LOCAL_TMP)
 _NAMES = {field.name: {"type": "str", "required": True} for field in fields(Distribution)}
-OPTIONS = {"distribution": {"type": "dict", "required": True, "options": _NAMES}}
+OPTIONS = {
+    "distribution": {"type": "dict", "required": True, "options": _NAMES},
+    "preview": {"type": "bool", "default": False},
+    "prepared": {"type": "bool", "default": False},
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -39,17 +44,46 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(argument_spec=OPTIONS)
         variables = task_vars or {}
-        state = handover.take(Path(C.DEFAULT_LOCAL_TMP), variables["inventory_hostname"])
-        if state is None:
+        node = variables["inventory_hostname"]
+        plan, state = handover.plan(DIRECTORY), handover.take(DIRECTORY, node)
+        if plan is None or state is None:
             result.update(failed=True, msg="There is no plan for this node: run cloud_plan before, in the same run.")
             return result
         state["distribution"] = options["distribution"]
-        result.update(self._execute_module(module_name="node_state", module_args={"state": state}, task_vars=variables))
+        arguments = {"state": state, "accept_older": plan["run"]["accept_older"]}
+        if options["preview"]:
+            return {**result, **self._preview(node, arguments, variables)}
+        preview = handover.preview(DIRECTORY, node) or {}
+        if self._is_answer(preview, options):
+            return {**result, **preview, "changed": bool(preview.get("changes"))}
+        if not handover.begun(DIRECTORY):
+            result.update(failed=True, msg="The run has not begun: run cloud_begin before, in the same run.")
+            return result
+        result.update(self._execute_module(module_name="node_state", module_args=arguments, task_vars=variables))
         # The arguments hold user data, which -vvv would show.
         result.pop("invocation", None)
         if result.get("confirmations"):
             self._confirm(result, variables)
         return result
+
+    def _preview(self, node: str, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the node what this run would change, and keep the answer. A node that cannot tell does not fail: a later
+        step of the run may start the service that it lacks."""
+        answer = self._execute_module(
+            module_name="node_state", module_args={**arguments, "preview": True}, task_vars=variables
+        )
+        answer.pop("invocation", None)
+        if answer.get("unreachable"):
+            return dict(answer)
+        handover.put_preview(DIRECTORY, node, answer)
+        return {"changed": False, "would_change": len(answer.get("changes") or ())}
+
+    def _is_answer(self, preview: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+        """Whether the preview already is what a run would answer: in check mode, and on a node with nothing to do."""
+        if not preview or self._task.check_mode:
+            return bool(preview)
+        settled = not preview.get("failed") and not preview.get("changes") and bool(preview.get("kept"))
+        return settled and not options["prepared"]
 
     def _confirm(self, result: dict[str, Any], variables: Mapping[str, Any]) -> None:
         """Confirm moves of NICs into bridges over a new connection: only that shows that the node can be reached."""

@@ -1,16 +1,17 @@
 """Action plugin: compiles the inventory into a node state for each node. Documentation: library/cloud_plan.py.
 
-Only the interface to Ansible belongs here: reading variables, showing the plan, returning results. What does not belong
-here: the plan itself (``headworks.plan``) and files (``headworks.control``).
+Only the interface to Ansible belongs here: reading variables and returning results. What does not belong here: the plan
+itself (``headworks.plan``), files (``headworks.control``), and showing the plan (``cloud_begin.py``).
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ansible import constants as C
 from ansible.errors import AnsibleError
@@ -20,12 +21,18 @@ try:
     from headworks.control import allocations_file, ansible_sources, handover, sources
     from headworks.control.image_store import image_files, store_images, store_node
     from headworks.control.images import ImageFiles
+    from headworks.control.plan_data import of_resolution
     from headworks.control.same_everywhere import Comparison
     from headworks.control.secrets import Secrets, published
     from headworks.control.summary import summarize
     from headworks.control.variables import expand, merge_additions, plain, select
+    from headworks.model.cloud import RunModel
     from headworks.model.errors import PlanError
-    from headworks.plan.resolve import Resolution, resolve
+    from headworks.model.inventory import parse_run
+    from headworks.plan.allocation.allocations import digest
+    from headworks.plan.found.removals import check_lost, check_removals
+    from headworks.plan.resolve import Occasion, Resolution, resolve
+    from headworks.plan.stamp import stamp
     from headworks.wiring.documents import AVAILABLE, wire
 except ImportError as error:
     raise AnsibleError(
@@ -35,7 +42,6 @@ except ImportError as error:
 
 NODE_GROUPS = ("controller", "network", "compute")
 INSTANCE_GROUP = "instances"
-COLORS = {"+": C.COLOR_OK, "~": C.COLOR_CHANGED, "-": C.COLOR_ERROR}
 OPTIONS = {
     "validate_only": {"type": "bool", "default": False},
     "summary": {"type": "bool", "default": False},
@@ -64,24 +70,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
 
     def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         inventory, facts = self._inventory(task_vars, options["facts_variable"])
+        run = parse_run(inventory["cloud"])
         images = ImageFiles(_cache() / "image-checksums.json")
         image_facts = images.facts(inventory["cloud"].get("cloud_images") or {})
         images.keep()
         setting = inventory["cloud"].pop(allocations_file.VARIABLE, None) or ""
         path = allocations_file.locate(str(setting), task_vars.get("ansible_inventory_sources") or [])
-        dry = bool(self._task.check_mode or options["validate_only"])
-        with nullcontext() if dry else allocations_file.locked(path):
-            before = allocations_file.read(path)
-            resolution = resolve(inventory, before, facts, image_facts, AVAILABLE)
-            states = {} if options["validate_only"] else wire(resolution.cloud)
-            changed = resolution.allocations.text() != (path.read_text() if before is not None else "")
-            if changed and not dry:
-                allocations_file.write(path, resolution.allocations.text())
+        stored = allocations_file.read(path)
+        occasion = Occasion(int(time.time()), str(uuid4()), run.accept_older, stored.damage, stored.previous)
+        resolution = resolve(inventory, stored.content, facts, image_facts, AVAILABLE, occasion)
         if not options["validate_only"]:
-            handover.put(Path(C.DEFAULT_LOCAL_TMP), states)
-            self._show(resolution)
+            plan = of_resolution(resolution, digest(stored.content))
+            plan["refusal"] = self._gate(resolution, run, occasion.now)
+            self._hand_over(resolution, self._secrets.hide_in(plan), path, run, facts)
         answer = {
-            "changed": changed and not options["validate_only"],
+            "changed": False,
             "allocations_file": str(path),
             "plan": [self._secrets.hide(change.label) for change in resolution.plan_changes],
             "images": store_images(inventory["cloud"].get("cloud_images") or {}, image_facts),
@@ -91,6 +94,43 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if options["summary"]:
             answer["summary"] = self._secrets.hide_in(summarize(resolution.cloud))
         return answer
+
+    def _gate(self, resolution: Resolution, run: RunModel, now: int) -> str:
+        """Refuse removals that were not confirmed. A run that only plans shows the refusal instead."""
+        removals, lost = resolution.removals, resolution.lost
+        limit, left = resolution.removals_without_asking, len(resolution.cloud.instances)
+        try:
+            check_lost(lost, len(removals), run.confirm_removal)
+            check_removals(removals, len(lost), left, limit, run.confirm_removal, now)
+        except PlanError as error:
+            if not run.plan_only:
+                raise
+            return "\n".join(error.messages)
+        return ""
+
+    def _hand_over(
+        self, resolution: Resolution, plan: Mapping[str, Any], path: Path, run: RunModel, facts: Mapping[str, Any]
+    ) -> None:
+        """Keep the plan and the node states for the later steps of this run."""
+        handed = {
+            "plan": plan,
+            "run": run.model_dump(),
+            "path": str(path),
+            "text": resolution.allocations.text(),
+            "nodes": list(resolution.cloud.nodes),
+            "facts": {
+                name: {
+                    "packages_missing": facts[name].get("packages_missing") or [],
+                    "services_down": facts[name].get("services_down") or [],
+                    "libvirt_networks_present": (facts[name].get("libvirt_networks_present") or [])
+                    if "compute" in node.roles
+                    else [],
+                }
+                for name, node in resolution.cloud.nodes.items()
+                if name in facts
+            },
+        }
+        handover.put(Path(C.DEFAULT_LOCAL_TMP), stamp(wire(resolution.cloud), resolution), handed)
 
     def _inventory(self, task_vars: Mapping[str, Any], facts_variable: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """The inventory as ``resolve`` takes it, and the facts of the nodes that reported facts in this run."""
@@ -153,18 +193,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             return template(value)
 
         return expand(wanted, noted, where, self._secrets.plain)
-
-    def _show(self, resolution: Resolution) -> None:
-        """Print the warnings and the plan of changes."""
-        for warning in resolution.warnings:
-            self._display.warning(self._secrets.hide(warning))
-        title = f"Plan of cloud {resolution.cloud.name}"
-        if not resolution.plan_changes:
-            self._display.display(f"{title}: unchanged since the last run")
-            return
-        self._display.display(f"{title}:")
-        for change in resolution.plan_changes:
-            self._display.display(f"  {self._secrets.hide(change.label)}", color=COLORS[change.sign])
 
 
 def _members(groups: Mapping[str, list[str]], names: Iterable[str]) -> list[str]:

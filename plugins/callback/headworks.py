@@ -46,6 +46,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._relevant = False
         self._check = False
         self._refused = False
+        self._only_planned: dict[str, Any] = {}
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Note that the run converges nodes: a run without cloud_converge gets no verdict unless it is refused."""
@@ -57,6 +58,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         """Count the changes that a task made."""
         from headworks.view.task_changes import task_changes
 
+        if result.task.action == "cloud_begin":
+            if result.result.get("plan_only"):
+                self._only_planned = result.result
+            return
         changes = task_changes(result.task.action, result.result)
         if changes or result.task.action in MODULES:
             outcome = self._outcome(result)
@@ -67,7 +72,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         """Record the reason of the first failure of a node."""
         if ignore_errors:
             return
-        if result.task.action == "cloud_plan" and result.result.get("refused"):
+        if result.task.action in ("cloud_plan", "cloud_begin") and result.result.get("refused"):
             self._refused = self._relevant = True
         self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
 
@@ -77,6 +82,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the verdict at the end of the run."""
+        if self._only_planned:
+            self._end_after_plan()
         if not self._relevant:
             return
         from headworks.view.verdict import lines
@@ -87,6 +94,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
             return
         for state, text in lines(self._nodes, check=self._check):
             self._display.display(text, color=COLORS[state])
+
+    def _end_after_plan(self) -> None:
+        """End a run that only plans with an exit code that says whether there is something to change.
+
+        :raises SystemExit: always. Ansible has no other way to a code that is not that of a failed host.
+        """
+        from headworks.view.verdict import plan_exit_code
+
+        code, text = plan_exit_code(self._only_planned, self._nodes)
+        self._display.display(text)
+        raise SystemExit(code)
 
     def _outcome(self, result: Any) -> Any:
         from headworks.view.verdict import NodeOutcome

@@ -55,15 +55,32 @@ def test_a_host_list_on_the_command_line_is_no_location(lab: Path) -> None:
         allocations_file.locate("", ["vm1,"])
 
 
-def test_a_missing_file_reads_as_none_and_a_damaged_file_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_file_is_told_with_its_previous_version(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
-    assert allocations_file.read(path) is None
-    path.write_text('{"cloud_allocations": {')
-    with pytest.raises(PlanError, match=r"cloud_allocations_file: '.*a\.yml': cannot be read .* restore it"):
-        allocations_file.read(path)
-    path.write_text("[]")
-    with pytest.raises(PlanError, match="must hold a dictionary"):
-        allocations_file.read(path)
+    assert allocations_file.read(path) == allocations_file.Stored(None)
+    allocations_file.write(path, '{"n": 1}')
+    allocations_file.write(path, '{"n": 2}')
+    assert allocations_file.read(path) == allocations_file.Stored({"n": 2})
+    for text, damage in (("", "is empty"), ('{"n": {', "is damaged (Expecting"), ("[]", "is damaged (it does not")):
+        path.write_text(text)
+        stored = allocations_file.read(path)
+        assert (stored.content, stored.previous) == (None, {"n": 1})
+        assert stored.damage.startswith(damage)
+
+
+def test_a_damaged_file_does_not_replace_the_previous_version(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    allocations_file.write(path, '{"n": 1}')
+    allocations_file.write(path, '{"n": 2}')
+    path.write_text("{")
+    allocations_file.write(path, '{"n": 3}')
+    assert json.loads(allocations_file.previous_of(path).read_text()) == {"n": 1}
+    assert json.loads(path.read_text()) == {"n": 3}
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"cloud_allocations_file: '.*': cannot be read"):
+        allocations_file.read(tmp_path)
 
 
 def test_writing_the_same_text_again_does_not_touch_the_file(tmp_path: Path) -> None:
@@ -74,7 +91,7 @@ def test_writing_the_same_text_again_does_not_touch_the_file(tmp_path: Path) -> 
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert path.stat().st_ino == before.st_ino
     assert allocations_file.write(path, "{ }\n") is True
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.yml"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.yml", "a.yml.prev"]
     assert path.stat().st_mode & 0o777 == 0o644
 
 
@@ -90,7 +107,7 @@ def test_the_message_about_an_unusable_path_names_the_path(tmp_path: Path) -> No
 def _add(path: Path, count: int) -> None:
     for _ in range(count):
         with allocations_file.locked(path):
-            number = (allocations_file.read(path) or {"n": 0})["n"]
+            number = (allocations_file.read(path).content or {"n": 0})["n"]
             time.sleep(0.002)
             allocations_file.write(path, json.dumps({"n": number + 1}))
 
@@ -102,5 +119,5 @@ def test_concurrent_runs_wait_for_each_other(tmp_path: Path) -> None:
         run.start()
     for run in runs:
         run.join()
-    assert allocations_file.read(path) == {"n": 60}
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.yml"]
+    assert allocations_file.read(path).content == {"n": 60}
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["a.yml", "a.yml.prev"]

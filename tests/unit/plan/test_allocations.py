@@ -45,24 +45,25 @@ def test_each_instance_has_a_line_and_the_lines_are_in_natural_order() -> None:
     assert lines[first].startswith('"web1": {"number": 1, "node": "compute1", "ports": {"internal": ["fa:16:3e:')
 
 
-def test_an_added_instance_changes_five_lines() -> None:
+def test_an_added_instance_changes_six_lines() -> None:
     inventory = flock(20)
     first = resolve(inventory, None, facts_of(inventory)).allocations
     more = flock(21)
     second = resolve(more, first.dump(), facts_of(more)).allocations
     before, after = set(first.text().splitlines()), set(second.text().splitlines())
-    # Two lines of the new instance (its allocation, its declaration), the last number, and two lines that get a comma.
-    assert len(after - before) == 5
+    # Two lines of the new instance (its allocation, its declaration), the last number, the serial, and two lines that
+    # get a comma.
+    assert len(after - before) == 6
 
 
 @pytest.mark.parametrize(
     ("damage", "where"),
     [
-        ({"version": 2}, "cloud_allocations.version: 2: must be 1 or lower: a newer headworks has written this file"),
-        ({"version": 0}, "cloud_allocations.version: 0: must be 1"),
-        ({"version": None}, "cloud_allocations.version: None: must be 1"),
-        ({"version": "1"}, "cloud_allocations.version: '1': must be 1"),
-        ({"version": True}, "cloud_allocations.version: True: must be 1"),
+        ({"version": 3}, "cloud_allocations.version: 3: must be 2 or lower: a newer headworks has written this file"),
+        ({"version": 0}, "cloud_allocations.version: 0: must be 2"),
+        ({"version": None}, "cloud_allocations.version: None: must be 2"),
+        ({"version": "1"}, "cloud_allocations.version: '1': must be 2"),
+        ({"version": True}, "cloud_allocations.version: True: must be 2"),
         ({"instances": {"vm1": {"node": "compute1"}}}, "cloud_allocations.instances.vm1: 'number'"),
         ({"instances": {"vm1": {"number": 1, "node": "c", "ports": {"n": "fa"}}}}, "cloud_allocations.instances.vm1: "),
         ({"networks": {"n": {"segment": "vxlan/x"}}}, "cloud_allocations.networks.n: "),
@@ -72,7 +73,7 @@ def test_an_added_instance_changes_five_lines() -> None:
 )
 def test_damaged_data_is_refused_with_a_message_that_names_the_place(damage: dict[str, object], where: str) -> None:
     with pytest.raises(PlanError) as error:
-        load({"version": 1, **damage})
+        load({"version": 2, **damage})
     assert error.value.messages[0].startswith(where)
 
 

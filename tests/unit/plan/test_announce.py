@@ -54,7 +54,11 @@ def test_a_removed_instance_and_its_removed_network_are_announced() -> None:
         del inventory["cloud"]["cloud_networks"]["internal2"]
         inventory["cloud"]["cloud_routers"]["r1"]["interfaces"] = ["internal"]
 
-    assert labels(change) == ["- network internal2", "~ router r1 interfaces: -internal2", "- instance vm3"]
+    assert labels(change) == [
+        "- network internal2",
+        "~ router r1 interfaces: -internal2",
+        "- instance vm3 on compute1, which does not answer: it is removed in a run in which the node answers",
+    ]
 
 
 def test_an_added_node_and_an_added_instance_are_announced() -> None:

@@ -55,7 +55,7 @@ def test_the_table_shows_for_every_node_the_filter_the_wanted_and_the_available(
     ("variables", "flavor", "row"),
     [
         ({}, {"vcpus": 17}, "compute1  vCPU    17 vCPU  14 vCPU"),
-        ({}, {"disk_gb": 51}, "compute1  disk    51 GB   50 GB"),
+        ({}, {"disk_gb": 51}, "compute1  disk    51 GB   45 GB"),
         ({"host": "compute2", "availability_zone": "east"}, {}, "compute2  availability zone  east      nova"),
         ({"networks": ["ext"]}, {}, "compute1  physical network  physnet1  none mapped"),
     ],
@@ -91,7 +91,7 @@ def test_an_instance_is_placed_on_a_node_that_maps_its_provider_network() -> Non
 def test_the_disk_filter_uses_the_images_size_if_the_flavor_has_no_disk() -> None:
     inventory = flock(3)
     image = {"nano": {"virtual_size": 25 << 30}}
-    facts = facts_of(inventory, disk_gb=49)
+    facts = facts_of(inventory, disk_gb=54)
     with pytest.raises(PlanError, match="compute1  disk    25 GB   24 GB"):
         resolve(inventory, None, facts, image)
 

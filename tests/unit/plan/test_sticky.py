@@ -120,15 +120,19 @@ def test_random_additions_and_removals_change_no_other_allocation(seed: int) -> 
         assert same.cloud == result.cloud
 
 
-def test_a_removed_instance_frees_its_address_but_not_its_number() -> None:
+def test_the_address_of_a_removed_instance_is_given_out_last_and_its_number_never() -> None:
     inventory = s1()
+    pool = [{"start": "10.18.0.2", "end": "10.18.0.5"}]
+    inventory["cloud"]["cloud_networks"]["internal"]["subnets"]["internal"]["allocation_pools"] = pool
     first = planned(inventory)
     gone = inventory["instances"].pop("vm2")
     second = planned(inventory, first)
     inventory["instances"]["new"] = gone
     third = planned(inventory, second)
     address = first.allocations.instances["vm2"].ports["internal"].addresses
-    assert third.allocations.instances["new"].ports["internal"].addresses == address
+    assert third.allocations.instances["new"].ports["internal"].addresses == ("10.18.0.5",) != address
+    inventory["instances"]["newer"] = gone
+    assert planned(inventory, third).allocations.instances["newer"].ports["internal"].addresses == address
     numbers = {guest.number for guest in first.allocations.instances.values()}
     assert third.allocations.instances["new"].number not in numbers
 
@@ -268,14 +272,20 @@ def test_freed_segments_and_vlans_are_not_reused_in_the_same_run() -> None:
     assert planned(inventory, second).allocations.networks["third"].segment == "vxlan/2"
 
 
-def test_a_freed_tunnel_id_is_reused_at_once_if_no_other_is_free() -> None:
+def test_a_freed_tunnel_id_rests_in_the_run_that_frees_it() -> None:
     inventory = s1()
     inventory["cloud"]["cloud_tunnel_id_range"] = "5:6"
     first = planned(inventory)
     inventory["instances"].pop("vm3")
     inventory["cloud"]["cloud_routers"]["r1"]["interfaces"] = ["internal"]
-    inventory["cloud"]["cloud_networks"]["other"] = inventory["cloud"]["cloud_networks"].pop("internal2")
+    freed = inventory["cloud"]["cloud_networks"].pop("internal2")
+    inventory["cloud"]["cloud_networks"]["other"] = freed
+    with pytest.raises(PlanError, match="freed ids rest until all nodes have converged after their removal"):
+        planned(inventory, first)
+    del inventory["cloud"]["cloud_networks"]["other"]
     second = planned(inventory, first)
+    inventory["cloud"]["cloud_networks"]["other"] = freed
+    second = planned(inventory, second)
     assert second.allocations.networks["other"].segment == "vxlan/6"
     inventory["cloud"]["cloud_networks"]["third"] = {}
     message = r"cloud_networks.third: 'third': no segmentation id is free in cloud_tunnel_id_range"
@@ -302,19 +312,29 @@ def test_a_disabled_node_keeps_its_instances_and_gets_no_new_instance() -> None:
     assert second.cloud.instances["vm4"].node == "compute2"
 
 
-def test_an_instance_of_a_removed_node_moves_and_the_plan_says_why() -> None:
+def test_a_node_with_instances_does_not_leave() -> None:
     inventory = s1()
     first = planned(inventory)
-    assert first.cloud.instances["vm3"].node == "compute1"
-    del inventory["nodes"]["compute1"]
+    gone = inventory["nodes"].pop("compute1")
     inventory["instances"]["vm1"]["vars"].pop("instance_host")
+    with pytest.raises(PlanError, match=r"nodes\.compute1: is no longer in the inventory, but it has guests: vm1, vm3"):
+        planned(inventory, first)
+    inventory["nodes"]["compute1"] = {**gone, "groups": ["network"]}
+    with pytest.raises(PlanError, match=r"nodes\.compute1: is no longer in group compute, but it has guests: vm1, vm3"):
+        planned(inventory, first)
+
+
+def test_a_node_leaves_after_its_instances() -> None:
+    inventory = s1()
+    first = planned(inventory)
+    for name in ("vm1", "vm3"):
+        del inventory["instances"][name]
+    del inventory["cloud"]["cloud_floating_ips"]["172.16.19.232"]
     second = planned(inventory, first)
-    assert second.cloud.instances["vm3"].node == "compute2"
-    assert second.cloud.instances["vm3"].ports[0].mac == first.cloud.instances["vm3"].ports[0].mac
-    assert "compute1" not in second.allocations.vlans
-    labels = [change.label for change in second.plan_changes]
-    assert "~ instance vm3 node: compute1 → compute2 (compute1 is no longer a compute node)" in labels
-    assert "- node compute1" in labels
+    del inventory["nodes"]["compute1"]
+    third = planned(inventory, second)
+    assert "compute1" not in third.allocations.vlans
+    assert "- node compute1" in [change.label for change in third.plan_changes]
 
 
 def test_changing_the_pin_of_an_instance_is_refused() -> None:

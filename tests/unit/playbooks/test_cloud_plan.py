@@ -26,7 +26,11 @@ PLAYBOOK = """
     - cloud_plan: {validate_only: "{{ only | default(false) }}", summary: true}
       run_once: true
       register: answer
-    - debug: {msg: "answer={{ answer | to_json }}"}
+    - cloud_begin:
+      when: not only | default(false)
+      run_once: true
+      register: begun
+    - debug: {msg: "answer={{ answer | combine({'changed': begun.changed}) | to_json }}"}
       run_once: true
 """
 
@@ -126,7 +130,7 @@ def test_a_run_shows_the_plan_and_writes_the_allocations_and_a_second_run_change
     kept = site.allocations.read_text()
     assert json.loads(kept)["cloud_allocations"]["instances"]["vm1"]["node"] == "compute1"
     output, answer = site.run()
-    assert "Plan of cloud mine: unchanged since the last run" in output
+    assert "Plan of cloud mine: nothing to change" in output
     assert answer["changed"] is False
     assert site.allocations.read_text() == kept
 

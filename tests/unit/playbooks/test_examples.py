@@ -36,6 +36,8 @@ PLAYBOOK = """
               eth2: {mtu: 1500, addresses: []}
     - cloud_plan:
       run_once: true
+    - cloud_begin:
+      run_once: true
 """
 # Lines of the plan that a reader of the example expects.
 PLANS = {

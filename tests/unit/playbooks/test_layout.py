@@ -105,11 +105,9 @@ def test_each_distribution_has_a_single_file_with_sorted_lists_of_packages() -> 
             assert value == sorted(value), name
 
 
-def test_site_hands_the_engine_the_names_of_the_distribution() -> None:
-    (plays,) = yaml.safe_load_all((TOP / "site.yml").read_text())
-    tasks = [task for play in plays for task in play["tasks"] if "cloud_converge" in task]
+def test_the_engine_gets_the_names_of_the_distribution() -> None:
     variables = yaml.safe_load((TOP / "roles/common/vars/debian.yml").read_text())
-    said = tasks[0]["cloud_converge"]["distribution"]
+    said = variables["common_distribution_names"]
     assert {name: Environment().from_string(text).render(variables) for name, text in said.items()} == encode(DEBIAN)
     documented = yaml.safe_load(read_docstring(str(TOP / "library/cloud_converge.py"))["plainexamples"])
     assert documented[0]["cloud_converge"]["distribution"] == encode(DEBIAN)

@@ -1,4 +1,4 @@
-"""The allocations file: its location, its lock, and atomic writes.
+"""The allocations file: its location, its lock, atomic writes, and its previous version (``.prev``).
 
 What does not belong here: the content of the file, which is in ``plan/allocation/allocations.py``.
 """
@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,48 +49,90 @@ def _home(source: str) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """The file's content, or None if the file does not exist.
+@dataclass(frozen=True)
+class Stored:
+    """What is on disk. ``content`` is None if the file is missing or damaged; ``damage`` then says why ("": missing).
 
-    :raises PlanError: the file cannot be read, or it does not hold the JSON that headworks writes.
+    ``previous`` is the content of the previous version, read only if ``content`` is None; None without such a version.
     """
+
+    content: dict[str, Any] | None
+    damage: str = ""
+    previous: dict[str, Any] | None = None
+
+
+def read(path: Path) -> Stored:
+    """Read the file; its previous version too if the file is missing or damaged.
+
+    :raises PlanError: the file exists, but the system refuses to read it.
+    """
+    content, damage = _load(path)
+    if content is not None:
+        return Stored(content)
+    return Stored(None, damage, _load(previous_of(path))[0])
+
+
+def previous_of(path: Path) -> Path:
+    """Where the previous version of the file is. Ansible does not read files with this ending."""
+    return path.with_name(f"{path.name}.prev")
+
+
+def _load(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """(content, "") or (None, why not); (None, "") if the file does not exist."""
     try:
-        content = json.loads(path.read_bytes())
+        text = path.read_bytes()
     except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise PlanError(
-            [f"{VARIABLE}: '{path}': cannot be read ({error}); restore it from version control or a backup"]
-        ) from error
+        return None, ""
+    except OSError as error:
+        raise PlanError([f"{VARIABLE}: '{path}': cannot be read ({error})"]) from error
+    if not text.strip():
+        return None, "is empty"
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        return None, f"is damaged ({error})"
     if not isinstance(content, dict):
-        raise PlanError([f"{VARIABLE}: '{path}': must hold a dictionary"])
-    return content
+        return None, "is damaged (it does not hold a dictionary)"
+    return content, ""
 
 
 def write(path: Path, text: str) -> bool:
     """Write ``text`` to the file unless it already holds it, and return whether it was written.
 
-    The file is replaced atomically: a reader sees either the old content or the new content.
+    The file is replaced atomically: a reader sees either the old content or the new content. The old content stays
+    beside it as the previous version, unless it is damaged.
 
     :raises PlanError: the file cannot be written.
     """
     try:
         if path.exists() and path.read_text() == text:
             return False
-        descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fchmod(descriptor, 0o644)
-                os.fsync(descriptor)
-            os.replace(fresh, path)
-        except BaseException:
-            os.unlink(fresh)
-            raise
+        if _load(path)[0] is not None:
+            _replace(previous_of(path), path.read_text())
+        _replace(path, text)
     except OSError as error:
         raise PlanError([f"{VARIABLE}: '{path}': cannot be written ({error})"]) from error
     return True
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file and its directory entry to the disk."""
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        os.replace(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 @contextmanager

@@ -67,6 +67,7 @@ def converge_document(
         if removable and not check:
             keep_document({**document, "removals": []})  # they are made: a later restore must not make them again
     result.add(notes)
+    result.kept = not kept.damage and kept.data == document
     return result
 
 

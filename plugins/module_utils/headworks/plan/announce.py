@@ -1,15 +1,16 @@
-"""The plan of changes, for people: the differences between what this run and the last run declare.
+"""The plan of changes, for people: what this run declares, compared with the last run and with what the nodes hold.
 
 The allocations keep a line for each object of the last run (``declared``): ``field=value field=value``, with lists
-joined by commas, and with digests in place of long or secret values. What does not belong here: the changes on a node,
-which the engine reports (``engine/``).
+joined by commas, and with digests in place of long or secret values. An object that its node should hold and does not
+hold is new again. What does not belong here: the changes on a node, which the engine reports (``engine/``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..model.base import Model
 from ..model.inventory import Inventory
 from .allocation.allocations import Allocations
 from .cloud import Cloud, FloatingIp, Instance, Network, Node, Router
+from .found.holdings import HeldInstance, Holding
+from .found.removals import Removal
 from .identity import natural
 
 # The order in which kinds are announced.
@@ -78,26 +81,76 @@ def declarations(inventory: Inventory, cloud: Cloud, allocations: Allocations) -
     return {kind: names for kind, names in lines.items() if names}
 
 
-def announce(before: Allocations, after: Allocations, cloud: Cloud, moved: Mapping[str, str]) -> list[PlanChange]:
-    """The changes of declared objects from ``before`` to ``after``, in the order of ``KINDS``.
+@dataclass(frozen=True)
+class Found:
+    """What the nodes hold: node → holding, the removals of this run, and instance → the removed guest that returns."""
 
-    :param moved: instance → why it could not stay on its node.
-    """
+    held: Mapping[str, Holding] = field(default_factory=dict)
+    removals: Sequence[Removal] = ()
+    returning: Mapping[str, HeldInstance] = field(default_factory=dict)
+
+
+def announce(before: Allocations, after: Allocations, cloud: Cloud, found: Found) -> list[PlanChange]:
+    """The changes from ``before`` and from what is ``found`` on the nodes to ``after``, in the order of ``KINDS``."""
     changes = []
     for kind in KINDS:
-        lines_before, lines_after = before.declared.get(kind, {}), after.declared.get(kind, {})
+        lines_before, lines_after = _existing(kind, before, cloud, found), after.declared.get(kind, {})
         for name in sorted({*lines_before, *lines_after}, key=natural):
             if name not in lines_before:
-                changes.append(PlanChange("+", kind, name, _about(kind, name, cloud)))
+                changes.append(PlanChange("+", kind, name, _about(kind, name, cloud, found)))
             elif name not in lines_after:
-                changes.append(PlanChange("-", kind, name))
-            else:
-                detail = _difference(lines_before[name], lines_after[name])
-                if kind == "instance" and name in moved:
-                    detail = f"{detail} ({moved[name]})"
-                if detail:
-                    changes.append(PlanChange("~", kind, name, detail))
+                if kind != "instance":
+                    changes.append(PlanChange("-", kind, name))
+            elif detail := _difference(lines_before[name], lines_after[name]):
+                changes.append(PlanChange("~", kind, name, detail))
+    gone = set(before.declared.get("instance", {})) - set(after.declared.get("instance", {}))
+    return changes + _removals(gone, after, found)
+
+
+def _existing(kind: str, before: Allocations, cloud: Cloud, found: Found) -> dict[str, str]:
+    """The lines of the objects of a kind that exist: those of the last run, without what a node should hold and does
+    not hold, and with what nodes hold beyond them (an empty line says nothing about it)."""
+    lines = dict(before.declared.get(kind, {}))
+    held = found.held
+    if kind == "instance":
+        ids = {guest.id for holding in held.values() for guest in holding.guests(cloud.name)}
+        for name, instance in cloud.instances.items():
+            if instance.node in held and instance.id not in ids:
+                lines.pop(name, None)
+            elif instance.id in ids:
+                lines.setdefault(name, "")
+    if kind == "router":
+        for name, router in cloud.routers.items():
+            before_node = before.routers[name].node if name in before.routers else ""
+            if before_node in held and router.id not in held[before_node].routers:
+                lines.pop(name, None)
+    if kind in ("router", "network"):
+        for holding in held.values():
+            if holding.cloud == cloud.name:
+                names = holding.routers if kind == "router" else holding.networks
+                for name in filter(None, names.values()):
+                    lines.setdefault(name, "")
+    return lines
+
+
+def _removals(gone: set[str], after: Allocations, found: Found) -> list[PlanChange]:
+    """A line for each removed instance: where it is, and how long its disk is kept. ``gone`` are the instances that are
+    declared no more."""
+    changes = []
+    for removal in found.removals:
+        kept = after.removed.get(removal.name)
+        until = f"kept until {_date(kept.until)}" if kept else "kept for a while"
+        detail = f"on {removal.node}: disk {removal.disk_bytes / (1 << 30):.1f} GiB, {until}"
+        if removal.pending:
+            detail = f"on {removal.node}, which does not answer: it is removed in a run in which the node answers"
+        changes.append(PlanChange("-", "instance", removal.name, detail))
+    named = {removal.name for removal in found.removals}
+    changes += [PlanChange("-", "instance", name, "(no node holds it)") for name in sorted(gone - named, key=natural)]
     return changes
+
+
+def _date(seconds: int) -> str:
+    return str(datetime.fromtimestamp(seconds, UTC).date())
 
 
 def _images(cloud: Cloud) -> Iterable[tuple[str, Any]]:
@@ -180,7 +233,7 @@ def _fields(line: str) -> dict[str, str]:
 
 def _difference(before: str, after: str) -> str:
     """The fields that differ, as ``interfaces: +internal2 -internal3, mtu: 1450 → 1400``; "" if the lines are equal."""
-    if before == after:
+    if before in ("", after):
         return ""
     fields_before, fields_after = _fields(before), _fields(after)
     parts = []
@@ -202,7 +255,7 @@ def _difference(before: str, after: str) -> str:
     return ", ".join(parts)
 
 
-def _about(kind: str, name: str, cloud: Cloud) -> str:
+def _about(kind: str, name: str, cloud: Cloud, found: Found) -> str:
     """The description of a new object."""
     if kind == "node":
         return ", ".join(sorted(cloud.nodes[name].roles))
@@ -225,5 +278,7 @@ def _about(kind: str, name: str, cloud: Cloud) -> str:
     if kind == "instance":
         instance = cloud.instances[name]
         addresses = [ip.address for port in instance.ports for ip in port.fixed_ips]
-        return ", ".join([f"{instance.flavor} on {instance.node}", *addresses])
+        returned = found.returning.get(name)
+        back = [f"returns with its disk, removed {_date(returned.removed)}"] if returned else []
+        return ", ".join([f"{instance.flavor} on {instance.node}", *addresses, *back])
     return ""

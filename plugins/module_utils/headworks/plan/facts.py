@@ -29,11 +29,13 @@ class NicFacts:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A node. ``disk_gb`` is the space for the disks of all instances; ``kvm`` says whether /dev/kvm is usable."""
+    """A node. ``disk_gb`` is the space for the disks of all instances; ``removed_gb`` is what the disks of removed
+    instances occupy of it (it is not kept); ``kvm`` says whether /dev/kvm is usable."""
 
     vcpus: int = 0
     ram_mb: int = 0
     disk_gb: int = 0
+    removed_gb: int = 0
     kvm: bool = False
     nics: Mapping[str, NicFacts] = field(default_factory=dict)
 
@@ -48,7 +50,7 @@ def read(data: Mapping[str, Any]) -> NodeFacts:
         str(name): NicFacts(str(nic.get("mac", "")), int(nic.get("mtu") or 1500), tuple(nic.get("addresses") or ()))
         for name, nic in sorted((data.get("nics") or {}).items())
     }
-    sizes = {name: int(data.get(name) or 0) for name in ("vcpus", "ram_mb", "disk_gb")}
+    sizes = {name: int(data.get(name) or 0) for name in ("vcpus", "ram_mb", "disk_gb", "removed_gb")}
     return NodeFacts(**sizes, kvm=bool(data.get("kvm")), nics=nics)
 
 
@@ -79,7 +81,7 @@ def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset
 
 def remember(current: NodeFacts, before: NodeFacts | None, nics: frozenset[str]) -> NodeFacts:
     """The facts to keep: ``nics`` of ``current``, and the sizes of ``before`` where they changed only a little."""
-    kept = replace(current, nics={name: nic for name, nic in current.nics.items() if name in nics})
+    kept = replace(current, removed_gb=0, nics={name: nic for name, nic in current.nics.items() if name in nics})
     if before is None:
         return kept
     return replace(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 OK, CHANGED, FAILED, UNREACHABLE = "ok", "changed", "failed", "unreachable"
 
@@ -62,3 +63,22 @@ def lines(nodes: Mapping[str, NodeOutcome], *, check: bool = False) -> list[tupl
 def counts(kinds: Counter[str]) -> str:
     """The number of changes of each kind, as ``3 link, 12 flow``, in the order in which the kinds were changed."""
     return ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "nothing"
+
+
+def plan_exit_code(answer: Mapping[str, Any], nodes: Mapping[str, NodeOutcome]) -> tuple[int, str]:
+    """The exit code and the last line of a run that only plans: 0 nothing to change, 2 changes, 1 a node cannot tell
+    its changes or the run would be refused, 4 a node does not answer.
+
+    :param answer: the result of cloud_begin.
+    """
+    plan = answer["plan"]
+    if plan.get("refusal"):
+        return 1, "Only planned: a run would be refused (exit code 1)."
+    states = {node["state"] for node in plan["nodes"].values()}
+    if any(outcome.state == FAILED for outcome in nodes.values()) or "failed" in states:
+        return 1, "Only planned: some nodes cannot tell their changes (exit code 1)."
+    if any(outcome.state == UNREACHABLE for outcome in nodes.values()) or "silent" in states:
+        return 4, "Only planned: some nodes do not answer (exit code 4)."
+    if answer["changes_planned"]:
+        return 2, "Only planned: nothing was changed; a run would change this (exit code 2)."
+    return 0, "Only planned: there is nothing to change (exit code 0)."

@@ -1,8 +1,8 @@
 """The allocations: the decisions of earlier plans that later plans must keep. Records, ``load`` and ``dump``; pure.
 
 The file is JSON (which is YAML) with a line for each object, sorted, so that a commit shows what changed. What does not
-belong here: deciding (``allocator.py``, ``plan/placement/``), older forms of the file (``migrations.py``), and the file
-itself (``control/allocations_file.py``).
+belong here: deciding (``allocator.py``, ``plan/placement/``), older forms of the file (``migrations.py``), the file
+itself (``control/allocations_file.py``), and what a node keeps of the allocations (``extract.py``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from ...model.errors import PlanError
@@ -59,22 +60,50 @@ class RouterAllocation:
 
 @dataclass(frozen=True)
 class InstanceAllocation:
-    """The node and the ports of an instance. ``number`` is part of the libvirt name and is never allocated twice."""
+    """The node and the ports of an instance. ``number`` is part of the libvirt name and is never allocated twice.
+
+    ``protected`` is ``instance_protected`` of the last run. ``built`` says that the node has reported the guest: if the
+    guest is missing later, its disk is lost, and no blank disk takes its place.
+    """
 
     number: int
     node: str
     ports: Mapping[str, PortAllocation] = field(default_factory=dict)
+    protected: bool = False
+    built: bool = False
+
+
+@dataclass(frozen=True)
+class RemovedInstance:
+    """A removed instance, whose disk its node keeps until ``until`` (seconds since 1970)."""
+
+    instance: InstanceAllocation
+    until: int
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Why a freed value is not allocated again yet: ``nodes`` may still use it for ``owner``, until each of them has
+    applied a plan with at least the serial ``serial``."""
+
+    owner: str
+    nodes: tuple[str, ...]
+    serial: int
 
 
 @dataclass(frozen=True)
 class Allocations:
     """All allocations of a cloud.
 
-    ``vlans`` is node → network → VLAN on br-int. ``facts`` are the facts that nodes last reported. ``declared`` is kind
-    → name → a line that says what the last run declared (see ``plan/announce.py``).
+    ``lineage`` is the same for all versions of a file, and different for a file that was made anew. ``serial`` grows
+    with each version. ``vlans`` is node → network → VLAN on br-int. ``facts`` are the facts that nodes last reported.
+    ``declared`` is kind → name → a line that says what the last run declared (see ``plan/announce.py``). ``removed``
+    are the instances that nodes keep for their return. ``resting`` is a freed value (see ``resting.py``) → its rest.
     """
 
     cloud: str = ""
+    lineage: str = ""
+    serial: int = 0
     last_number: int = 0
     networks: Mapping[str, NetworkAllocation] = field(default_factory=dict)
     routers: Mapping[str, RouterAllocation] = field(default_factory=dict)
@@ -82,12 +111,16 @@ class Allocations:
     vlans: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     facts: Mapping[str, facts.NodeFacts] = field(default_factory=dict)
     declared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    removed: Mapping[str, RemovedInstance] = field(default_factory=dict)
+    resting: Mapping[str, Rest] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """Plain data in natural order; ``load`` reads it."""
         return {
             "version": VERSION,
             "cloud": self.cloud,
+            "lineage": self.lineage,
+            "serial": self.serial,
             "last_number": self.last_number,
             "networks": {
                 name: _some(segment=network.segment, dhcp=_ports(network.dhcp))
@@ -97,12 +130,16 @@ class Allocations:
                 name: {"node": router.node, **_some(gateway=_port(router.gateway), ports=_ports(router.ports))}
                 for name, router in _sorted(self.routers)
             },
-            "instances": {
-                name: {"number": instance.number, "node": instance.node, **_some(ports=_ports(instance.ports))}
-                for name, instance in _sorted(self.instances)
-            },
+            "instances": {name: _instance(instance) for name, instance in _sorted(self.instances)},
             "vlans": {node: dict(_sorted(networks)) for node, networks in _sorted(self.vlans)},
             "facts": {node: facts.write(node_facts) for node, node_facts in _sorted(self.facts)},
+            "removed": {
+                name: {**_instance(removed.instance), "until": removed.until} for name, removed in _sorted(self.removed)
+            },
+            "resting": {
+                value: {"owner": rest.owner, "nodes": list(rest.nodes), "serial": rest.serial}
+                for value, rest in _sorted(self.resting)
+            },
             "declared": {kind: dict(_sorted(names)) for kind, names in sorted(self.declared.items())},
         }
 
@@ -117,6 +154,13 @@ def as_text(data: Mapping[str, Any]) -> str:
         f"{json.dumps(name)}: {_lines(value, 2 if name == 'declared' else 1)}" for name, value in data.items()
     )
     return f'{{"{VARIABLE}": {{\n{sections}\n}}}}\n'
+
+
+def digest(data: Mapping[str, Any] | None) -> str:
+    """A digest of plain data, in the form in which it is stored. Two files with the same serial must have the same
+    digest."""
+    value = data.get(VARIABLE, data) if data else {}
+    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def load(data: Mapping[str, Any] | None) -> Allocations:
@@ -143,11 +187,12 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
             routers[name] = RouterAllocation(str(entry["node"]), gateway, _read_ports(entry.get("ports")))
         for name, entry in (data.get("instances") or {}).items():
             here = f"{VARIABLE}.instances.{name}"
-            ports = _read_ports(entry.get("ports"))
-            instances[name] = InstanceAllocation(int(entry["number"]), str(entry["node"]), ports)
+            instances[name] = _read_instance(entry)
         here = VARIABLE
         return Allocations(
             cloud=str(data.get("cloud", "")),
+            lineage=str(data.get("lineage", "")),
+            serial=int(data.get("serial", 0)),
             last_number=int(data.get("last_number", 0)),
             networks=networks,
             routers=routers,
@@ -158,6 +203,14 @@ def load(data: Mapping[str, Any] | None) -> Allocations:
             },
             facts={node: facts.read(entry) for node, entry in (data.get("facts") or {}).items()},
             declared={kind: dict(names) for kind, names in (data.get("declared") or {}).items()},
+            removed={
+                name: RemovedInstance(_read_instance(entry), int(entry["until"]))
+                for name, entry in (data.get("removed") or {}).items()
+            },
+            resting={
+                value: Rest(str(entry["owner"]), tuple(map(str, entry["nodes"])), int(entry["serial"]))
+                for value, entry in (data.get("resting") or {}).items()
+            },
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(
@@ -170,6 +223,21 @@ def _segment(text: str) -> str:
     if text:
         int(text.rpartition("/")[2])
     return text
+
+
+def _instance(instance: InstanceAllocation) -> dict[str, Any]:
+    return {
+        "number": instance.number,
+        "node": instance.node,
+        **_some(ports=_ports(instance.ports), protected=instance.protected, built=instance.built),
+    }
+
+
+def _read_instance(entry: Mapping[str, Any]) -> InstanceAllocation:
+    return InstanceAllocation(
+        int(entry["number"]), str(entry["node"]), _read_ports(entry.get("ports")), entry.get("protected") is True,
+        entry.get("built") is True,
+    )
 
 
 def _port(port: PortAllocation | None) -> list[str]:

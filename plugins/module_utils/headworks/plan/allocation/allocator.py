@@ -7,7 +7,7 @@ and checks of the inventory (``plan/check``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...model.cloud import CloudModel
@@ -46,10 +46,21 @@ class PortRequest:
     addresses: list[int | None] = field(default_factory=list)
 
 
-def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -> dict[str, str]:
+# (value, owner) → whether another owner may still use the value (see ``resting.py``).
+Blocked = Callable[[str, str], bool]
+
+
+def _none(_value: str, _owner: str) -> bool:
+    return False
+
+
+def segments(
+    cloud: CloudModel, before: Mapping[str, str], problems: Problems, blocked: Blocked = _none
+) -> dict[str, str]:
     """Network → its segment: ``vxlan/2``, ``vlan/physnet1/2000``, or "" for a network without a segmentation id.
 
     :param before: the segments of the last run. A network keeps its segment while its type stays the same.
+    :param blocked: says which segments a network must not get, because nodes may still use them for another network.
     """
     result: dict[str, str] = {}
     holders: dict[str, str] = {}
@@ -75,17 +86,23 @@ def segments(cloud: CloudModel, before: Mapping[str, str], problems: Problems) -
         else:
             result[name] = allocated
             holders[allocated] = name
-    # A segment that was freed in this run is reused last: a node that is down may still use it.
-    resting = set(before.values())
     free = {space: _segments_of(cloud, space) for space in {segment_space(cloud, name) for name in pending}}
     for name in pending:
         space = segment_space(cloud, name)
-        chosen = next((segment for segment in free[space] if segment not in holders and segment not in resting), None)
-        if chosen is None:
-            chosen = next((segment for segment in _segments_of(cloud, space) if segment not in holders), None)
+        chosen = next(
+            (
+                segment
+                for segment in free[space]
+                if segment not in holders and not blocked(f"segment/{segment}", name)
+            ),
+            None,
+        )
         if chosen is None:
             ranges = "cloud_vlan_ranges" if space.startswith("vlan/") else "cloud_tunnel_id_range"
-            problems.add(f"cloud_networks.{name}", name, f"no segmentation id is free in {ranges} for type {space}")
+            rests = any(blocked(f"segment/{segment}", name) for segment in _segments_of(cloud, space))
+            hint = "; freed ids rest until all nodes have converged after their removal" if rests else ""
+            rule = f"no segmentation id is free in {ranges} for type {space}{hint}"
+            problems.add(f"cloud_networks.{name}", name, rule)
             continue
         result[name] = chosen
         holders[chosen] = name
@@ -107,36 +124,58 @@ def _segments_of(cloud: CloudModel, space: str) -> Iterable[str]:
 
 
 def local_vlans(
-    members: Mapping[str, Iterable[str]], before: Mapping[str, Mapping[str, int]], problems: Problems
+    members: Mapping[str, Iterable[str]], before: Mapping[str, Mapping[str, int]], problems: Problems,
+    blocked: Blocked = _none,
 ) -> dict[str, dict[str, int]]:
     """node → network → VLAN on br-int, for the networks in ``members`` (node → networks, in order).
 
-    :param before: the VLANs of the last run, which stay. A VLAN that was freed in this run is reused last.
+    :param before: the VLANs of the last run, which stay.
+    :param blocked: says which VLANs a network must not get, because the node may still use them for another network.
     """
     result: dict[str, dict[str, int]] = {}
     for node, networks in members.items():
         wanted, allocated = list(networks), before.get(node, {})
         vlans = {name: allocated[name] for name in wanted if name in allocated}
-        used, resting = set(vlans.values()), set(allocated.values())
-        fresh = iter([vlan for vlan in range(1, 4095) if vlan not in resting] + sorted(resting - used))
+        used = set(vlans.values())
+        fresh = iter(range(1, 4095))
         for name in wanted:
             if name not in vlans:
-                vlan = next(fresh, None)
+                owner = name
+                vlan = next(
+                    (vlan for vlan in fresh if vlan not in used and not blocked(f"vlan/{node}/{vlan}", owner)), None
+                )
                 if vlan is None:
-                    problems.add(f"nodes.{node}", node, "has ports on more than 4094 networks, the maximum for a node")
+                    rule = "has ports on more than 4094 networks, the maximum for a node (freed VLANs rest)"
+                    problems.add(f"nodes.{node}", node, rule)
                     break
                 vlans[name] = vlan
         result[node] = vlans
     return result
 
 
+@dataclass(frozen=True)
+class _Unusable:
+    """The MACs that the port ``owner`` must not get."""
+
+    taken: Mapping[str, str]
+    blocked: Blocked
+    owner: str
+
+    def __contains__(self, mac: object) -> bool:
+        return mac in self.taken or self.blocked(f"mac/{mac}", self.owner)
+
+
 class PortAllocator:
     """Allocates MACs and addresses to ports. Call ``allocate`` once, with all ports in order."""
 
-    def __init__(self, cloud: str, spaces: Mapping[str, list[Space]], claims: Iterable[Claim], problems: Problems):
+    def __init__(
+        self, cloud: str, spaces: Mapping[str, list[Space]], claims: Iterable[Claim], problems: Problems,
+        blocked: Blocked = _none,
+    ) -> None:
         self.cloud = cloud
         self.spaces = spaces
         self.problems = problems
+        self.blocked = blocked
         self.claims = {(id(claim.space), claim.address): claim for claim in claims}
 
     def allocate(self, requests: list[PortRequest]) -> dict[str, PortAllocation]:
@@ -175,7 +214,8 @@ class PortAllocator:
             taken[mac] = request.key
         for request in requests:
             if request.key not in macs:
-                mac = derived_mac(object_id(self.cloud, "port", request.key), taken)
+                unusable = _Unusable(taken, self.blocked, request.key)
+                mac = derived_mac(object_id(self.cloud, "port", request.key), unusable)
                 macs[request.key] = mac
                 taken[mac] = request.key
         return macs
@@ -229,7 +269,9 @@ class PortAllocator:
                     break
             else:
                 names = ", ".join(f"{space.name} ({space.model.cidr})" for space in spaces)
+                rests = any(space.in_pools(address) for space in spaces for address in space.resting - set(space.taken))
+                hint = "; freed addresses rest until all nodes have converged after their removal" if rests else ""
                 self.problems.add(
                     f"cloud_networks.{request.network}.subnets", names,
-                    f"no address is free in the allocation pools for {request.key}",
+                    f"no address is free in the allocation pools for {request.key}{hint}",
                 )

@@ -11,13 +11,16 @@ from typing import Any
 
 from ...model.errors import PlanError, shown
 
-VERSION = 1
+VERSION = 2
 
 Step = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 # Version → the function that migrates a file of that version to the next version. A step returns new data and does not
 # change its argument. It need not set ``version``.
-MIGRATIONS: dict[int, Step] = {}
+MIGRATIONS: dict[int, Step] = {
+    # Version 2 adds lineage, serial, removed and resting. Without them, the file is the first of its lineage.
+    1: dict,
+}
 
 
 def migrate(data: Mapping[str, Any], variable: str) -> Mapping[str, Any]:

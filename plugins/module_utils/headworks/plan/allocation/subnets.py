@@ -19,7 +19,11 @@ def number(address: str) -> int:
 
 
 class Space:
-    """The addresses of a subnet. ``taken`` maps an address to its holder (a port's key, or a description)."""
+    """The addresses of a subnet. ``taken`` maps an address to its holder (a port's key, or a description).
+
+    ``resting`` are addresses that nodes may still use for another port (``resting.py``): they are not given out.
+    ``kept`` are those of removed instances that may return: they are given out only when no other is free.
+    """
 
     def __init__(self, network: str, name: str, model: SubnetModel) -> None:
         self.network = network
@@ -37,6 +41,8 @@ class Space:
         self.pools = [(number(pool.start), number(pool.end)) for pool in model.allocation_pools]
         self.slaac = model.ipv6_mode in ("slaac", "dhcpv6-stateless")
         self.taken: dict[int, str] = {}
+        self.resting: set[int] = set()
+        self.kept: set[int] = set()
         self._free = self._candidates()
 
     def __contains__(self, address: int) -> bool:
@@ -59,7 +65,14 @@ class Space:
 
         A plan never frees an address, so each call continues where the last call ended.
         """
-        return next((address for address in self._free if address not in self.taken and address != self.gateway), None)
+        return next(
+            (
+                address
+                for address in self._free
+                if address not in self.taken and address != self.gateway and address not in self.resting
+            ),
+            None,
+        )
 
     def text(self, address: int) -> str:
         """The address in its usual notation."""
@@ -73,7 +86,8 @@ class Space:
 
     def _candidates(self) -> Iterator[int]:
         for start, end in sorted(self.all_pools()):
-            yield from range(start, end + 1)
+            yield from (address for address in range(start, end + 1) if address not in self.kept)
+        yield from sorted(address for address in self.kept if self.in_pools(address))
 
 
 def spaces_of(networks: Mapping[str, NetworkModel]) -> dict[str, list[Space]]:

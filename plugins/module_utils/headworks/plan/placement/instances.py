@@ -49,8 +49,13 @@ class Host:
 
     @property
     def free_disk_gb(self) -> int:
-        """Free disk space in GB; below 0 when overcommitted."""
-        return self.facts.disk_gb - self.disk_gb if self.facts else 0
+        """Free disk space in GB, without the reserve and the disks of removed instances; below 0 when overcommitted."""
+        if self.facts is None:
+            return 0
+        reserved = self.entry.model.reserved_disk_gb
+        if reserved is None:
+            reserved = self.facts.disk_gb // 10
+        return self.facts.disk_gb - reserved - self.facts.removed_gb - self.disk_gb
 
     def take(self, want: Want) -> None:
         """Add an instance's resources to those in use."""
@@ -77,10 +82,9 @@ class Want:
 
 @dataclass(frozen=True)
 class Placement:
-    """The result. ``nodes`` is instance → node; ``moved`` is instance → why it could not stay on its node."""
+    """The result. ``nodes`` is instance → node."""
 
     nodes: Mapping[str, str]
-    moved: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
 
@@ -112,7 +116,11 @@ def _ram(host: Host, want: Want, _spread: _Spread) -> _Answer:
 
 def _disk(host: Host, want: Want, _spread: _Spread) -> _Answer:
     fits = want.disk_gb == 0 or want.disk_gb <= host.free_disk_gb
-    return None if fits else (f"{want.disk_gb} GB", f"{max(0, host.free_disk_gb)} GB")
+    if fits:
+        return None
+    kept = host.facts.removed_gb if host.facts else 0
+    hint = f" ({kept} GB hold removed instances; playbooks/removed.yml reclaims them)" if kept else ""
+    return f"{want.disk_gb} GB", f"{max(0, host.free_disk_gb)} GB{hint}"
 
 
 def _physical_network(host: Host, want: Want, _spread: _Spread) -> _Answer:
@@ -161,7 +169,6 @@ def schedule(
     }
     spread: dict[str, set[str]] = defaultdict(set)
     nodes: dict[str, str] = {}
-    moved: dict[str, str] = {}
     waiting: list[Want] = []
     for name in sorted(inventory.instances, key=natural):
         want = _want(name, inventory, disks or {})
@@ -169,13 +176,11 @@ def schedule(
         if before in hosts:
             _settle(want, hosts[before], nodes, spread)
             continue
-        if before is not None:
-            moved[name] = f"{before} is no longer a compute node"
         waiting.append(want)
     # Place pinned instances first; otherwise other instances could fill their node.
     waiting.sort(key=lambda want: want.model.host is None)
     _place(waiting, hosts, nodes, spread, problems)
-    return Placement(nodes, moved, tuple(_overcommitted(hosts.values(), {want.name for want in waiting}, nodes)))
+    return Placement(nodes, tuple(_overcommitted(hosts.values(), {want.name for want in waiting}, nodes)))
 
 
 def _want(name: str, inventory: Inventory, disks: Mapping[str, int]) -> Want:

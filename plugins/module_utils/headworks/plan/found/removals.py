@@ -1,0 +1,125 @@
+"""The instances that a run removes, and the gate: removals beyond a number must be confirmed.
+
+What does not belong here: the list that the node enforces, which travels in its document (``removals``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ...model.errors import PlanError
+from ...model.inventory import Inventory
+from ..allocation.allocations import Allocations
+from ..identity import natural, object_id
+from .holdings import Holding
+
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class Removal:
+    """An instance that is no longer declared, and that ``node`` holds, or may hold if it did not answer (``pending``).
+
+    ``disk_bytes`` is what its disk occupies; ``created`` is in seconds since 1970, 0 if unknown.
+    """
+
+    name: str
+    id: str
+    node: str
+    disk_bytes: int = 0
+    created: int = 0
+    state: str = ""
+    protected: bool = False
+    pending: bool = False
+
+
+def removals_of(inventory: Inventory, before: Allocations, held: Mapping[str, Holding]) -> tuple[Removal, ...]:
+    """The removals of this run, by node and name: all guests that nodes hold and the inventory does not declare, and
+    those of the last run whose node did not answer."""
+    cloud = inventory.cloud.name
+    declared = {object_id(cloud, "instance", name) for name in inventory.instances}
+    removals = [
+        Removal(
+            guest.name or guest.id, guest.id, node, guest.disk_bytes, guest.created, guest.state,
+            guest.protected or (guest.name in before.instances and before.instances[guest.name].protected),
+        )
+        for node, holding in held.items()
+        for guest in holding.guests(cloud)
+        if guest.id not in declared
+    ]
+    found = {removal.id for removal in removals}
+    for name, entry in before.instances.items():
+        uuid = object_id(cloud, "instance", name)
+        if name not in inventory.instances and uuid not in found and entry.node not in held:
+            removals.append(Removal(name, uuid, entry.node, protected=entry.protected, pending=True))
+    return tuple(sorted(removals, key=lambda removal: (natural(removal.node), natural(removal.name))))
+
+
+def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int | None) -> None:
+    """Refuse to create instances again whose nodes have lost them, unless this is confirmed.
+
+    :param lost: (instance, node).
+    :param removals: number of instances that the run removes; one number confirms both.
+    :raises PlanError: the run must not create these instances.
+    """
+    count = len(lost) + removals
+    if lost and confirmed != count:
+        names = ", ".join(f"{name} ({node})" for name, node in sorted(lost, key=lambda item: natural(item[0])))
+        raise PlanError(
+            [
+                f"instances: their nodes had these instances and no longer hold them: {names}. Their disks are lost, "
+                "or the filesystem of /var/lib/headworks is not mounted: mount or restore it, and run again. To create "
+                f"them anew with blank disks, add -e cloud_confirm_removal={count}"
+            ]
+        )
+
+
+def check_removals(
+    removals: tuple[Removal, ...], lost: int, declared: int, limit: int, confirmed: int | None, now: int
+) -> None:
+    """Refuse removals of protected guests, and more removals than allowed.
+
+    :param lost: number of instances that are created again (``check_lost``); one number confirms both.
+    :param declared: number of instances in the inventory. A run that would leave none always asks.
+    :param limit: ``cloud_removals_without_asking``.
+    :param confirmed: ``cloud_confirm_removal`` or None.
+    :raises PlanError: the run must not remove these instances.
+    """
+    protected = [removal for removal in removals if removal.protected]
+    if protected:
+        raise PlanError(
+            f"instances.{removal.name}: is protected on {removal.node} and must not be removed. Put it back into the "
+            "inventory; to remove it, set instance_protected: false in a run of its own first"
+            for removal in protected
+        )
+    count = len(removals)
+    if count == 0 or confirmed == count + lost:
+        return
+    if confirmed is not None:
+        raise PlanError([f"cloud_confirm_removal: {confirmed}: the run would remove {count}:\n{table(removals, now)}"])
+    if count > limit or declared == 0:
+        why = (
+            f"more than cloud_removals_without_asking allows ({limit})"
+            if count > limit
+            else "and group instances is empty: was the right inventory given, and was all of it read?"
+        )
+        raise PlanError(
+            [
+                f"instances: this run would remove {count}, {why}:\n{table(removals, now)}\n"
+                f"  If this is what you want, add -e cloud_confirm_removal={count + lost}. Their disks are kept on "
+                "their nodes for a while (cloud_reclaim_after_days)."
+            ]
+        )
+
+
+def table(removals: tuple[Removal, ...], now: int) -> str:
+    """The removals as a table: instance, node, disk, age, state."""
+    rows = [("instance", "node", "disk", "age", "state")]
+    for removal in removals:
+        disk = "?" if removal.pending else f"{removal.disk_bytes / (1 << 30):.1f} GiB"
+        age = f"{max(0, now - removal.created) // DAY} d" if removal.created else "?"
+        rows.append((removal.name, removal.node, disk, age, removal.state or "its node does not answer"))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(f"    {line}" for line in lines)

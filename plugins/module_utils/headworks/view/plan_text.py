@@ -1,0 +1,89 @@
+"""The text of a plan: what a run changes in the cloud and on each node, before it changes anything. Pure.
+
+What does not belong here: the plan itself (``plan/announce.py`` and ``control/plan_data.py``), and the verdict after
+the run (``verdict.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .name_ranges import ranges
+
+# More changes of one kind than this are one line with a count and a pattern of names, unless all are asked for.
+GROUPED = 10
+_SIGNS = {"add": "+", "change": "~", "remove": "-"}
+_UNKNOWN = {
+    "silent": "does not answer; its changes are made in a run in which it answers",
+    "left out": "is not in this run (--limit); its changes are made in a run that includes it",
+}
+
+
+def lines(plan: Mapping[str, Any], *, verbose: bool = False) -> list[tuple[str, str]]:
+    """(sign, text) of each line; the sign is ``+``, ``~``, ``-``, ``!`` (attention) or "".
+
+    :param plan: as ``control/plan_data.py`` makes it.
+    :param verbose: one line for each change.
+    """
+    title = f"Plan of cloud {plan['cloud']}:"
+    cloud = _cloud(plan["changes"], verbose)
+    nodes = [line for name in plan["nodes"] for line in _node(name, plan, verbose)]
+    if not cloud and not any(node["changes"] for node in plan["nodes"].values()):
+        return [("", f"{title} nothing to change"), *nodes]
+    return [("", title), *cloud, *nodes]
+
+
+def _cloud(changes: Iterable[Mapping[str, str]], verbose: bool) -> list[tuple[str, str]]:
+    groups: dict[tuple[str, str], list[Mapping[str, str]]] = defaultdict(list)
+    for change in changes:
+        groups[(change["sign"], change["kind"])].append(change)
+    result = []
+    for change in changes:
+        key = (change["sign"], change["kind"])
+        if verbose or len(groups[key]) <= GROUPED:
+            result.append((change["sign"], f"  {label(change)}"))
+        elif groups[key][0] is change:
+            names = ", ".join(ranges(entry["name"] for entry in groups[key]))
+            kind = change["kind"].replace("_", " ")
+            result.append((change["sign"], f"  {change['sign']} {len(groups[key])} {kind}s: {names} (-v lists them)"))
+    return result
+
+
+def label(change: Mapping[str, str]) -> str:
+    """A change on one line: ``+ network internal (vxlan 2, 10.18.0.0/24)``, ``~ router r1 interfaces: +web``."""
+    detail = change.get("detail") or ""
+    about = f" ({detail})" if change["sign"] == "+" and detail else f" {detail}" if detail else ""
+    return f"{change['sign']} {change['kind'].replace('_', ' ')} {change['name']}{about}"
+
+
+def _node(name: str, plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, str]]:
+    node = plan["nodes"][name]
+    if node["state"] in _UNKNOWN:
+        return [("!", f"  {name}: {_UNKNOWN[node['state']]}")]
+    result = []
+    if node["changes"]:
+        pending = " (pending since an earlier run)" if name in plan.get("behind", ()) else ""
+        result.append(("~", f"  {name}: {_counts(node['changes'])}{pending}"))
+    if node["state"] == "failed":
+        result.append(("!", f"  {name}: its changes cannot be told: {node['reason']}"))
+    if verbose:
+        result += [
+            (_SIGNS[change["verb"]], f"    {_SIGNS[change['verb']]} {change['kind']} {change['name']}")
+            for change in node["changes"]
+        ]
+    return result + [("!", f"  {name}: {note}") for note in node["notes"]]
+
+
+def _counts(changes: Iterable[Mapping[str, str]]) -> str:
+    """``+ 12 flow, 3 link; - 1 domain``."""
+    by_verb: dict[str, Counter[str]] = {verb: Counter() for verb in _SIGNS}
+    for change in changes:
+        by_verb[change["verb"]][change["kind"]] += 1
+    parts = [
+        f"{_SIGNS[verb]} {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
+        for verb, kinds in by_verb.items()
+        if kinds
+    ]
+    return "; ".join(parts)
