@@ -143,6 +143,24 @@ def test_a_tunnel_id_is_accepted_from_nodes_of_the_network_by_the_shorter_list()
     assert len(tunnel_flows(cloud, "compute2", 2)) == 2
 
 
+def underlay(cloud: Cloud, bridge: str) -> list[str]:
+    """Return the flows of ``bridge`` on network1 for tunnel packets, shortened."""
+    found = [line for line in lines(sections(cloud, "network1")) if line.startswith(f"{bridge} table=0,priority=1")]
+    return [line.removeprefix(f"{bridge} table=0,priority=") for line in found]
+
+
+def test_a_userspace_node_accepts_tunnel_packets_only_on_the_bridge_of_the_tunnel_nic() -> None:
+    cloud = s1_cloud("netdev", "vxlan")
+    drop = "10,udp,nw_dst=10.0.1.21,tp_dst=4789 actions=drop"
+    accept = [f"11,udp,nw_src=10.0.1.{peer},nw_dst=10.0.1.21,tp_dst=4789 actions=NORMAL" for peer in (31, 32)]
+    assert underlay(cloud, "br-phy") == [*accept, drop]
+    assert underlay(cloud, "br-ex") == [drop]
+    shared = replace(cloud.nodes["network1"], tunnel_interface="eth2")
+    found = underlay(replace(cloud, nodes={**cloud.nodes, "network1": shared}), "br-ex")
+    assert found == ["12,udp,in_port={phy-br-ex},nw_dst=10.0.1.21,tp_dst=4789 actions=drop", *accept, drop]
+    assert underlay(s1_cloud("system", "vxlan"), "br-ex") == [], "nftables does it"
+
+
 def test_br_tun_has_no_arp_or_unicast_flows_for_local_ports(s1: Callable[[str], Sections]) -> None:
     found = "\n".join(line for line in lines(s1("compute1")) if line.startswith("br-tun"))
     assert "fa:16:3e:12:00:04" in found

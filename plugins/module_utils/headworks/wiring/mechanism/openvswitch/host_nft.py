@@ -1,30 +1,61 @@
-"""Drop traffic between the node's own kernel and the links of guests: nftables in the root namespace.
+"""Rules between the node's own kernel and the networks of guests: nftables in the root namespace.
 
-Open vSwitch's userspace datapath reads taps through packet sockets, and the kernel's network stack receives every
-packet too. Without these tables, a guest could reach the node's services without passing a flow, use the node as its
-router, or send router advertisements to the node. The kernel datapath takes packets before the network stack. With both
-datapaths, the node itself would send IPv6 packets into guests' networks. What does not belong here: routers' tables
-(``wiring/router_nft.py``).
+The kernel and the links of guests exchange nothing. Open vSwitch's userspace datapath reads taps through packet
+sockets, and the kernel's network stack receives every packet too: without these tables, a guest could reach the node's
+services without passing a flow, use the node as its router, or send router advertisements to the node. The kernel
+datapath takes packets before the network stack, except while a link is no port of the switch, for example when Open
+vSwitch is installed again. With both datapaths, the node itself would send IPv6 packets into guests' networks.
+
+Tunnel packets to the node are accepted only from the nodes that it has tunnels to, and only from the tunnel NIC. What
+does not belong here: routers' tables (``wiring/router_nft.py``), and tunnel packets with the userspace datapath, which
+do not reach the kernel (``flows_underlay.py``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ....plan.cloud import Node
 from ....state.links import GROUP
-from ....state.nft import NftChain, NftTable
+from ....state.nft import NftChain, NftMap, NftTable
 from ...node_view import NodeView
+from .matches import tunnel_packets_nft
+
+PEERS = "tunnel_peers"
+# The name of a NIC without a cable: the packets to its address arrive by other NICs.
+_VIRTUAL = ("dummy", "lo")
 
 
 def host_tables(view: NodeView) -> list[NftTable]:
     """Return the tables ``inet`` and ``arp`` of the root namespace. Their rules match our links by the link group."""
     if not view.carries_network:
         return []
-    inet = [_drop("output", "raw", f"oifgroup {GROUP} drop")]
-    arp = [_drop("output", "filter", f"oifgroup {GROUP} drop")]
-    if view.userspace:
-        inet.append(_drop("prerouting", "raw", f"iifgroup {GROUP} drop"))
-        arp.append(_drop("input", "filter", f"iifgroup {GROUP} drop"))
-    return [NftTable("", "arp", chains=tuple(arp)), NftTable("", "inet", chains=tuple(inet))]
+    inet = [_drop("output", "raw", f"oifgroup {GROUP} drop"), _drop("prerouting", "raw", f"iifgroup {GROUP} drop")]
+    arp = [_drop("output", "filter", f"oifgroup {GROUP} drop"), _drop("input", "filter", f"iifgroup {GROUP} drop")]
+    maps: tuple[NftMap, ...] = ()
+    if view.tunnels and not view.userspace:
+        maps = (NftMap(PEERS, "ipv4_addr", dict.fromkeys(sorted({peer.tunnel_ip for _, peer in view.tunnels}), "")),)
+        inet.append(_drop("input", "filter", *_tunnels(view)))
+    return [NftTable("", "arp", chains=tuple(arp)), NftTable("", "inet", maps=maps, chains=tuple(inet))]
 
 
-def _drop(hook: str, priority: str, rule: str) -> NftChain:
-    return NftChain(hook, f"type filter hook {hook} priority {priority}; policy accept;", (rule,))
+def _tunnels(view: NodeView) -> Iterator[str]:
+    """Yield the rules for tunnel packets of the types that the node uses. Other tunnels of the node have other
+    addresses or types, and stay as they are."""
+    device = _tunnel_device(view.node)
+    for kind in sorted({kind for kind, _ in view.tunnels}):
+        packets = f"ip daddr {view.node.tunnel_ip} {tunnel_packets_nft(kind)}"
+        yield f"{packets} ip saddr != @{PEERS} drop"
+        if device and not device.startswith(_VIRTUAL):
+            yield f'{packets} iifname != "{device}" drop'
+
+
+def _tunnel_device(node: Node) -> str:
+    """Return the device by which the kernel receives packets to the tunnel address: the tunnel NIC, or the bridge that
+    the NIC is a port of; "" if it is unknown."""
+    bridge_of = {mapping.interface: mapping.bridge for mapping in node.mappings if mapping.interface}
+    return bridge_of.get(node.tunnel_interface, node.tunnel_interface)
+
+
+def _drop(hook: str, priority: str, *rules: str) -> NftChain:
+    return NftChain(hook, f"type filter hook {hook} priority {priority}; policy accept;", rules)

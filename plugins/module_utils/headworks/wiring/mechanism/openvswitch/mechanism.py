@@ -9,6 +9,7 @@ from ..interface import Sections
 from .flows_int import int_flows
 from .flows_provider import provider_flows
 from .flows_tun import tun_flows
+from .flows_underlay import underlay_flows
 from .host_nft import host_tables
 from .ports import bridges, ports, underlay
 
@@ -38,4 +39,4 @@ class OpenVSwitch:
 def _flows(view: NodeView) -> list[Flow]:
     if not view.carries_network:
         return []
-    return [*int_flows(view), *tun_flows(view), *provider_flows(view)]
+    return [*int_flows(view), *tun_flows(view), *provider_flows(view), *underlay_flows(view)]

@@ -23,7 +23,7 @@ def bridges(view: NodeView) -> list[OvsBridge]:
     datapath = view.node.datapath_type
     secure = {names.BR_INT, names.BR_TUN} | {mapping.bridge for mapping in view.node.mappings}
     records = [OvsBridge(name=name, datapath_type=datapath) for name in secure]
-    if _needs_br_phy(view.node):
+    if needs_br_phy(view.node):
         records.append(OvsBridge(name=names.BR_PHY, datapath_type=datapath, fail_mode="standalone"))
     return sorted(records, key=lambda bridge: bridge.name)
 
@@ -47,7 +47,7 @@ def underlay(view: NodeView) -> list[NicAttachment] | None:
         return []
     node = view.node
     bridge_of = {mapping.interface: mapping.bridge for mapping in node.mappings if mapping.interface}
-    if _needs_br_phy(node):
+    if needs_br_phy(node):
         if not node.tunnel_interface:
             return None
         bridge_of[node.tunnel_interface] = names.BR_PHY
@@ -55,7 +55,7 @@ def underlay(view: NodeView) -> list[NicAttachment] | None:
     return [NicAttachment(name=nic, bridge=bridge_of[nic], datapath_type=datapath) for nic in sorted(bridge_of)]
 
 
-def _needs_br_phy(node: Node) -> bool:
+def needs_br_phy(node: Node) -> bool:
     """Whether the node needs br-phy. The userspace datapath sends tunnel packets only through a bridge that has the
     tunnel address. If the tunnel NIC is in a provider bridge, the provider bridge has it."""
     provider_nics = {mapping.interface for mapping in node.mappings if mapping.interface}
