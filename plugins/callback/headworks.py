@@ -16,6 +16,7 @@ type: aggregate
 short_description: The verdict of a run of headworks
 description:
   - At the end of a run that converged nodes, or whose inventory was refused, prints the outcome of every node.
+  - Ends a run as failed if a play on the nodes has no hosts, for example because the limit names a guest.
   - Counts the changes by kind, and names the nodes that failed or were not reachable, with the reason.
 requirements:
   - enabled in ansible.cfg (callbacks_enabled)
@@ -47,6 +48,22 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._check = False
         self._refused = False
         self._only_planned: dict[str, Any] = {}
+        self._play: Any = None
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Remember the play, for the case that it has no hosts."""
+        self._play = play
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        """End the run as failed, with the reason, if a play on the nodes has no hosts.
+
+        :raises SystemExit: Ansible itself goes on and ends with the exit code of success.
+        """
+        from headworks.control.ansible_sources import why_no_node
+
+        if why := why_no_node(self._play):
+            self._display.error(why)
+            raise SystemExit(1)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Note that the run converges nodes: a run without cloud_converge gets no verdict unless it is refused."""

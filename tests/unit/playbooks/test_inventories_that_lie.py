@@ -109,3 +109,23 @@ def test_a_cloud_variable_of_a_group_of_nodes_or_instances_is_refused(site: Site
 def test_a_cloud_variable_that_depends_on_the_node_is_refused(site: Site) -> None:
     site.write("group_vars/all/more.yml", {"cloud_name": "{{ inventory_hostname }}"})
     assert "cloud_name: uses inventory_hostname, which differs: 'controller1' on controller1" in refused(site)
+
+
+def test_a_limit_to_a_guest_fails_and_names_its_node(site: Site) -> None:
+    site.run()
+    output = " ".join(site.run("--limit", "vm1", ok=False)[0].split())
+    assert "--limit vm1: selects no node, because vm1 is a guest on compute1. Nothing was done; use --limit" in output
+    assert "PLAY RECAP" not in output
+
+
+def test_a_limit_to_a_guest_finds_the_allocations_at_a_path_from_a_template(site: Site) -> None:
+    site.write("group_vars/all/place.yml", {"cloud_allocations_file": "{{ inventory_dir }}/kept.json"})
+    site.run()
+    assert "vm1 is a guest on compute1" in " ".join(site.run("--limit", "instances", ok=False)[0].split())
+    (site.inventory / "kept.json").write_text("{")
+    assert "vm1 is a guest without a place yet" in " ".join(site.run("--limit", "vm1", ok=False)[0].split())
+
+
+def test_an_inventory_without_nodes_fails(site: Site) -> None:
+    site.write("hosts.yml", {"all": {"children": {"instances": {"hosts": {"vm1": {}}}}}})
+    assert "The inventory has no node: no host is in the groups" in " ".join(site.run(ok=False)[0].split())
