@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import libvirt
 import pytest
-from domain_lab import (
-    INSTANCES,
-    OWNER,
-    definition,
-    process_id,
-    run,
-)
+from domain_lab import INSTANCES, OWNER, definition, process_id, run
 from headworks.engine.converge import ConvergeError
 from headworks.node.compute.domains import DomainSubsystem
 from headworks.node.subsystem import Effect, Note
 from headworks.state.domains import Domain, DomainDisk
+from modules import run_module
 
 
 def test_a_guest_starts_and_a_second_run_changes_nothing(guest: Domain) -> None:
@@ -154,3 +150,22 @@ def test_an_error_names_the_guest_that_failed_and_the_other_guests_start(guest: 
         run(bad, guest)
     assert process_id(guest)
     assert run(guest).changes == []
+
+
+def test_the_module_removes_a_protected_guest_only_after_the_protection_is_taken_away(guest: Domain) -> None:
+    path = Path(f"/var/lib/headworks/instances/{guest.name}")
+    path.mkdir(parents=True)
+    shutil.copy(guest.disks[0].path, path / "disk")
+    options = {"name": "vm1", "uuid": guest.name, "domain": guest.domain, "state": "stopped"}
+    try:
+        assert run_module("instance", **options, protected=True)["changed"]
+        assert not run_module("instance", **options, protected=True)["changed"]
+        assert not run_module("instance", **options)["changed"]
+        refused = run_module("instance", **{**options, "state": "absent"})
+        assert refused["failed"]
+        assert "1 protected guest would be removed: vm1" in refused["msg"]
+        assert "protected: false" in refused["msg"]
+        assert run_module("instance", **options, protected=False)["changed"]
+        assert run_module("instance", **{**options, "state": "absent"})["changed"]
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

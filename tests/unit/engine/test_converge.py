@@ -14,6 +14,7 @@ from headworks.node.subsystem import (
     Change,
     Confirmation,
     Conflict,
+    Effect,
     Note,
     Reading,
     Scope,
@@ -96,6 +97,19 @@ def test_the_result_lists_every_change_in_the_order_of_the_subsystems() -> None:
     assert result.changes[1]["after"] == {"name": "b"}
     assert [(note.kind, note.text) for note in result.notes] == [("box", "a note"), ("box", "applied")]
     assert [confirmation.text for confirmation in result.confirmations] == ["confirm it"]
+
+
+class Fragile(Box):
+    """A subsystem whose removals are outages."""
+
+    def foreseen(self, change: Change[Thing]) -> Sequence[Note]:
+        return [self.note(change.name, f"{change.name} stops", Effect.OUTAGE)] if change.after is None else ()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_changes_bring_about_is_in_the_result_of_a_run_and_of_a_check_once(check: bool) -> None:
+    result = converge([(Fragile("box", [], Thing("old")), things("new"))], check=check)
+    assert [note for note in result.notes if note.effect] == [Note("box", "old", "old stops", Effect.OUTAGE)]
 
 
 def test_check_mode_reports_the_changes_of_a_run_and_applies_none() -> None:

@@ -13,6 +13,7 @@ from headworks.node.services import daemons
 from headworks.node.services.dhcp.dnsmasq import DhcpSubsystem
 from headworks.node.services.dhcp.files import CONFIG, HOSTS, NAMES, OPTIONS, render
 from headworks.node.services.dhcp.leases import Lease, parse_leases, release_packet, repair_leases, stale_leases
+from headworks.node.subsystem import Change, Effect
 from headworks.state.codec import encode
 from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
 from headworks.system import systemd
@@ -275,3 +276,16 @@ def test_the_reading_of_a_bare_node_is_empty_and_asks_no_systemd(
 def test_the_record_is_the_same_after_json_and_a_diff_has_one_line_for_each_host() -> None:
     assert DhcpSubsystem.load([json.loads(json.dumps(encode(NET)))])["net1"] == NET
     assert DhcpSubsystem(user="dnsmasq").describe(NET)["hosts"] == [f"{A} 10.18.0.3 vm1"]
+
+
+def test_only_a_change_that_restarts_a_working_dnsmasq_is_foreseen_as_an_outage() -> None:
+    def foreseen(before: DhcpNetwork | None, after: DhcpNetwork | None) -> list[tuple[str, Effect | None]]:
+        notes = DhcpSubsystem("lab", user="dnsmasq").foreseen(Change("dhcp", "net1", before, after))
+        return [(note.text, note.effect) for note in notes]
+
+    restarted = [("dnsmasq (headworks-dhcp@net1.service) is restarted", Effect.OUTAGE)]
+    assert foreseen(NET, replace(NET, mtu=1400)) == restarted
+    assert foreseen(NET, replace(NET, hosts=())) == []
+    assert foreseen(replace(NET, problems=("dnsmasq does not run",)), replace(NET, mtu=1400)) == []
+    assert foreseen(None, NET) == foreseen(NET, None) == []
+    assert foreseen(NET, replace(NET, domain="a\nb")) == []

@@ -8,7 +8,7 @@ import pytest
 from headworks.node import marks
 from headworks.node.links.namespaces import NetnsSubsystem
 from headworks.node.marks import owned_namespaces
-from headworks.node.subsystem import Reading
+from headworks.node.subsystem import Change, Effect, Reading
 from headworks.state.namespaces import Namespace
 
 
@@ -42,3 +42,22 @@ def test_a_foreign_living_namespace_is_a_conflict_but_a_foreign_leftover_is_repl
 
 def test_without_an_owner_an_existing_namespace_is_as_desired() -> None:
     assert NetnsSubsystem().diff({"a": Namespace("a")}, Reading({"a": Namespace("a")})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("qrouter-r1", ["routing through qrouter-r1 stops"]),
+        ("qdhcp-net1", ["the DHCP server in qdhcp-net1 stops"]),
+        ("other", []),
+    ],
+)
+def test_the_removal_of_a_living_namespace_says_which_service_stops(name: str, texts: list[str]) -> None:
+    def foreseen(before: Namespace | None, after: Namespace | None) -> list[str]:
+        notes = NetnsSubsystem("lab").foreseen(Change("netns", name, before, after))
+        assert all(note.effect is Effect.OUTAGE for note in notes)
+        return [note.text for note in notes]
+
+    assert foreseen(Namespace(name), None) == texts
+    assert foreseen(Namespace(name, alive=False), None) == []
+    assert foreseen(None, Namespace(name)) == []

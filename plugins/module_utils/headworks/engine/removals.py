@@ -44,7 +44,8 @@ def refusal(stages: Sequence[Stage], removable: Collection[str] | None) -> str:
     if protected:
         texts.append(
             f"{_counted(protected, 'protected guest')} would be removed: {_listed(protected)}. Set "
-            "instance_protected: false for each of them in a run of its own, then remove it"
+            "instance_protected: false (module instance: protected: false) for each of them in a run of its own, then "
+            "remove it"
         )
     if unlisted:
         texts.append(

@@ -218,6 +218,6 @@ class Subsystem(Generic[T]):
         """Return the object as plain data for ``--diff``. Override it where objects hold secrets."""
         return None if item is None else encode(item)
 
-    def note(self, name: str, text: str) -> Note:
+    def note(self, name: str, text: str, effect: Effect | None = None) -> Note:
         """Return a note about the object ``name`` of this subsystem."""
-        return Note(self.kind, name, text)
+        return Note(self.kind, name, text, effect)

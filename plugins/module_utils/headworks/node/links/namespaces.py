@@ -14,7 +14,7 @@ from ...system.files import write_file
 from ...system.ip_batch import ip_batch
 from ...system.netns import NETNS_DIR, is_namespace
 from ..marks import MARKER_DIR, owned_namespaces
-from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
+from ..subsystem import Applied, Change, Conflict, Effect, Note, Reading, Scope, Subsystem
 
 
 class NetnsSubsystem(Subsystem[Namespace]):
@@ -49,6 +49,17 @@ class NetnsSubsystem(Subsystem[Namespace]):
             )
             for name in foreign
         )
+
+    def foreseen(self, change: Change[Namespace]) -> Sequence[Note]:
+        """Return what stops when the namespace of a router or of a DHCP server is removed."""
+        if change.after is not None or change.before is None or not change.before.alive:
+            return ()
+        services = {"qrouter-": "routing through", "qdhcp-": "the DHCP server in"}
+        return [
+            self.note(change.name, f"{service} {change.name} stops", Effect.OUTAGE)
+            for prefix, service in services.items()
+            if change.name.startswith(prefix)
+        ]
 
     def apply(self, changes: Sequence[Change[Namespace]]) -> Applied:
         """Remove namespaces in one batch, and create namespaces in another."""

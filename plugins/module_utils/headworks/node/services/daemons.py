@@ -19,7 +19,7 @@ from ...state.codec import decode, encode
 from ...system import systemd
 from ...system.files import read_link, read_text, write_file, write_link
 from ...system.netns import NETNS_DIR
-from ..subsystem import Applied, Change, Reading, Scope, Subsystem
+from ..subsystem import Applied, Change, Effect, Note, Reading, Scope, Subsystem
 
 RECORD = "record.json"  # the record that the files were made from, and its cloud
 PENDING = "pending"  # exists while files and daemon may differ; the next run sees by it that a run was killed
@@ -100,6 +100,20 @@ class DaemonSubsystem(Subsystem[D]):
             if ours:
                 owned.add(name)
         return Reading(objects, frozenset(owned))
+
+    def foreseen(self, change: Change[D]) -> Sequence[Note]:
+        """Return a note if the change restarts a daemon that works. A reload interrupts nothing."""
+        before, after = change.before, change.after
+        if before is None or after is None or before.problems:
+            return ()
+        try:
+            unit, old, new = self.unit(change.name), self.files(before), self.files(after)
+        except ValueError:  # apply refuses the value
+            return ()
+        same_files = all(old.get(file) == new.get(file) for file in self.restart_files)
+        if same_files and self.netns(before) == self.netns(after):
+            return ()
+        return (self.note(change.name, f"{self.program} ({unit}) is restarted", Effect.OUTAGE),)
 
     def apply(self, changes: Sequence[Change[D]]) -> Applied:
         """Write the files that differ, then start all daemons with one call to systemd and reload all with another."""

@@ -15,6 +15,7 @@ from .instances import check_instances
 from .networks import check_networks
 from .nodes import check_nodes
 from .pending import check_pending
+from .placed import check_placed
 from .routers import check_routers
 from .services import check_services
 
@@ -23,6 +24,7 @@ CHECKS: tuple[Callable[[Check], None], ...] = (
     check_networks,
     check_routers,
     check_instances,
+    check_placed,
     check_addresses,
     check_services,
     check_pending,
