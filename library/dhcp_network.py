@@ -95,6 +95,7 @@ options:
         description:
           - Name of the host without the domain (option 12, and DNS). Empty for a name made from the address, for
             example C(host-10-0-0-3).
+          - Of a name with dots, DHCP gives the guest the first word, and DNS knows the whole name as well.
         type: str
         default: ""
   state: &state

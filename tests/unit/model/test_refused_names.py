@@ -15,6 +15,9 @@ ONE_MESSAGE = {
         "instances.vm1;reboot: 'vm1;reboot': must be",
     ),
     "instance named like an option": (put("instances|-rf", instance()), "must be a host name"),
+    "instance with two dots": (put("instances|web1..example", instance()), "must be a host name"),
+    "instance with a label too long": (put(f"instances|{'a' * 64}.example", instance()), "must be a host name"),
+    "instance named like an address": (put("instances|10.0.0.5", instance()), "this looks like an address"),
     "instance with a newline": (
         put("instances|a\nb", instance()),
         "instances.a\N{REPLACEMENT CHARACTER}b: 'a\\nb': must be",

@@ -102,6 +102,20 @@ def test_a_host_has_a_lease_a_full_name_and_a_short_name() -> None:
     assert lines(NET, NAMES) == ["10.18.0.3 vm1.novalocal vm1"]
 
 
+def test_dhcp_gives_the_first_label_of_a_name_with_dots_and_dns_knows_the_whole_name() -> None:
+    dotted = replace(NET, hosts=(DhcpHost(A, "10.18.0.3", "vm1.example.org"),))
+    assert lines(dotted, HOSTS) == [f"{A},vm1.novalocal,10.18.0.3"]
+    assert lines(dotted, NAMES) == ["10.18.0.3 vm1.example.org vm1.novalocal vm1"]
+
+
+def test_dns_knows_the_first_label_only_if_one_host_has_it() -> None:
+    hosts = (DhcpHost(A, "10.18.0.3", "vm1.example.org"), DhcpHost(B, "10.18.0.4", "vm1.example.com"))
+    both = replace(NET, hosts=hosts)
+    assert lines(both, NAMES) == ["10.18.0.3 vm1.example.org", "10.18.0.4 vm1.example.com"]
+    plain = replace(NET, hosts=(hosts[0], DhcpHost(B, "10.18.0.4", "vm1")))
+    assert lines(plain, NAMES) == ["10.18.0.3 vm1.example.org", "10.18.0.4 vm1.novalocal vm1"]
+
+
 def test_a_host_without_a_name_is_named_by_its_address() -> None:
     nameless = replace(NET, domain="", hosts=(DhcpHost(A, "10.18.0.3", ""),))
     assert lines(nameless, HOSTS) == [f"{A},host-10-18-0-3,10.18.0.3"]

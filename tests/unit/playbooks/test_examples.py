@@ -104,7 +104,7 @@ def test_the_command_in_the_first_lines_of_an_example_uses_the_example(example: 
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_cloud_plan_accepts_the_example_and_warns_at_most_that_nothing_is_filtered(example: Path, tmp_path: Path) -> None:
+def test_cloud_plan_accepts_an_example_and_warns_only_of_the_missing_filter(example: Path, tmp_path: Path) -> None:
     planned = plan(inventories(example), tmp_path)
     assert planned.ok, planned.output
     warnings = [line for line in planned.output.splitlines() if "WARNING" in line]

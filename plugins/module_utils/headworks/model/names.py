@@ -44,11 +44,15 @@ def name(value: str) -> str:
 
 
 def host_name(value: str) -> str:
-    """A host name of one label, as RFC 1123 has it."""
-    if len(value) > 63 or not _HOST_LABEL.fullmatch(value):
+    """A host name as RFC 1123 has it: one label, or several with dots."""
+    labels = value.split(".")
+    if len(value) > 253 or not all(len(one) <= 63 and _HOST_LABEL.fullmatch(one) for one in labels):
         raise ValueError(
-            "must be a host name: letters, digits and inner hyphens, at most 63 characters (it becomes the guest's)"
+            "must be a host name: letters, digits and inner hyphens, at most 63 characters, also several such words "
+            "with dots between them (it becomes the guest's)"
         )
+    if len(labels) > 1 and labels[-1].isdigit():
+        raise ValueError("must be a host name whose last word is not a number: this looks like an address")
     return value
 
 
@@ -181,7 +185,7 @@ _CHECKSUM_TEXT = "^([sS][hH][aA]256:[0-9a-fA-F]{64}|[sS][hH][aA]512:[0-9a-fA-F]{
 _KEY_TEXT = rf"^\s*({'|'.join(_KEY_TYPES)}) "
 
 NAME = text_kind("name", _NAME_TEXT, example="NAME", most=63)
-HOST_NAME = text_kind("host name", f"^{_LABEL_TEXT}$", most=63)
+HOST_NAME = text_kind("host name", rf"^{_LABEL_TEXT}(\.{_LABEL_TEXT})*$", most=253)
 NODE_NAME = text_kind("name of a node", _NAME_TEXT, most=253)
 DOMAIN = text_kind("DNS domain", rf"^{_LABEL_TEXT}(\.{_LABEL_TEXT})*\.?$", most=254)
 LINK_NAME = text_kind("name of a network device", f"^{_LINK.pattern}$", most=15)

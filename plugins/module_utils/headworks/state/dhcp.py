@@ -9,8 +9,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class DhcpHost:
-    """A static lease of ``address`` for ``mac``, in the subnet that contains the address. ``hostname`` "": the name is
-    made from the address."""
+    """A static lease of ``address`` for ``mac``, in the subnet that contains the address.
+
+    ``hostname`` may have dots: DHCP gives the guest its first label, and DNS knows the whole name. "": the name is made
+    from the address."""
 
     mac: str
     address: str

@@ -86,9 +86,9 @@ def _subnet(view: NodeView, port: Port, subnet: Subnet, server: FixedIp) -> Dhcp
 
 
 def _hosts(view: NodeView, network: Network, served: frozenset[str]) -> tuple[DhcpHost, ...]:
-    """Return the leases of all guests of the network, on all nodes."""
+    """Return the leases of all guests of the network, on all nodes. dnsmasq adds the network's domain to the names."""
     hosts = [
-        DhcpHost(mac=port.mac, address=fixed.address, hostname=instance.name)
+        DhcpHost(mac=port.mac, address=fixed.address, hostname=instance.name.removesuffix(f".{network.dns_domain}"))
         for instance in view.index.instances_of_network.get(network.name, ())
         for port in instance.ports
         if port.network == network.name

@@ -62,7 +62,7 @@ def render(network: DhcpNetwork, directory: Path, user: str) -> dict[str, str]:
     return {
         CONFIG: _config(network, directory, user),
         HOSTS: _HEADER + "".join(_host_lines(network)),
-        NAMES: _HEADER + "".join(_name_line(network, host) for host in network.hosts),
+        NAMES: _HEADER + "".join(_name_lines(network)),
         OPTIONS: _HEADER + "".join(line + "\n" for subnet in network.subnets for line in _options(network, subnet)),
     }
 
@@ -131,19 +131,27 @@ def _host_lines(network: DhcpNetwork) -> list[str]:
     return lines + [",".join([*guest, *addresses]) + "\n" for guest, addresses in ipv6.items()]
 
 
-def _name_line(network: DhcpNetwork, host: DhcpHost) -> str:
-    full = full_name(network, host)
-    short = short_name(host)
-    return f"{ip_address(host.address)} {full}" + (f" {short}\n" if short != full else "\n")
+def _name_lines(network: DhcpNetwork) -> Iterator[str]:
+    """Yield the lines of the file of DNS names. A host whose name has dots also has its first label as a name, unless
+    that is the name of several hosts."""
+    holders: dict[str, set[str]] = {}
+    for host in network.hosts:
+        holders.setdefault(short_name(host), set()).add(host.mac)
+    for host in network.hosts:
+        names = [full_name(network, host), short_name(host)]
+        if "." in host.hostname:
+            names = [host.hostname, *(names if len(holders[short_name(host)]) == 1 else ())]
+        yield " ".join(dict.fromkeys([str(ip_address(host.address)), *names])) + "\n"
 
 
 def short_name(host: DhcpHost) -> str:
-    """Return the host's name; if it has none, a name made from its address, ``host-10-0-0-3``."""
-    return _plain("hostname", host.hostname) or "host-" + re.sub(r"[.:]+", "-", host.address).strip("-")
+    """Return the first label of the host's name; if it has none, a name made from its address, ``host-10-0-0-3``."""
+    label = _plain("hostname", host.hostname).partition(".")[0]
+    return label or "host-" + re.sub(r"[.:]+", "-", host.address).strip("-")
 
 
 def full_name(network: DhcpNetwork, host: DhcpHost) -> str:
-    """Return the host's name with the network's domain."""
+    """Return the first label of the host's name with the network's domain."""
     return f"{short_name(host)}.{network.domain}" if network.domain else short_name(host)
 
 
