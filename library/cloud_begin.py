@@ -22,6 +22,10 @@ options:
     type: list
     elements: str
     default: []
+  masked_units:
+    description: Units by package, which the run masks before it installs the package.
+    type: dict
+    default: {}
 attributes:
   check_mode: {support: full, description: Prints everything, and writes no allocations.}
 author: headworks
@@ -46,7 +50,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-plan:
+planned:
   description: The plan.
   returned: always
   type: dict

@@ -6,7 +6,7 @@ What does not belong here: making the plan (``cloud_plan.py``), asking the nodes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ except ImportError as error:
 
 DIRECTORY = Path(C.DEFAULT_LOCAL_TMP)
 COLORS = {"+": C.COLOR_OK, "~": C.COLOR_CHANGED, "-": C.COLOR_ERROR, "!": C.COLOR_WARN, "": None}
-OPTIONS = {"more_variables": {"type": "list", "elements": "str", "default": []}}
+OPTIONS = {
+    "more_variables": {"type": "list", "elements": "str", "default": []},
+    "masked_units": {"type": "dict", "default": {}},
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -46,8 +49,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if handed is None:
             result.update(failed=True, msg="There is no plan: run cloud_plan before, in the same run.")
             return result
-        plan = {**handed["plan"], "nodes": _nodes(handed, task_vars or {}, options["more_variables"])}
-        self._show(plan)
+        plan = {**handed["plan"], "nodes": _nodes(handed, task_vars or {}, options)}
+        self._show(plan, notes=handed["run"]["plan_only"])
         try:
             result.update(self._begin(plan, handed))
         except PlanError as error:
@@ -56,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
 
     def _begin(self, plan: Mapping[str, Any], handed: Mapping[str, Any]) -> dict[str, Any]:
         run = handed["run"]
-        answer = {"changed": False, "plan": plan, "changes_planned": plan_data.has_changes(plan)}
+        answer = {"changed": False, "planned": plan, "changes_planned": plan_data.has_changes(plan)}
         if run["plan_saved"]:
             found = plan_data.differences(plan_data.load(run["plan_saved"]), plan)
             if found:
@@ -75,28 +78,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         handover.begin(DIRECTORY)
         return answer
 
-    def _show(self, plan: Mapping[str, Any]) -> None:
+    def _show(self, plan: Mapping[str, Any], *, notes: bool) -> None:
         """Print the warnings and the plan."""
         for warning in plan["warnings"]:
             self._display.warning(warning)
-        for sign, text in plan_text.lines(plan, verbose=self._display.verbosity > 0):
+        for sign, text in plan_text.lines(plan, verbose=self._display.verbosity > 0, notes=notes):
             self._display.display(text, color=COLORS[sign])
         if plan.get("refusal"):
             self._display.warning(f"A run of this plan would be refused: {plan['refusal']}")
 
 
 def _nodes(
-    handed: Mapping[str, Any], task_vars: Mapping[str, Any], more: Iterable[str]
+    handed: Mapping[str, Any], task_vars: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """node → what the run changes on it.
-
-    :param more: names of variables in which nodes have results of other modules.
-    """
+    """node → what the run changes on it."""
     in_run = set(task_vars.get("ansible_play_hosts_all") or ())
     nodes = {}
     for node in handed["nodes"]:
         variables = task_vars["hostvars"].raw_get(node)
-        others = [change for name in more for change in (variables.get(name) or {}).get("changes") or ()]
+        results = [variables.get(name) or {} for name in options["more_variables"]]
+        others = [change for result in results for change in result.get("changes") or ()]
         preview = handover.preview(DIRECTORY, node)
-        nodes[node] = plan_data.of_node(preview, handed["facts"].get(node), in_run=node in in_run, more=others)
+        nodes[node] = plan_data.of_node(
+            preview, handed["facts"].get(node), in_run=node in in_run, more=others, masked_units=options["masked_units"]
+        )
     return nodes

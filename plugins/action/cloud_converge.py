@@ -25,6 +25,8 @@ except ImportError as error:
 
 DIRECTORY = Path(C.DEFAULT_LOCAL_TMP)
 _NAMES = {field.name: {"type": "str", "required": True} for field in fields(Distribution)}
+# What of the answer of node_state a preview keeps. The rest is Ansible's own and cannot be written as JSON.
+ANSWER = ("failed", "msg", "changes", "notes", "effects", "diff", "kept")
 OPTIONS = {
     "distribution": {"type": "dict", "required": True, "options": _NAMES},
     "preview": {"type": "bool", "default": False},
@@ -72,10 +74,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         answer = self._execute_module(
             module_name="node_state", module_args={**arguments, "preview": True}, task_vars=variables
         )
-        answer.pop("invocation", None)
         if answer.get("unreachable"):
             return dict(answer)
-        handover.put_preview(DIRECTORY, node, answer)
+        handover.put_preview(DIRECTORY, node, {key: answer[key] for key in ANSWER if key in answer})
         return {"changed": False, "would_change": len(answer.get("changes") or ())}
 
     def _is_answer(self, preview: Mapping[str, Any], options: Mapping[str, Any]) -> bool:

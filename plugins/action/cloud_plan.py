@@ -122,6 +122,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
                 name: {
                     "packages_missing": facts[name].get("packages_missing") or [],
                     "services_down": facts[name].get("services_down") or [],
+                    "units_unknown": facts[name].get("units_unknown") or [],
                     "libvirt_networks_present": (facts[name].get("libvirt_networks_present") or [])
                     if "compute" in node.roles
                     else [],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
@@ -64,6 +65,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         if why := why_no_node(self._play):
             self._display.error(why)
             raise SystemExit(1)
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Set a damaged allocations file aside: Ansible could not read the inventory with it."""
+        from headworks.control.allocations_file import set_damaged_aside
+
+        for message in set_damaged_aside(context.CLIARGS.get("inventory") or ()):
+            self._display.warning(message)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Note that the run converges nodes: a run without cloud_converge gets no verdict unless it is refused."""

@@ -42,6 +42,15 @@ class Run:
             for change in result.get("changes") or ()
         )
 
+    def planned_changes(self) -> list[ChangeLine]:
+        """The changes that the plan named before the run made them, sorted."""
+        (planned,) = [result["planned"] for result in self.results if "planned" in result]
+        return sorted(
+            (node, change["kind"], change["name"], change["verb"])
+            for node, entry in planned["nodes"].items()
+            for change in entry["changes"]
+        )
+
     def changed_tasks(self) -> list[tuple[str, str]]:
         """(node, task) of every task that reported a change, sorted."""
         return sorted((result["host"], result["task"]) for result in self.results if result.get("changed"))
@@ -60,8 +69,10 @@ class Run:
         return {result["host"]: result["outcome"] for result in self.results if result["outcome"] in bad}
 
     def must_succeed(self) -> Run:
-        """Return this run; if it failed, fail with the end of its output."""
+        """Return this run; fail if it failed, or if it made other changes than it planned."""
         assert self.rc == 0, f"exit code {self.rc}:\n{self.output[-6000:]}"
+        if any("planned" in result for result in self.results):
+            assert self.planned_changes() == self.changes()
         return self
 
 

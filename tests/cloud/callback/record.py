@@ -19,7 +19,7 @@ short_description: Results of tasks as JSON lines in the file that CLOUD_RECORD 
 description: For tests.
 """
 
-KEPT = ("changed", "changes", "notes", "msg", "plan", "summary", "diff", "answers")
+KEPT = ("changed", "changes", "notes", "msg", "plan", "planned", "summary", "diff", "answers")
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types

@@ -96,6 +96,29 @@ def _load(path: Path) -> tuple[dict[str, Any] | None, str]:
     return content, ""
 
 
+def set_damaged_aside(sources: Sequence[str]) -> list[str]:
+    """Rename damaged files beside the inventories ``sources``, and return a message for each.
+
+    Ansible reads ``group_vars/all`` before any of our code runs, and a damaged file there would end the run without the
+    name of the file. An empty file stays: Ansible takes it as a file without variables.
+    """
+    messages = []
+    for path in dict.fromkeys(_home(source) / BESIDE_INVENTORY for source in sources if os.path.exists(source)):
+        try:
+            content, damage = _load(path)
+            if content is not None or not damage or path.stat().st_size == 0:
+                continue
+            aside = path.with_name(f"{path.name}.damaged")
+            os.replace(path, aside)
+        except (OSError, PlanError):
+            continue  # the plan reports it
+        messages.append(
+            f"{VARIABLE}: '{path}': {damage}. It is now '{aside.name}' beside it; the plan rebuilds the allocations "
+            "from the previous version and from the nodes"
+        )
+    return messages
+
+
 def write(path: Path, text: str) -> bool:
     """Write ``text`` to the file unless it already holds it, and return whether it was written.
 

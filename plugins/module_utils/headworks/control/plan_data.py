@@ -42,7 +42,7 @@ def of_resolution(resolution: Resolution, digest: str) -> dict[str, Any]:
 
 def of_node(
     preview: Mapping[str, Any] | None, facts: Mapping[str, Any] | None, *, in_run: bool,
-    more: Iterable[Mapping[str, str]] = (),
+    more: Iterable[Mapping[str, str]] = (), masked_units: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
     """What the run changes on a node.
 
@@ -50,23 +50,35 @@ def of_node(
     :param facts: the node's facts: the missing packages and services are changes, too.
     :param in_run: whether the node is in this run (``--limit``).
     :param more: changes that other modules of the run make.
+    :param masked_units: package → units that are masked before it is installed.
     """
     if preview is None:
-        return {"state": SILENT if in_run else LEFT_OUT, "changes": [], "notes": []}
-    prepare = [
-        *({"kind": "package", "name": name, "verb": "add"} for name in (facts or {}).get("packages_missing", ())),
-        *({"kind": "service", "name": name, "verb": "change"} for name in (facts or {}).get("services_down", ())),
-        *({"kind": "libvirt_network", "name": name, "verb": "remove"}
-          for name in (facts or {}).get("libvirt_networks_present", ())),
-        *more,
-    ]  # fmt: skip
+        return {"state": SILENT if in_run else LEFT_OUT, "changes": [], "effects": [], "notes": []}
+    prepare = [*_prepare(facts or {}, masked_units or {}), *more]
     failed = preview.get("failed")
     return {
         "state": FAILED if failed else KNOWN,
         "reason": str(preview.get("msg") or "") if failed else "",
         "changes": prepare + [dict(change) for change in preview.get("changes") or ()],
+        "effects": list(preview.get("effects") or ()),
         "notes": list(preview.get("notes") or ()),
     }
+
+
+def _prepare(facts: Mapping[str, Any], masked_units: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
+    """The changes that install packages and start services, from the facts of the node."""
+    packages = facts.get("packages_missing") or ()
+    unknown = set(facts.get("units_unknown") or ())
+    units = [unit for package in packages for unit in masked_units.get(package, ()) if unit in unknown]
+    return [
+        *({"kind": "masked_unit", "name": unit, "verb": "add"} for unit in units),
+        *({"kind": "package", "name": name, "verb": "add"} for name in packages),
+        *({"kind": "service", "name": name, "verb": "change"} for name in facts.get("services_down") or ()),
+        *(
+            {"kind": "libvirt_network", "name": name, "verb": "remove"}
+            for name in facts.get("libvirt_networks_present") or ()
+        ),
+    ]
 
 
 def has_changes(plan: Mapping[str, Any]) -> bool:

@@ -21,15 +21,17 @@ _UNKNOWN = {
 }
 
 
-def lines(plan: Mapping[str, Any], *, verbose: bool = False) -> list[tuple[str, str]]:
+def lines(plan: Mapping[str, Any], *, verbose: bool = False, notes: bool = False) -> list[tuple[str, str]]:
     """(sign, text) of each line; the sign is ``+``, ``~``, ``-``, ``!`` (attention) or "".
 
     :param plan: as ``control/plan_data.py`` makes it.
     :param verbose: one line for each change.
+    :param notes: also the notes of the nodes. The verdict of a run has them, so only a run that ends with the plan
+        shows them here.
     """
     title = f"Plan of cloud {plan['cloud']}:"
     cloud = _cloud(plan["changes"], verbose)
-    nodes = [line for name in plan["nodes"] for line in _node(name, plan, verbose)]
+    nodes = [line for name in plan["nodes"] for line in _node(name, plan, verbose, notes)]
     if not cloud and not any(node["changes"] for node in plan["nodes"].values()):
         return [("", f"{title} nothing to change"), *nodes]
     return [("", title), *cloud, *nodes]
@@ -58,7 +60,7 @@ def label(change: Mapping[str, str]) -> str:
     return f"{change['sign']} {change['kind'].replace('_', ' ')} {change['name']}{about}"
 
 
-def _node(name: str, plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, str]]:
+def _node(name: str, plan: Mapping[str, Any], verbose: bool, notes: bool) -> list[tuple[str, str]]:
     node = plan["nodes"][name]
     if node["state"] in _UNKNOWN:
         return [("!", f"  {name}: {_UNKNOWN[node['state']]}")]
@@ -73,7 +75,9 @@ def _node(name: str, plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, 
             (_SIGNS[change["verb"]], f"    {_SIGNS[change['verb']]} {change['kind']} {change['name']}")
             for change in node["changes"]
         ]
-    return result + [("!", f"  {name}: {note}") for note in node["notes"]]
+    effects = [f"{effect['text']} ({effect['effect']})" for effect in node["effects"]]
+    others = [note for note in node["notes"] if note not in {effect["text"] for effect in node["effects"]}]
+    return result + [("!", f"  {name}: {text}") for text in (*effects, *(others if notes else ()))]
 
 
 def _counts(changes: Iterable[Mapping[str, str]]) -> str:

@@ -71,7 +71,7 @@ def plan_exit_code(answer: Mapping[str, Any], nodes: Mapping[str, NodeOutcome]) 
 
     :param answer: the result of cloud_begin.
     """
-    plan = answer["plan"]
+    plan = answer["planned"]
     if plan.get("refusal"):
         return 1, "Only planned: a run would be refused (exit code 1)."
     states = {node["state"] for node in plan["nodes"].values()}
