@@ -1,8 +1,8 @@
-"""For all tests: the hand-made clouds of ``tests/samples`` can be imported."""
+"""For all tests: the hand-made clouds of ``tests/samples`` and the helpers of ``tests/lab`` can be imported."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "samples"))
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("samples", "lab")]

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cloud_lab import CACHE, STATE, CloudLab
+from cloud_lab import STATE, CloudLab
 from guest_ping import GuestPing
+from real_nodes import CACHE
 
 _failed: list[str] = []
 

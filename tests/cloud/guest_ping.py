@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cloud_lab import CloudLab, eventually
+from cloud_lab import CloudLab
+from real_nodes import eventually
 
 LOG = "/tmp/long-ping"
 INTERVAL_S = 0.2

@@ -16,8 +16,9 @@ from typing import Any
 import foreign
 import pytest
 import snapshots
-from cloud_lab import FLOATING_IP, HERE, INVENTORIES, NODES, STATE, WORLD, CloudLab, eventually
+from cloud_lab import FLOATING_IP, HERE, INVENTORIES, NODES, STATE, WORLD, CloudLab
 from guest_ping import GuestPing
+from real_nodes import eventually
 
 SECOND_RUN_S = 20.0  # on an idle machine with 2 cores
 REFUSED = sorted((INVENTORIES / "refused").glob("*.yml"))

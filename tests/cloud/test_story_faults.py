@@ -6,32 +6,17 @@ The tests continue where ``test_story.py`` ends, with two guests on a network.
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import Any
 
 import foreign
 import pytest
 import snapshots
 from ansible_run import TOP, ChangeLine
-from cloud_lab import HERE, NAME, NODES, CloudLab, eventually
+from cloud_lab import NODES, CloudLab
+from real_nodes import eventually
 
-KILLER = HERE / "on_node/kill_converge.py"
+KILLER = TOP / "tests/lab/on_node/kill_converge.py"
 Recorded = dict[str, Any]
-
-DRIFT = "python3 /usr/lib/headworks/engine.zip drift"
-
-
-def podman(verb: str, node: str) -> None:
-    """Call podman for a container of this lab."""
-    command = [str(TOP / "scripts/podman"), verb, f"headworks-{NAME}-{node}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-
-
-def drift(lab: CloudLab, node: str) -> str:
-    """The differences of a node from its declared state; "" without differences."""
-    report = lab.node(node).run(DRIFT)
-    assert report.rc in (0, 3), report.stderr
-    return "" if report.rc == 0 else str(report.stdout)
 
 
 # --- a node that does not answer -------------------------------------------------------------------------------------
@@ -39,11 +24,11 @@ def drift(lab: CloudLab, node: str) -> str:
 
 def test_a_node_that_does_not_answer_is_reported_and_the_others_converge(lab: CloudLab) -> None:
     lab.layers = ("base", "vm5")  # vm5 is pinned to compute2
-    podman("pause", "compute2")
+    lab.podman("pause", "compute2")
     try:
         run = lab.site()
     finally:
-        podman("unpause", "compute2")
+        lab.podman("unpause", "compute2")
     assert run.rc != 0
     assert run.failures() == {"compute2": "unreachable"}
     verdict = run.output[run.output.index("VERDICT") :]
@@ -79,7 +64,7 @@ def killed_run(lab: CloudLab, points: dict[str, tuple[str, str]]) -> None:
     assert run.rc != 0
     assert run.failures() == dict.fromkeys(points, "failed")
     for node in points:
-        assert drift(lab, node), f"{node}: the engine was killed, but nothing is left to do"
+        assert lab.drift(node), f"{node}: the engine was killed, but nothing is left to do"
 
 
 def test_the_next_run_completes_the_work_of_engines_killed_while_they_create_objects(
@@ -137,7 +122,7 @@ def test_a_node_restores_itself_after_a_power_cut_without_ansible(
         f"headworks-restore.service on {node} has ended",
         timeout_s=120,
     )
-    assert drift(lab, node) == ""
+    assert lab.drift(node) == ""
     assert lab.node(node).run("systemctl is-failed 'headworks*'").stdout.count("failed\n") == 0
     lab.wait_for_guests("vm1", "vm2")
     assert lab.pings_without_loss("vm1", "vm2")
@@ -163,4 +148,4 @@ def test_after_all_faults_every_node_is_as_declared(lab: CloudLab) -> None:
     run = lab.site().must_succeed()
     assert run.changed_counts() == dict.fromkeys(NODES, 0)
     for node in NODES:
-        assert drift(lab, node) == ""
+        assert lab.drift(node) == ""

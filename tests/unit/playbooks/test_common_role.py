@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 TOP = Path(__file__).parents[3]
-CALLBACKS = TOP / "tests/cloud/callback"
+CALLBACKS = TOP / "tests/lab/callback"
 PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
