@@ -134,7 +134,7 @@ def resolve(
     after = replace(
         after,
         facts=_remembered(inv, before, current, latest_facts),
-        removed=_removed(inv, before, after, removals, occasion.now),
+        removed=_removed(inv, before, after, removals, held, occasion.now),
     )
     checksums = {name: image.checksum for name, image in images.items()}
     cloud = Builder(inv, after, latest_facts, spaces, checksums).build()
@@ -182,14 +182,18 @@ def _damaged(held: Mapping[str, Holding]) -> list[str]:
 
 
 def _removed(
-    inv: Inventory, before: Allocations, after: Allocations, removals: Collection[Removal], now: int
+    inv: Inventory, before: Allocations, after: Allocations, removals: Collection[Removal],
+    held: Mapping[str, Holding], now: int,
 ) -> dict[str, RemovedInstance]:
-    """The removed instances that nodes keep: new ones, and earlier ones that have neither returned nor been
-    reclaimed."""
+    """The removed instances that nodes keep: new ones, and earlier ones that have neither returned nor been reclaimed.
+    A node that does not answer may still have the guest itself."""
+
+    def kept(entry: RemovedInstance) -> bool:
+        node = entry.instance.node
+        return entry.until > now or (node in inv.nodes and node not in held)
+
     until = now + inv.cloud.reclaim_after_days * DAY
-    removed = {
-        name: entry for name, entry in before.removed.items() if name not in after.instances and entry.until > now
-    }
+    removed = {name: entry for name, entry in before.removed.items() if name not in after.instances and kept(entry)}
     for removal in removals:
         entry = before.instances.get(removal.name)
         if entry is not None and removal.name not in removed:

@@ -6,7 +6,7 @@ What does not belong here: lost allocations (``rebuild.py``), and guests that ar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...model.errors import Problems
@@ -49,6 +49,7 @@ def heal(inventory: Inventory, before: Allocations, held: Mapping[str, Holding],
         if name in places and (known is None or known.node != node):
             said = f"the allocations say {known.node}" if known else "the allocations do not know it"
             notes.append(f"instances.{name}: is on {node} ({said}); it stays there")
+    instances.update(_perhaps_there(inventory, before, held, instances))
     lost = _lost(inventory, before, held, places)
     for name, _ in lost:
         instances[name] = replace(instances[name], built=False)
@@ -112,6 +113,19 @@ def _returning(
             if name and name not in before.instances and (name not in found or found[name][1].removed < guest.removed):
                 found[name] = (node, guest)
     return found
+
+
+def _perhaps_there(
+    inventory: Inventory, before: Allocations, held: Mapping[str, Holding], known: Collection[str]
+) -> dict[str, InstanceAllocation]:
+    """The removed instances that are declared again while their node does not answer: it may hold them still, so they
+    stay there, and no other node creates them."""
+    return {
+        name: entry.instance
+        for name, entry in before.removed.items()
+        if name in inventory.instances and name not in known
+        if entry.instance.node in inventory.nodes and entry.instance.node not in held
+    }
 
 
 def _renamed_nodes(
