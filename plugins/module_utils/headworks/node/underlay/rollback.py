@@ -7,11 +7,11 @@ run the tools directly: they need neither headworks nor the network.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...state.nft import TABLE
+from ...system.ancestors import inherited
 from ...system.files import write_file
 from ...system.process import has_tool, run, tool_path
 from .carry import UNDERLAY_DIR, Carried, lines_after_move, lines_before_move
@@ -25,7 +25,7 @@ _PREFIX = "headworks-underlay-undo-"
 def is_management(carried: Carried) -> bool:
     """Return whether the control node reaches the node through these addresses: the SSH connection ends at one of them,
     or the default route is among the routes."""
-    words = os.environ.get("SSH_CONNECTION", "").split()
+    words = inherited("SSH_CONNECTION").split()
     server = words[2] if len(words) == 4 else ""
     return any(address.text.split("/")[0] == server for address in carried.addresses) or any(
         route.startswith("default ") for route in carried.routes
