@@ -12,7 +12,7 @@ description:
   - Makes a certificate authority for the store once. The store's own certificate is renewed 30 days before it expires.
   - The store itself fetches the images that have a C(url) and verifies their checksums. The playbook copies the other
     images into RV(directory); RV(missing) lists which of them are not there.
-  - Removes images that are not listed from the store.
+  - Removes images that are not listed from the store. An image whose content is damaged is fetched or copied again.
 options:
   names:
     description: Addresses and host names by which nodes reach the store. The certificate is valid for these.
@@ -38,9 +38,18 @@ options:
         type: str
         required: true
       url:
-        description: From where the store fetches the image. Empty for an image that the playbook copies.
+        description:
+          - From where the store fetches the image. Empty for an image that the playbook copies.
+          - A proxy of the environment is used.
         type: str
         default: ""
+      format:
+        description:
+          - Format of the image.
+          - A V(qcow2) image that is fetched must have neither a backing file nor an external data file.
+        type: str
+        choices: [qcow2, raw]
+        default: qcow2
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -85,14 +94,12 @@ notes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.headworks.controller.image_store import (
-    STORE,
     UNIT,
     ImageServer,
     ImageServerSubsystem,
-    StoredImageSubsystem,
     authority,
-    stored,
 )
+from ansible.module_utils.headworks.controller.stored_images import STORE, StoredImageSubsystem, stored
 from ansible.module_utils.headworks.engine.converge import ConvergeError
 from ansible.module_utils.headworks.engine.doors import LockError, converge_steps
 from ansible.module_utils.headworks.modules.items import fail, succeed
@@ -102,6 +109,7 @@ IMAGE = {
     "name": {"type": "str", "required": True},
     "checksum": {"type": "str", "required": True},
     "url": {"type": "str", "default": ""},
+    "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
 }
 
 
@@ -118,11 +126,9 @@ def main() -> None:
     names = tuple(sorted(set(module.params["names"])))
     server = ImageServer(UNIT, port=module.params["port"], names=names)
     listed = {image["checksum"].partition(":")[2]: image for image in module.params["images"]}
-    there = stored()
     images = {
-        digest: BaseImage(name=digest, image=image["name"], url=image["url"], checksum=image["checksum"])
+        digest: BaseImage(digest, image["name"], image["url"], image["checksum"], image["format"])
         for digest, image in listed.items()
-        if image["url"] or digest in there
     }
     steps = [(ImageServerSubsystem(), {UNIT: server}), (StoredImageSubsystem(owner="store"), images)]
     try:
@@ -131,7 +137,7 @@ def main() -> None:
         fail(module, error)
     except LockError as error:
         module.fail_json(msg=str(error))
-    missing = sorted(set(listed) - set(images))
+    missing = sorted({digest for digest, image in images.items() if not image.url} - stored())
     succeed(module, result, ca=authority(), directory=str(STORE / "images"), missing=missing)
 
 

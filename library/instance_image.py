@@ -19,10 +19,14 @@ options:
     description: Name of the image, for messages. If omitted, the beginning of its digest.
     type: str
   url: &url
-    description: From where the image is downloaded; C(https), C(http) or C(file). Required, unless O(state=absent).
+    description:
+      - From where the image is downloaded; C(https), C(http) or C(file). Required, unless O(state=absent).
+      - A proxy of the environment is used, unless O(ca) is given.
     type: str
   format: &format
-    description: Format of the image. If omitted, V(qcow2).
+    description:
+      - Format of the image. If omitted, V(qcow2).
+      - An image in format V(qcow2) must have neither a backing file nor an external data file.
     type: str
     choices: [qcow2, raw]
   ca: &ca

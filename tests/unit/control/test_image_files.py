@@ -57,6 +57,13 @@ def test_an_image_that_reads_another_file_is_refused(tmp_path: Path, fields: dic
         facts(tmp_path, evil={"path": str(tmp_path / "evil.qcow2")})
 
 
+@pytest.mark.parametrize("content", [qcow2(64 * MIB), qcow2(MIB, backing=80), qcow2(MIB, features=4)])
+def test_a_file_that_is_declared_as_raw_is_raw_whatever_its_content_looks_like(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "disk").write_bytes(content)
+    found = facts(tmp_path, disk={"path": str(tmp_path / "disk"), "format": "raw"})["disk"]
+    assert (found["format"], found["virtual_size_bytes"]) == ("raw", len(content))
+
+
 def test_every_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         facts(tmp_path, a={"path": "/nowhere/a"}, b={"path": str(tmp_path)}, c={"url": "https://x/"})
@@ -92,11 +99,11 @@ def test_a_damaged_cache_is_ignored(image: Path, tmp_path: Path) -> None:
 
 
 def test_the_store_gets_every_image_with_its_declared_or_computed_checksum() -> None:
-    images = {"web": {"url": "https://x/y", "checksum": "sha256:AB"}, "nano": {"path": "~/nano"}}
+    images = {"web": {"url": "https://x/y", "checksum": "sha256:AB", "format": "raw"}, "nano": {"path": "~/nano"}}
     image_facts = {"nano": {"checksum": "sha256:cd", "path": "/root/nano"}}
     assert store_images(images, image_facts) == [
-        {"name": "nano", "checksum": "sha256:cd", "url": ""},
-        {"name": "web", "checksum": "sha256:ab", "url": "https://x/y"},
+        {"name": "nano", "checksum": "sha256:cd", "url": "", "format": "qcow2"},
+        {"name": "web", "checksum": "sha256:ab", "url": "https://x/y", "format": "raw"},
     ]
     assert image_files(image_facts) == {"cd": "/root/nano"}
 

@@ -2,21 +2,101 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from headworks.node.compute.base_images import ImageError, ImageSubsystem, fetch
 from headworks.state.images import BaseImage
 
-CONTENT = b"image content"
+CONTENT = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(16) + (1 << 20).to_bytes(8, "big") + bytes(72)
 DIGEST = sha256(CONTENT).hexdigest()
 
 
-def image(tmp_path: Path, digest: str = DIGEST) -> BaseImage:
+def image(tmp_path: Path, digest: str = "", content: bytes = CONTENT, form: str = "qcow2") -> BaseImage:
     source = tmp_path / "store"
-    source.write_bytes(CONTENT)
-    return BaseImage(digest, "nano", source.as_uri(), f"sha256:{digest}")
+    source.write_bytes(content)
+    digest = digest or sha256(content).hexdigest()
+    return BaseImage(digest, "nano", source.as_uri(), f"sha256:{digest}", form)
+
+
+BACKED = CONTENT[:8] + (80).to_bytes(8, "big") + CONTENT[16:]
+EXTERNAL = CONTENT[:72] + (4).to_bytes(8, "big") + CONTENT[80:]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (BACKED, "has a backing file"),
+        (EXTERNAL, "has an external data file"),
+        (b"raw content", "is not in format qcow2"),
+    ],
+)
+def test_a_fetched_qcow2_image_that_reads_another_file_is_refused_and_its_file_deleted(
+    tmp_path: Path, content: bytes, fault: str
+) -> None:
+    evil = image(tmp_path, content=content)
+    with pytest.raises(ImageError, match=rf"cloud_images\.nano\.format: qcow2: the content of file://\S+ {fault}"):
+        fetch(evil, tmp_path / "_base" / evil.name)
+    assert list((tmp_path / "_base").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"raw content", BACKED, EXTERNAL])
+def test_a_raw_image_is_not_inspected(tmp_path: Path, content: bytes) -> None:
+    raw = image(tmp_path, content=content, form="raw")
+    fetch(raw, tmp_path / "_base" / raw.name)
+    assert (tmp_path / "_base" / raw.name).read_bytes() == content
+
+
+class Server:
+    """A web server that answers every request with the image, also requests to a proxy."""
+
+    def __init__(self) -> None:
+        asked = self.asked = []  # type: list[str]
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(CONTENT)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+def test_an_image_of_the_own_store_does_not_come_through_a_proxy(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    own = BaseImage(DIGEST, "nano", f"{server.url}/images/{DIGEST}", f"sha256:{DIGEST}", ca="/etc/headworks/ca.pem")
+    fetch(own, tmp_path / DIGEST)
+    assert server.asked == [f"/images/{DIGEST}"]
+
+
+def test_an_image_from_elsewhere_comes_through_the_proxy_of_the_environment(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    fetch(BaseImage(DIGEST, "nano", "http://images.example/nano", f"sha256:{DIGEST}"), tmp_path / DIGEST)
+    assert server.asked == ["http://images.example/nano"]
 
 
 def test_an_image_is_fetched_to_a_file_named_by_its_digest(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ..plan.identity import natural
 def store_images(
     images: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, str]]:
-    """``[{"name", "checksum", "url"}]`` of every declared image, sorted. ``url`` is "" for a file on the control node.
+    """``[{"name", "checksum", "url", "format"}]`` of every declared image, sorted. ``url`` is "" for a file on the
+    control node, ``format`` is the declared format.
 
     :param facts: facts of the images with a path (see ``images.py``). Their checksum is used if none is declared.
     """
@@ -23,6 +24,7 @@ def store_images(
             "name": name,
             "checksum": str(image.get("checksum") or facts.get(name, {}).get("checksum", "")).lower(),
             "url": str(image.get("url") or ""),
+            "format": str(image.get("format") or "qcow2"),
         }
         for name, image in sorted(images.items())
     ]

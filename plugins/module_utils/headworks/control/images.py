@@ -1,6 +1,6 @@
 """Image files on the control node: their format, virtual size and checksum. Checksums are cached.
 
-The header is parsed here because the control node may not have qemu-img.
+The header of a file is parsed in ``state/image_header.py``.
 """
 
 from __future__ import annotations
@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..model.errors import PlanError
+from ..state.image_header import HEADER_BYTES, parse_header
 
-QCOW2_MAGIC = b"QFI\xfb"
-# Bit 2 of the incompatible features: the data is in another file.
-EXTERNAL_DATA = 1 << 2
 CHUNK = 1 << 20
 
 
@@ -33,7 +30,8 @@ class ImageFiles:
         """Facts of the images that have a ``path``, by name.
 
         Each is ``{"path": absolute, "virtual_size_bytes": int, "format": "qcow2"|"raw", "checksum": "sha256:<hex>"}``.
-        The algorithm of the checksum is that of the declared checksum, or sha256.
+        The algorithm of the checksum is that of the declared checksum, or sha256. A file that is declared as raw is not
+        inspected: its content is a guest's disk, whatever it looks like.
 
         :raises PlanError: files are missing, or take their data from other files.
         """
@@ -44,7 +42,8 @@ class ImageFiles:
                 continue
             key = f"cloud_images.{name}.path: {str(path)!r}"
             try:
-                facts[name] = self._facts(Path(str(path)).expanduser(), str(image.get("checksum") or ""))
+                raw = image.get("format") == "raw"
+                facts[name] = self._facts(Path(str(path)).expanduser(), str(image.get("checksum") or ""), raw)
             except OSError as error:
                 messages.append(f"{key}: {error.strerror or error}")
             except ValueError as error:
@@ -62,8 +61,8 @@ class ImageFiles:
         fresh.write_text(json.dumps(self._checksums, indent=1, sort_keys=True))
         fresh.replace(self.cache)
 
-    def _facts(self, path: Path, declared: str) -> dict[str, Any]:
-        kind, size = header(path)
+    def _facts(self, path: Path, declared: str, raw: bool) -> dict[str, Any]:
+        kind, size = ("raw", path.stat().st_size) if raw else header(path)
         algorithm = declared.partition(":")[0].lower() if ":" in declared else "sha256"
         return {
             "path": os.path.abspath(path),
@@ -88,20 +87,10 @@ def header(path: Path) -> tuple[str, int]:
     """The format and the virtual size in bytes of an image; every format except qcow2 counts as raw.
 
     :raises OSError: the file cannot be read.
-    :raises ValueError: the image takes its data from another file. A guest's owner could use that to read files of the
-        node.
+    :raises ValueError: the image takes its data from another file.
     """
     with path.open("rb") as stream:
-        start = stream.read(104)
-    if start[:4] != QCOW2_MAGIC or len(start) < 72:
-        return "raw", path.stat().st_size
-    version, backing = struct.unpack(">IQ", start[4:16])
-    (size,) = struct.unpack(">Q", start[24:32])
-    if backing:
-        raise ValueError("has a backing file; an image must have none (qemu-img convert writes a copy without)")
-    if version >= 3 and len(start) >= 80 and struct.unpack(">Q", start[72:80])[0] & EXTERNAL_DATA:
-        raise ValueError("has an external data file; an image must have none")
-    return "qcow2", size
+        return parse_header(stream.read(HEADER_BYTES), os.fstat(stream.fileno()).st_size)
 
 
 def _load(cache: Path) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The image store of a controller: an nginx that serves images by their digest over HTTPS.
 
 The store's own authority signs the server's certificate. The authority and its key are created here once, and the key
-never leaves the controller; nodes get only the authority's certificate. What does not belong here: the cache of base
-images on the nodes (``node/compute/base_images.py``).
+never leaves the controller; nodes get only the authority's certificate. A certificate and its key are in one file, so
+that they are replaced together. What does not belong here: the images in the store (``stored_images.py``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
 
-from ..node.compute.base_images import ImageSubsystem
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..system import systemd
 from ..system.files import read_text, write_file
 from ..system.process import has_tool, run
+from .stored_images import STORE
 
-STORE = Path("/var/lib/headworks/store")
 UNIT = "headworks-image-store.service"
+SERVER, AUTHORITY = "tls.pem", "authority.pem"  # each has a certificate and its key
+CA = "ca.pem"  # the certificate of the authority, for nodes
+BEFORE = ("ca.key", "server.key", "server.pem")  # the files of earlier versions
 CERTIFICATE_DAYS = 825
 AUTHORITY_DAYS = 3650
 RENEW_BEFORE_S = 30 * 86400
@@ -43,8 +44,8 @@ http {{
     server {{
         listen {port} ssl;
         listen [::]:{port} ssl;
-        ssl_certificate {home}/server.pem;
-        ssl_certificate_key {home}/server.key;
+        ssl_certificate {home}/{server};
+        ssl_certificate_key {home}/{server};
         ssl_protocols TLSv1.2 TLSv1.3;
         location /images/ {{ root {home}; limit_except GET {{ deny all; }} }}
         location / {{ return 404; }}
@@ -103,7 +104,7 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
     def read(self, desired: Mapping[str, ImageServer], scope: Scope | None = None) -> Reading[ImageServer]:
         """Return the actual server; an empty reading if neither a configuration nor a certificate exists."""
         conf = read_text(self.home / "nginx.conf")
-        if conf is None and not (self.home / "server.pem").exists():
+        if conf is None and not (self.home / SERVER).exists():
             return Reading()
         listen = re.search(r"^\s*listen (\d+) ssl;$", conf or "", re.MULTILINE)
         port = int(listen.group(1)) if listen else 0
@@ -127,8 +128,10 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
 
     def _set_up(self, server: ImageServer) -> None:
         (self.home / "images").mkdir(parents=True, exist_ok=True)
+        self._adopt_authority()
         if not self._authority_is_good():
             self._make_authority()
+        write_file(self.home / CA, _certificate_of(self.home / AUTHORITY))
         if self._certificate_fault() or self._certified_names() != server.names:
             self._make_certificate(server.names)
         write_file(self.home / "nginx.conf", self._conf(server.port))
@@ -138,34 +141,46 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
             systemd.reload([UNIT])
         else:
             systemd.start([UNIT])
+        for name in BEFORE:
+            (self.home / name).unlink(missing_ok=True)
 
     def _conf(self, port: int) -> str:
-        return NGINX_CONF.format(port=port, home=self.home)
+        return NGINX_CONF.format(port=port, home=self.home, server=SERVER)
 
     def _unit(self) -> str:
         return UNIT_TEXT.format(home=self.home, nginx=systemd.program("nginx"))
 
     def _authority_is_good(self) -> bool:
-        ca = self.home / "ca.pem"
-        return ca.exists() and (self.home / "ca.key").exists() and not _expires_soon(ca)
+        return _has_key(self.home / AUTHORITY) and not _expires_soon(self.home / AUTHORITY)
 
     def _certificate_fault(self) -> str:
         """Return what is wrong with the server's certificate, in a few words; "" if it is valid."""
-        certificate, key = self.home / "server.pem", self.home / "server.key"
-        if not (has_tool("openssl") and certificate.exists() and key.exists()):
+        certificate, ca = self.home / SERVER, self.home / CA
+        if not (has_tool("openssl") and _has_key(certificate)):
             return "missing"
-        if not self._authority_is_good():
+        if not self._authority_is_good() or read_text(ca) != _certificate_of(self.home / AUTHORITY):
             return "its authority is missing or expires soon"
         if _expires_soon(certificate):
             return "expires soon"
-        output = run(["openssl", "verify", "-CAfile", str(self.home / "ca.pem"), str(certificate)], ok=(0, 2))
+        output = run(["openssl", "verify", "-CAfile", str(ca), str(certificate)], ok=(0, 1, 2))
         return "" if output.rstrip().endswith(": OK") else "not signed by this authority"
 
     def _certified_names(self) -> tuple[str, ...]:
-        if not has_tool("openssl") or not (self.home / "server.pem").exists():
+        if not has_tool("openssl") or not (self.home / SERVER).exists():
             return ()
-        text = run(["openssl", "x509", "-in", str(self.home / "server.pem"), "-noout", "-ext", "subjectAltName"])
+        words = ["openssl", "x509", "-in", str(self.home / SERVER), "-noout", "-ext", "subjectAltName"]
+        text = run(words, ok=(0, 1))  # 1: the file is damaged
         return tuple(sorted(re.findall(r"(?:DNS|IP Address):([^\s,]+)", text)))
+
+    def _adopt_authority(self) -> None:
+        """Take over the authority of an earlier version, which had two files, if they belong together. So nodes need no
+        other certificate."""
+        certificate, key = self.home / CA, self.home / "ca.key"
+        if (self.home / AUTHORITY).exists() or not (certificate.exists() and key.exists()):
+            return
+        public = run(["openssl", "x509", "-in", str(certificate), "-noout", "-pubkey"])
+        if public == run(["openssl", "pkey", "-in", str(key), "-pubout"]):
+            _install(certificate, key, self.home / AUTHORITY)
 
     def _make_authority(self) -> None:
         with _key_directory(self.home) as work:
@@ -175,7 +190,7 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
                 "-subj", f"/CN=headworks image store of {os.uname().nodename}",
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
             ])  # fmt: skip
-            self._install(Path(work), "ca")
+            _install(Path(work) / "ca.pem", Path(work) / "ca.key", self.home / AUTHORITY)
 
     def _make_certificate(self, names: Sequence[str]) -> None:
         with _key_directory(self.home) as work:
@@ -190,38 +205,31 @@ class ImageServerSubsystem(Subsystem[ImageServer]):
             )
             run([
                 "openssl", "x509", "-req", "-in", f"{work}/server.csr", "-out", f"{work}/server.pem",
-                "-CA", str(self.home / "ca.pem"), "-CAkey", str(self.home / "ca.key"), "-CAcreateserial",
+                "-CA", str(self.home / AUTHORITY), "-CAkey", str(self.home / AUTHORITY), "-CAcreateserial",
                 "-CAserial", f"{work}/serial", "-days", str(CERTIFICATE_DAYS), "-extfile", str(extensions),
             ])  # fmt: skip
-            self._install(Path(work), "server")
-
-    def _install(self, work: Path, name: str) -> None:
-        # The key first: if a run is killed in between, the certificate is still missing or still due for renewal, so
-        # the next run creates a new pair.
-        write_file(self.home / f"{name}.key", (work / f"{name}.key").read_bytes(), mode=0o600)
-        write_file(self.home / f"{name}.pem", (work / f"{name}.pem").read_bytes())
-
-
-class StoredImageSubsystem(ImageSubsystem):
-    """The images in the store. The controller fetches an image with a URL; the play copies an image with a path."""
-
-    kind: ClassVar[str] = "stored_image"
-
-    def __init__(self, owner: str | None = None, home: Path = STORE) -> None:
-        super().__init__(owner, home / "images")
-
-
-def stored(home: Path = STORE) -> set[str]:
-    """Return the digests of the images in the store."""
-    try:
-        return {path.name for path in (home / "images").iterdir() if path.suffix != ".part"}
-    except FileNotFoundError:
-        return set()
+            _install(Path(work) / "server.pem", Path(work) / "server.key", self.home / SERVER)
 
 
 def authority(home: Path = STORE) -> str:
     """Return the authority's certificate in PEM, or "" if it does not exist yet."""
-    return read_text(home / "ca.pem") or ""
+    return read_text(home / CA) or ""
+
+
+def _install(certificate: Path, key: Path, target: Path) -> None:
+    """Write a certificate and its key to one file."""
+    write_file(target, certificate.read_bytes() + key.read_bytes(), mode=0o600)
+
+
+def _certificate_of(path: Path) -> str:
+    """Return the certificate in a file, without its key; "" if there is none."""
+    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", read_text(path) or "", re.DOTALL)
+    return found[0] if found else ""
+
+
+def _has_key(path: Path) -> bool:
+    """Whether a file has a certificate and a key."""
+    return bool(_certificate_of(path)) and "PRIVATE KEY-----" in (read_text(path) or "")
 
 
 def _key_directory(home: Path) -> TemporaryDirectory[str]:
@@ -231,8 +239,9 @@ def _key_directory(home: Path) -> TemporaryDirectory[str]:
 
 
 def _expires_soon(certificate: Path) -> bool:
+    """Whether a certificate expires soon, or cannot be read."""
     output = run(["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", str(RENEW_BEFORE_S)], ok=(0, 1))
-    return "will expire" in output
+    return "will not expire" not in output
 
 
 def _alternative_name(name: str) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from ...state.image_header import HEADER_BYTES, parse_header
 from ...state.images import BaseImage
+from ...system.files import sync_directory
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 
 BASE_DIR = Path("/var/lib/headworks/images/_base")
@@ -58,9 +60,10 @@ class ImageSubsystem(Subsystem[BaseImage]):
 
 def fetch(image: BaseImage, target: Path) -> None:
     """Download ``image`` to ``target``. The download goes to a file beside ``target``, and is renamed to ``target``
-    when its checksum matches.
+    when its checksum matches and its content is on the disk.
 
-    :raises ImageError: the store does not answer, does not have the image, or sends content with another checksum.
+    :raises ImageError: the store does not answer, does not have the image, or sends content with another checksum; or
+        a qcow2 image is no qcow2 image, or takes its data from another file.
     """
     import hashlib
 
@@ -84,8 +87,28 @@ def fetch(image: BaseImage, target: Path) -> None:
             f"cloud_images.{image.image}.checksum: {image.checksum}: the content of {image.url} has "
             f"{algorithm}:{digest.hexdigest()}; an image is only used when its checksum matches"
         )
+    _inspect(image, partial)
     partial.chmod(0o644)
     partial.rename(target)
+    sync_directory(target.parent)
+
+
+def _inspect(image: BaseImage, partial: Path) -> None:
+    """Refuse a qcow2 image that QEMU would read other files for. A raw image is never inspected, by QEMU neither: each
+    disk names the format of its base image."""
+    if image.format != "qcow2":
+        return
+    with partial.open("rb") as stream:
+        start = stream.read(HEADER_BYTES)
+    fault = ""
+    try:
+        if parse_header(start, partial.stat().st_size)[0] != "qcow2":
+            fault = "is not in format qcow2, which its declaration says; the format may be raw"
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        partial.unlink(missing_ok=True)
+        raise ImageError(f"cloud_images.{image.image}.format: {image.format}: the content of {image.url} {fault}")
 
 
 def _open(image: BaseImage) -> IO[bytes]:
@@ -93,9 +116,13 @@ def _open(image: BaseImage) -> IO[bytes]:
     import ssl
     import urllib.request
 
+    handlers: list[urllib.request.BaseHandler] = []
     if image.url.startswith("https://"):
         context = ssl.create_default_context(cafile=image.ca or None)
-        answer: IO[bytes] = urllib.request.urlopen(image.url, timeout=TIMEOUT_S, context=context)
-    else:
-        answer = urllib.request.urlopen(image.url, timeout=TIMEOUT_S)
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    if image.ca:
+        # The URL is that of a controller's store, which a proxy for the world outside need not reach. An image from
+        # elsewhere comes through the proxy that the environment names.
+        handlers.append(urllib.request.ProxyHandler({}))
+    answer: IO[bytes] = urllib.request.build_opener(*handlers).open(image.url, timeout=TIMEOUT_S)
     return answer
