@@ -11,17 +11,21 @@ description:
   - Creates, changes and removes Open vSwitch bridges and fake bridges. A fake bridge is a VLAN of another bridge.
   - Takes every option of C(openvswitch.openvswitch.openvswitch_bridge) with the same meaning, so that a playbook can
     switch by changing the module's name.
-  - An omitted option is not changed on the node. Existing bridges are changed in place. All bridges of a call are one
-    transaction. When the module returns, ovs-vswitchd has applied it.
+  - An omitted option is not changed on the node. Existing bridges are changed in place. A call is one transaction; if
+    it fails, nothing is changed. When the module returns, ovs-vswitchd has applied it.
 options:
   bridge:
     description: Name of the bridge or fake bridge. Required, unless O(bridges) is given.
     type: str
   parent: &parent
-    description: The bridge of which this is a fake bridge. A new fake bridge also needs C(vlan).
+    description:
+      - The bridge of which this is a fake bridge. A new fake bridge also needs C(vlan). The parent of a fake bridge
+        cannot be changed.
     type: str
   vlan: &vlan
-    description: VLAN of the fake bridge, 0 to 4095.
+    description:
+      - VLAN of the fake bridge, 0 to 4095. A parent has at most one fake bridge for a VLAN. Ports keep their VLAN when
+        the VLAN of their fake bridge changes.
     type: int
   datapath_type: &datapath_type
     description: V(system) for the kernel's datapath, V(netdev) for the userspace datapath.
@@ -29,24 +33,27 @@ options:
   fail_mode: &fail_mode
     description:
       - What the bridge does without a controller. V(standalone) switches like an ordinary bridge, V(secure) forwards
-        only by the flows it has.
+        only by the flows it has. If it is null or empty, the bridge keeps its mode.
     type: str
-    choices: [secure, standalone]
   mac: &mac
     description: The bridge's own MAC address (C(other_config:hwaddr)).
     type: str
   external_ids: &external_ids
-    description: Keys to set. A key with the value null is removed; an empty dictionary removes all keys.
+    description:
+      - Keys to set. A key with the value null or C("") is removed; an empty dictionary removes all keys.
     type: dict
   other_config: &other_config
-    description: Keys to set. A key with the value null is removed; an empty dictionary removes all keys.
+    description:
+      - Keys to set. A key with the value null or C("") is removed; an empty dictionary removes all keys.
     type: dict
   set: &set
     description:
-      - Columns to set, as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE). The table is C(Bridge), C(Port) or
-        C(Interface). Words are quoted as in a shell.
-      - The columns are compared first, also those of an existing bridge.
-    type: str
+      - Columns to set, as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE); one string or a list of them. The
+        table is C(Bridge), C(Port) or C(Interface). Words are quoted as in a shell. Names of tables and columns can be
+        abbreviated. C(COLUMN={KEY=VALUE, ...}) sets a whole map, C(COLUMN=[]) clears a column.
+      - The columns are compared first, also those of an existing bridge. A value that its column does not allow is
+        refused before anything is changed.
+    type: raw
   state: &state
     description:
       - V(present) creates or changes the bridge, V(absent) removes it with its ports. If omitted, V(present).
@@ -147,11 +154,11 @@ OPTIONS = {
     "parent": {"type": "str"},
     "vlan": {"type": "int"},
     "datapath_type": {"type": "str"},
-    "fail_mode": {"type": "str", "choices": ["secure", "standalone"]},
+    "fail_mode": {"type": "str"},
     "mac": {"type": "str"},
     "external_ids": {"type": "dict"},
     "other_config": {"type": "dict"},
-    "set": {"type": "str"},
+    "set": {"type": "raw"},
 }
 COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str", "default": ENDPOINT}}
 
@@ -162,7 +169,9 @@ def main() -> None:
     wanted = items(module, "bridges", COMMON)
     try:
         names = {name for item in wanted for name in (item["bridge"], item.get("parent")) if name}
-        request = SwitchRequest(names, module.params["database_socket"] or ENDPOINT, module.params["timeout"])
+        request = SwitchRequest(
+            "ovs_bridge", names, module.params["database_socket"] or ENDPOINT, module.params["timeout"]
+        )
         for item in wanted:
             request.add_bridge(item)
     except (RuntimeError, ValueError) as error:

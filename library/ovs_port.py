@@ -11,24 +11,26 @@ description:
   - Adds, changes, moves and removes access ports, trunks, internal ports, patch ports and tunnels.
   - Takes every option of C(openvswitch.openvswitch.openvswitch_port) with the same meaning, so that a playbook can
     switch by changing the module's name.
-  - An omitted option is not changed on the node. Existing ports are changed in place. All ports of a call are one
-    transaction. A port that ovs-vswitchd cannot serve (for example because there is no such device) is an error that
-    names the port.
+  - An omitted option is not changed on the node. Existing ports are changed in place. A call is one transaction; if
+    the database refuses it, nothing is changed. A port that ovs-vswitchd cannot serve is an error that names the port.
+  - A bridge or fake bridge is never moved to another bridge or removed by this module, and a member of a bond is never
+    taken out of it.
 options:
   port:
     description: Name of the port. Required, unless O(ports) is given.
     type: str
   bridge: &bridge
     description:
-      - The bridge or fake bridge of the port. A port of another bridge is moved to this one. Required for a new port.
+      - The bridge or fake bridge of the port. A port of another bridge is moved to this one, and a note says so.
+        Required for a new port.
     type: str
   type: &type
     description: Type of the interface; V(system) for an existing device. If omitted, a new port is of type V(system).
     type: str
     choices: [system, internal, patch, vxlan, gre, geneve]
   tag: &tag
-    description: VLAN of an access port, 0 to 4095.
-    type: int
+    description: VLAN of an access port, 0 to 4095. C([]) removes the VLAN; null or an empty string changes nothing.
+    type: raw
   vlan_mode: &vlan_mode
     description:
       - How the port handles VLANs. If it is set neither here nor on the node, a port with a tag is an access port and a
@@ -59,7 +61,7 @@ options:
     type: str
   options: &options
     description:
-      - Further options of the interface, for example C(df_default). A key with the value null is removed.
+      - Further options of the interface, for example C(df_default). A key with the value null or C("") is removed.
     type: dict
   mtu: &mtu
     description: MTU of the interface in bytes.
@@ -68,25 +70,34 @@ options:
     description: MAC address of an internal port.
     type: str
   external_ids: &external_ids
-    description: Keys of C(external_ids) in the port's row. A key with the value null is removed.
+    description: Keys of C(external_ids) in the port's row. A key with the value null or C("") is removed.
     type: dict
   interface_external_ids: &interface_external_ids
     description:
       - Keys of C(external_ids) in the interface's row, where C(iface-id) and C(attached-mac) belong. A key with the
-        value null is removed.
+        value null or C("") is removed.
     type: dict
   other_config: &other_config
-    description: Keys of C(other_config) in the port's row.
+    description: Keys of C(other_config) in the port's row. A key with the value null or C("") is removed.
     type: dict
   set: &set
     description:
       - Columns to set, as for C(ovs-vsctl set), C(TABLE RECORD COLUMN[:KEY]=VALUE); one string or a list of them. The
-        table is C(Bridge), C(Port) or C(Interface). Words are quoted as in a shell.
-      - The columns are compared first, also those of an existing port.
+        table is C(Bridge), C(Port) or C(Interface). Words are quoted as in a shell. Names of tables and columns can be
+        abbreviated. C(COLUMN={KEY=VALUE, ...}) sets a whole map, C(COLUMN=[]) clears a column. In one string, a comma
+        can separate two commands.
+      - The columns are compared first, also those of an existing port. A value that its column does not allow is
+        refused before anything is changed.
     type: raw
+  allow_missing_device: &allow_missing_device
+    description:
+      - If true, a port whose device does not exist yet is added, with a note instead of an error. ovs-vswitchd serves
+        the port as soon as the device exists. If omitted, such a port is an error.
+    type: bool
   state: &state
     description:
-      - V(present) adds or changes the port, V(absent) removes it if it is on the given bridge. If omitted, V(present).
+      - V(present) adds or changes the port. V(absent) removes it if it is on the given bridge; a port of a fake bridge
+        is not on that one's parent. If omitted, V(present).
     type: str
     choices: [present, absent]
   ports:
@@ -116,6 +127,7 @@ options:
       interface_external_ids: *interface_external_ids
       other_config: *other_config
       set: *set
+      allow_missing_device: *allow_missing_device
       state: *state
   timeout:
     description:
@@ -184,6 +196,12 @@ EXAMPLES = r"""
     port: eth6
     set:
       - Interface eth6 ofport_request=6 ingress_policing_rate=1000
+
+- name: Add a port for a device that appears later
+  ovs_port:
+    bridge: br0
+    port: eth7
+    allow_missing_device: true
 """
 
 RETURN = r"""
@@ -208,7 +226,7 @@ OPTIONS = {
     "bridge": {"type": "str"},
     "port": {"type": "str"},
     "type": {"type": "str", "choices": ["system", "internal", "patch", "vxlan", "gre", "geneve"]},
-    "tag": {"type": "int"},
+    "tag": {"type": "raw"},
     "vlan_mode": {
         "type": "str",
         "choices": ["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel"],
@@ -227,6 +245,7 @@ OPTIONS = {
     "interface_external_ids": {"type": "dict"},
     "other_config": {"type": "dict"},
     "set": {"type": "raw"},
+    "allow_missing_device": {"type": "bool"},
 }
 COMMON = {"timeout": {"type": "int"}, "database_socket": {"type": "str", "default": ENDPOINT}}
 
@@ -237,7 +256,9 @@ def main() -> None:
     wanted = items(module, "ports", COMMON)
     try:
         names = {name for item in wanted for name in (item["port"], item.get("bridge")) if name}
-        request = SwitchRequest(names, module.params["database_socket"] or ENDPOINT, module.params["timeout"])
+        request = SwitchRequest(
+            "ovs_port", names, module.params["database_socket"] or ENDPOINT, module.params["timeout"]
+        )
         for item in wanted:
             request.add_port(item)
     except (RuntimeError, ValueError) as error:

@@ -135,7 +135,7 @@ def test_a_diff_shows_the_changed_columns(made: str) -> None:
     [
         ({"parent": "{b}"}, "a fake bridge needs one from 0 to 4095"),
         ({"vlan": 5}, "vlan is only for a fake bridge"),
-        ({"set": "bridge {b} nonsense"}, "set: 'nonsense': must be COLUMN"),
+        ({"set": "bridge {b} nonsense"}, " nonsense: must be COLUMN"),
         ({"set": "bridge {b} nonsense=1"}, "table Bridge has no column nonsense"),
         ({"set": "bridge {b} stp_enable=perhaps"}, "'perhaps' is not of type boolean"),
         ({"database_socket": "unix:/nonexistent.sock"}, None),

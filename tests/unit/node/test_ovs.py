@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from headworks.node.ovs.bridges import OvsBridgeSubsystem
 from headworks.node.ovs.ports import OvsPortSubsystem
-from headworks.node.ovs.rows import NOT_TAKEN_UP, bridge_of, port_of
+from headworks.node.ovs.rows import NOT_TAKEN_UP, bridge_of, port_of, unserved
 from headworks.node.subsystem import Reading
 from headworks.state.ovs import OvsBridge, OvsPort
 from headworks.system.ovsdb import map_mutations
@@ -62,16 +62,35 @@ def test_the_record_has_ovs_vswitchds_error_about_the_interface(columns: dict[st
     assert port_of(port_row(), "br0", interface_row(**columns)).error == error
 
 
+def bridge_row(**columns: Any) -> dict[str, Any]:
+    maps = {"other_config": ["map", []], "external_ids": ["map", []]}
+    return {"name": "br0", "datapath_id": "0000", "datapath_type": "", "fail_mode": EMPTY, **maps, **columns}
+
+
 def test_a_bridge_row_becomes_a_record() -> None:
-    row = {
-        "name": "br0",
-        "datapath_type": "",
-        "fail_mode": EMPTY,
-        "other_config": ["map", [["hwaddr", "02:00:00:00:00:01"]]],
-        "external_ids": ["map", []],
-    }
     config = {"hwaddr": "02:00:00:00:00:01"}
+    row = bridge_row(other_config=["map", list(map(list, config.items()))])
     assert bridge_of(row, None) == OvsBridge("br0", "system", "", "02:00:00:00:00:01", {}, config)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error"),
+    [
+        ({"datapath_type": ""}, "bridge br0 of datapath_type system: the kernel module openvswitch is missing"),
+        ({"datapath_type": "netdev"}, "bridge br0 of datapath_type netdev: see the log of ovs-vswitchd"),
+    ],
+)
+def test_the_error_of_a_bridge_that_is_not_served_says_why(columns: dict[str, Any], error: str) -> None:
+    row = bridge_row(datapath_id=EMPTY, **columns)
+    waiting = interface_row(ofport=EMPTY)
+    assert error in bridge_of(row, waiting).error
+    assert error in port_of(port_row(), "br0", waiting, unserved(row)).error
+    assert unserved(bridge_row()) == ""
+
+
+def test_a_port_s_own_error_comes_before_that_of_its_bridge() -> None:
+    interface = interface_row(ofport=-1, error="could not open network device p")
+    assert port_of(port_row(), "br0", interface, "not served").error == "could not open network device p"
 
 
 def test_keys_of_other_programs_on_a_bridge_are_no_difference_and_not_in_the_diff() -> None:

@@ -6,7 +6,7 @@ What does not belong here: finding out what has to change (``bridges.py``, ``por
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -42,12 +42,18 @@ class PortBatch:
     """Collects the operations of one transaction on ports.
 
     ``joined`` and ``left`` map the name of a bridge → the UUIDs of ports to add to it and to remove from it.
+    ``new_bridges`` are bridges that earlier operations of the same transaction add.
     """
 
     def __init__(
-        self, bridges: Sequence[Row], ports: Sequence[Row], interfaces: Sequence[Row], mark: dict[str, str]
+        self,
+        bridges: Sequence[Row],
+        ports: Sequence[Row],
+        interfaces: Sequence[Row],
+        mark: dict[str, str],
+        new_bridges: Collection[str] = (),
     ) -> None:
-        self.bridges = {row["name"]: row["_uuid"][1] for row in bridges}
+        self.bridges = {row["name"] for row in bridges} | set(new_bridges)
         self.home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
         self.ports = {row["name"]: row["_uuid"][1] for row in ports}
         self.interfaces = {row["name"]: row["_uuid"][1] for row in interfaces}
@@ -83,7 +89,8 @@ class PortBatch:
         rest: list[Operation] = []
         for function, ports in (("delete", self.left), ("insert", self.joined)):
             for bridge, uuids in ports.items():
-                rest.append(_mutate("Bridge", self.bridges[bridge], [["ports", function, to_set(uuids)]]))
+                mutations = [["ports", function, to_set(uuids)]]
+                rest.append(_mutate("Bridge", [["name", "==", bridge]], mutations))
         return self.operations + rest
 
     def _insert(self, number: int, port: OvsPort) -> None:
@@ -120,7 +127,7 @@ def read_ports(
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Return the rows of Bridge, Port and Interface, read in one transaction. Port and Interface rows are limited to
     ``names`` if these are at most ``FEW``."""
-    bridges = select("Bridge", ["_uuid", "name", "ports"])
+    bridges = select("Bridge", ["name", "ports", "datapath_id", "datapath_type"])
     if names is None or len(names) > FEW:
         tables = database.select([bridges, select("Port", port_columns), select("Interface", interface_columns)])
         return tables[0], tables[1], tables[2]
@@ -143,12 +150,12 @@ def _update(table: str, uuid: str, columns: Mapping[str, Any], mutations: list[A
     if columns:
         operations.append({"op": "update", "table": table, "where": by_uuid(uuid), "row": dict(columns)})
     if mutations:
-        operations.append(_mutate(table, uuid, mutations))
+        operations.append(_mutate(table, by_uuid(uuid), mutations))
     return operations
 
 
-def _mutate(table: str, uuid: str, mutations: list[Any]) -> Operation:
-    return {"op": "mutate", "table": table, "where": by_uuid(uuid), "mutations": mutations}
+def _mutate(table: str, where: list[Any], mutations: list[Any]) -> Operation:
+    return {"op": "mutate", "table": table, "where": where, "mutations": mutations}
 
 
 def insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:

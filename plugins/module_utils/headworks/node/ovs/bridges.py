@@ -81,37 +81,43 @@ class OvsBridgeSubsystem(OvsSubsystem):
     def apply(self, changes: Sequence[Change[OvsBridge]]) -> Applied:
         """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it."""
         with Ovsdb(self.endpoint) as database:
-            (rows,) = database.select([select("Bridge", ["_uuid", "name"])])
-            uuids = {row["name"]: row["_uuid"][1] for row in rows}
-            operations: list[Operation] = []
-            added, removed = [], []
-            for number, change in enumerate(changes):
-                if change.after is None:
-                    removed += [["uuid", uuids[change.name]]] if change.name in uuids else []
-                elif change.name in uuids:
-                    before = change.before or OvsBridge(change.name, "", "")
-                    operations += update_bridge(uuids[change.name], before, change.after)
-                else:
-                    added.append(["named-uuid", f"b{number}"])
-                    operations += self._insert(number, change.after)
-            mutations = [["bridges", "insert", to_set(added)]] if added else []
-            mutations += [["bridges", "delete", to_set(removed)]] if removed else []
-            if mutations:
-                operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": mutations})
-            database.commit(operations, self.seconds, len(changes))
+            database.commit(self.operations(database, changes), self.seconds, len(changes))
         return Applied()
+
+    def operations(self, database: Ovsdb, changes: Sequence[Change[OvsBridge]]) -> list[Operation]:
+        """Return the operations of the transaction that makes the changes."""
+        if not changes:
+            return []
+        (rows,) = database.select([select("Bridge", ["_uuid", "name"])])
+        uuids = {row["name"]: row["_uuid"][1] for row in rows}
+        operations: list[Operation] = []
+        added, removed = [], []
+        for number, change in enumerate(changes):
+            if change.after is None:
+                removed += [["uuid", uuids[change.name]]] if change.name in uuids else []
+            elif change.name in uuids:
+                before = change.before or OvsBridge(change.name, "", "")
+                operations += update_bridge(uuids[change.name], before, change.after)
+            else:
+                added.append(["named-uuid", f"b{number}"])
+                operations += self._insert(number, change.after)
+        mutations = [["bridges", "insert", to_set(added)]] if added else []
+        mutations += [["bridges", "delete", to_set(removed)]] if removed else []
+        if mutations:
+            operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": mutations})
+        return operations
 
     def _insert(self, number: int, bridge: OvsBridge) -> list[Operation]:
         row = {
             "name": bridge.name,
             **bridge_columns(bridge),
-            "ports": ["named-uuid", f"p{number}"],
+            "ports": ["named-uuid", f"bp{number}"],
             "external_ids": to_map({**bridge.external_ids, **self.mark()}),
             "other_config": to_map(bridge_config(bridge)),
         }
-        port = {"name": bridge.name, "interfaces": ["named-uuid", f"i{number}"]}
+        port = {"name": bridge.name, "interfaces": ["named-uuid", f"bi{number}"]}
         return [
-            insert("Interface", f"i{number}", {"name": bridge.name, "type": "internal"}),
-            insert("Port", f"p{number}", port),
+            insert("Interface", f"bi{number}", {"name": bridge.name, "type": "internal"}),
+            insert("Port", f"bp{number}", port),
             insert("Bridge", f"b{number}", row),
         ]

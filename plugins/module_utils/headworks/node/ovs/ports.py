@@ -5,16 +5,16 @@ What does not belong here: the columns of rows (``rows.py``), and the operations
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ...state.ovs import OvsPort
-from ...system.ovsdb import Ovsdb, from_set, present
+from ...system.ovsdb import Operation, Ovsdb, from_set, present
 from ..marks import NIC_MARK
 from ..subsystem import Applied, Cause, Change, Reading, Scope, Undone
 from .batch import PortBatch, read_ports
-from .rows import port_of
+from .rows import port_of, unserved
 from .shared import OvsSubsystem
 
 
@@ -50,14 +50,14 @@ class OvsPortSubsystem(OvsSubsystem):
             return Reading()
         with Ovsdb(self.endpoint) as database:
             bridges, ports, interfaces = read_ports(database, names)
-        home = {uuid: row["name"] for row in bridges for uuid in from_set(row["ports"])}
+        home = {uuid: row for row in bridges for uuid in from_set(row["ports"])}
         by_name = {row["name"]: row for row in interfaces}
         objects, owned = {}, set()
         for row in ports:
             name, bridge = row["name"], home.get(row["_uuid"][1])
             if bridge is None:
                 continue
-            port = port_of(row, bridge, by_name.get(name))
+            port = port_of(row, bridge["name"], by_name.get(name), unserved(bridge))
             objects[name] = port
             nic = NIC_MARK in port.port_external_ids or NIC_MARK in port.external_ids
             if self.is_ours(port.port_external_ids) and not nic:
@@ -90,16 +90,28 @@ class OvsPortSubsystem(OvsSubsystem):
         recreated = [change for change in changes if change.cause is Cause.DEVICE_RECREATED]
         changes = self._unplug(recreated) + [change for change in changes if change not in recreated]
         with Ovsdb(self.endpoint) as database:
-            names = frozenset(change.name for change in changes)
-            bridges, ports, interfaces = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
-            batch = PortBatch(bridges, ports, interfaces, self.mark())
-            for number, change in enumerate(changes):
-                if change.after is None:
-                    batch.remove(change.name)
-                else:
-                    batch.put(number, change.before, change.after)
-            database.commit(batch.all(), self.seconds, len(changes))
+            database.commit(self.operations(database, changes), self.seconds, len(changes))
         return Applied()
+
+    def operations(
+        self, database: Ovsdb, changes: Sequence[Change[OvsPort]], new_bridges: Collection[str] = ()
+    ) -> list[Operation]:
+        """Return the operations of the transaction that makes the changes.
+
+        :param new_bridges: bridges that earlier operations of the transaction add.
+        :raises OvsdbError: a bridge does not exist.
+        """
+        if not changes:
+            return []
+        names = frozenset(change.name for change in changes)
+        bridges, ports, interfaces = read_ports(database, names, ("_uuid", "name"), ("_uuid", "name"))
+        batch = PortBatch(bridges, ports, interfaces, self.mark(), new_bridges)
+        for number, change in enumerate(changes):
+            if change.after is None:
+                batch.remove(change.name)
+            else:
+                batch.put(number, change.before, change.after)
+        return batch.all()
 
     def _unplug(self, changes: Sequence[Change[OvsPort]]) -> list[Change[OvsPort]]:
         """Remove these ports from their bridges. Return the additions that restore them, with the keys that other

@@ -13,7 +13,9 @@ from ...system.ovsdb import from_map, from_set, optional, to_map, to_set
 
 NOT_TAKEN_UP = "ovs-vswitchd has given it no port number yet"
 
-BRIDGE_COLUMNS = ("_uuid", "name", "datapath_type", "fail_mode", "other_config", "external_ids", "ports")
+BRIDGE_COLUMNS = (
+    "_uuid", "name", "datapath_id", "datapath_type", "fail_mode", "other_config", "external_ids", "ports"
+)  # fmt: skip
 PORT_COLUMNS = ("_uuid", "name", "interfaces", "tag", "trunks", "vlan_mode", "external_ids", "fake_bridge")
 INTERFACE_COLUMNS = (
     "_uuid", "name", "type", "options", "external_ids", "mtu_request", "mac", "error", "ofport"
@@ -36,12 +38,13 @@ def bridge_of(row: Row, local: Row | None) -> OvsBridge:
         mac=other_config.get("hwaddr", ""),
         external_ids=from_map(row["external_ids"]),
         other_config=other_config,
-        error=trouble(local) if local else "",
+        error=trouble(local, unserved(row)) if local else "",
     )
 
 
-def port_of(row: Row, bridge: str, interface: Row | None) -> OvsPort:
-    """Return the record of a Port row. ``interface`` is None for a bond, whose interfaces have other names."""
+def port_of(row: Row, bridge: str, interface: Row | None, bridge_error: str = "") -> OvsPort:
+    """Return the record of a Port row. ``interface`` is None for a bond, whose interfaces have other names.
+    ``bridge_error`` is why ovs-vswitchd does not serve the bridge, if it does not."""
     kind = interface["type"] if interface else ""
     return OvsPort(
         name=row["name"],
@@ -56,16 +59,28 @@ def port_of(row: Row, bridge: str, interface: Row | None) -> OvsPort:
         external_ids=from_map(interface["external_ids"]) if interface else {},
         port_external_ids=from_map(row["external_ids"]),
         fake_bridge=row["fake_bridge"],
-        error=trouble(interface) if interface else "",
+        error=trouble(interface, bridge_error) if interface else "",
     )
 
 
-def trouble(interface: Row) -> str:
-    """Return ovs-vswitchd's error about an interface; "" if the interface has an OpenFlow port number."""
+def unserved(bridge: Row) -> str:
+    """Return why ovs-vswitchd does not serve a bridge; "" if it does. It then has given the bridge a datapath id."""
+    if from_set(bridge["datapath_id"]):
+        return ""
+    kind = bridge["datapath_type"] or "system"
+    text = f"ovs-vswitchd does not serve bridge {bridge['name']} of datapath_type {kind}"
+    if kind == "system":
+        return f"{text}: the kernel module openvswitch is missing (modprobe openvswitch), or set datapath_type netdev"
+    return f"{text}: see the log of ovs-vswitchd"
+
+
+def trouble(interface: Row, bridge_error: str = "") -> str:
+    """Return ovs-vswitchd's error about an interface, or else ``bridge_error``; "" if the interface has an OpenFlow
+    port number."""
     number = optional(interface["ofport"], None)
     if number is not None and number > 0:
         return ""
-    return str(optional(interface["error"], "")) or ("no port number" if number == -1 else NOT_TAKEN_UP)
+    return str(optional(interface["error"], "")) or bridge_error or ("no port number" if number == -1 else NOT_TAKEN_UP)
 
 
 # Records → rows and mutations
@@ -109,5 +124,3 @@ def interface_columns(port: OvsPort) -> dict[str, Any]:
 def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of ``after`` that ``before`` lacks or has with another value."""
     return {name: value for name, value in after.items() if before.get(name) != value}
-
-
