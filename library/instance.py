@@ -92,7 +92,10 @@ options:
       state: &state
         description:
           - V(running), V(stopped), V(paused), or V(suspended) to disk.
-          - V(absent) removes the guest, its disk, and the taps and ports of O(nics). A protected guest is not removed.
+          - V(absent) removes the guest, and the taps and ports of O(nics). Its disk moves to
+            C(/var/lib/headworks/removed); systemd-tmpfiles deletes it there, after 7 days if the node has no other
+            rule. A guest with the same O(uuid) that is defined again within this time gets its disk back.
+          - A protected guest is not removed.
         type: str
         choices: [running, stopped, paused, suspended, absent]
   vcpus: {<<: *vcpus, default: 1}
@@ -152,9 +155,11 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.headworks.modules.items import finish
+from ansible.module_utils.headworks.modules.items import Step, finish
 from ansible.module_utils.headworks.node.compute.disks import DiskSubsystem
 from ansible.module_utils.headworks.node.compute.domains import DomainSubsystem
+from ansible.module_utils.headworks.node.compute.removed import RULE_NAME
+from ansible.module_utils.headworks.node.compute.retention import RetentionSubsystem, days_of_rule
 from ansible.module_utils.headworks.node.links.links import LinkSubsystem
 from ansible.module_utils.headworks.node.ovs.ports import OvsPortSubsystem
 from ansible.module_utils.headworks.state.disks import Disk
@@ -162,6 +167,7 @@ from ansible.module_utils.headworks.state.domains import ROOT_TARGET, Domain, Do
 from ansible.module_utils.headworks.state.links import Link
 from ansible.module_utils.headworks.state.ovs import OvsPort
 from ansible.module_utils.headworks.state.places import console_log, root_disk
+from ansible.module_utils.headworks.state.retention import Retention
 
 NIC_OPTIONS = {
     "tap": {"type": "str"},
@@ -211,7 +217,10 @@ def main() -> None:
         for (present, absent), records in zip(sections, _records(item), strict=True):
             (absent if item["state"] == "absent" else present).update({record.name: record for record in records})
     subsystems = (LinkSubsystem(), OvsPortSubsystem(), DiskSubsystem(), DomainSubsystem())
-    finish(module, [(subsystem, *section) for subsystem, section in zip(subsystems, sections, strict=True)])
+    steps: list[Step] = [(subsystem, *section) for subsystem, section in zip(subsystems, sections, strict=True)]
+    if sections[2][1] and days_of_rule() is None:  # a disk is removed, and no rule deletes it later
+        steps.insert(0, (RetentionSubsystem(), {RULE_NAME: Retention(RULE_NAME)}, {}))
+    finish(module, steps)
 
 
 def _items(module: AnsibleModule) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +20,16 @@ from typing import Any
 
 import pytest
 import small_cloud
-from headworks.engine.converge import Result, converge
+from headworks.engine.converge import ConflictError, Result, converge
 from headworks.engine.order import pipeline
+
+REMOVED = Path("/var/lib/headworks/removed")
 
 # The audit events of side effects. The interpreter reports each event before the side effect.
 EFFECTS = {
     "subprocess.Popen",
     "os.rename",
+    "os.link",
     "os.mkdir",
     "os.symlink",
     "os.remove",
@@ -39,12 +44,25 @@ def run_engine(state: Any, check: bool = False) -> Result:
     return converge(pipeline(state), check=check)
 
 
+def forget_removed() -> None:
+    """Delete what is left of removed guests, as systemd-tmpfiles does after some days."""
+    for directory in REMOVED.iterdir() if REMOVED.is_dir() else ():
+        shutil.rmtree(directory)
+
+
+def empty_node() -> None:
+    """Remove all objects of the cloud. What is left of removed guests goes with the second run."""
+    run_engine(small_cloud.empty_state())
+    forget_removed()
+    run_engine(small_cloud.empty_state())
+
+
 @pytest.fixture
 def clean() -> Iterator[None]:
     """Remove all objects of the cloud before and after the test."""
-    run_engine(small_cloud.empty_state())
+    empty_node()
     yield
-    run_engine(small_cloud.empty_state())
+    empty_node()
 
 
 def run(*args: str) -> str:
@@ -69,7 +87,7 @@ def objects_on_node() -> dict[str, Any]:
         "units": sorted(line.split()[0] for line in units.splitlines()),
         "domains": sorted(run("virsh", "list", "--all", "--uuid").split()),
         "files": sorted(
-            str(path)
+            re.sub(rf"^({REMOVED}/[^/]*)[.][0-9]+/", r"\1/", str(path))  # without the time of the removal
             for top in ("/var/lib/headworks", "/run/headworks")
             for path in Path(top).rglob("*")
             if not path.is_dir() and "converge.lock" not in path.name
@@ -86,7 +104,8 @@ def test_one_call_configures_a_node_and_a_second_call_changes_nothing(clean: Non
 
 
 def test_check_mode_lists_exactly_the_changes_of_the_next_run(clean: None) -> None:
-    for state in (small_cloud.state_of_here(False), small_cloud.state_of_here(), small_cloud.state_of_here(False)):
+    less, more = small_cloud.state_of_here(False), small_cloud.state_of_here()
+    for state in (less, more, less, more):  # in the last state a removed guest comes back
         checked = run_engine(state, check=True).changes
         assert checked
         assert run_engine(state).changes == checked
@@ -99,7 +118,31 @@ def test_a_removed_network_and_its_guest_leave_no_object(clean: None) -> None:
     run_engine(small_cloud.state_of_here())
     assert objects_on_node() != before
     run_engine(small_cloud.state_of_here(with_internal2=False))
+    assert sorted(path.name for path in REMOVED.glob("*/*")) == [
+        "disk", "disk.info", "domain.xml", "headworks.json", "removed.json",
+    ]  # fmt: skip
+    forget_removed()
     assert objects_on_node() == before
+
+
+def test_a_guest_that_the_call_does_not_list_is_not_removed(clean: None) -> None:
+    run_engine(small_cloud.state_of_here())
+    before = objects_on_node()
+    (uuid,) = {disk["name"] for disk in small_cloud.state_of_here()["sections"]["disks"]} - {
+        disk["name"] for disk in small_cloud.state_of_here(False)["sections"]["disks"]
+    }
+    for check in (True, False):
+        with pytest.raises(ConflictError, match=rf"1 guest would be removed .*vm3 \({uuid}: disk and domain\)"):
+            converge(pipeline(small_cloud.state_of_here(False)), check=check, removable=[])
+    assert objects_on_node() == before
+    result = converge(pipeline(small_cloud.state_of_here(False)), removable=[], restore=True)
+    assert {change["kind"] for change in result.changes} & {"disk", "domain", "image"} == set()
+    assert any("vm3" in note.text for note in result.notes)
+    assert {key: value for key, value in objects_on_node().items() if key == "domains"} == {
+        "domains": before["domains"]
+    }
+    converge(pipeline(small_cloud.state_of_here(False)), removable=[uuid])
+    assert uuid not in objects_on_node()["domains"]
 
 
 def test_foreign_objects_stay(clean: None) -> None:
@@ -116,7 +159,7 @@ def test_foreign_objects_stay(clean: None) -> None:
         run_engine(small_cloud.state_of_here(False))
         run_engine(small_cloud.state_of_here())
         assert "priority=77" in run("ovs-ofctl", "dump-flows", "br-int")
-        run_engine(small_cloud.empty_state())
+        empty_node()
         assert objects_on_node() == before
     finally:
         run("ip", "netns", "del", "qrouter-foreign")
@@ -158,17 +201,25 @@ def run_and_kill(state: Any, kill_at: int) -> tuple[bool, int]:
     return False, int(number)
 
 
-@pytest.mark.parametrize("direction", ["creating", "removing"])
+@pytest.mark.parametrize("direction", ["creating", "returning", "removing"])
 def test_the_next_run_completes_a_run_that_was_killed_at_any_point(clean: None, direction: str) -> None:
     full, empty = small_cloud.state_of_here(), small_cloud.empty_state()
-    start, goal = (empty, full) if direction == "creating" else (full, empty)
-    run_engine(start)
+    start, goal = (full, empty) if direction == "removing" else (empty, full)
+
+    def begin() -> None:
+        if direction == "creating":
+            empty_node()  # otherwise the guests come back with their disks
+        run_engine(start)
+
+    if direction == "returning":
+        run_engine(full)
+    begin()
     killed, effects = run_and_kill(goal, kill_at=0)
     assert not killed
     assert effects > KILL_POINTS
     expected = objects_on_node()
     for point in range(KILL_POINTS):
-        run_engine(start)
+        begin()
         kill_at = 1 + point * (effects - 1) // (KILL_POINTS - 1)
         killed, _ = run_and_kill(goal, kill_at)
         assert killed, f"side effect {kill_at} of {effects} did not happen"

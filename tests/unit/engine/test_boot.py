@@ -27,12 +27,14 @@ def test_the_archive_contains_only_the_packages_of_the_node_side() -> None:
     assert {path.split("/")[0] for path in package_sources()} == {"state", "engine", "node", "system", "__init__.py"}
 
 
-UNIT_OF_DEBIAN = """\
+MOUNTS = "var-lib-headworks-instances.mount var-lib-headworks-removed.mount"
+UNIT_OF_DEBIAN = f"""\
 # headworks: brings this node back to its declared state after a power cycle, without Ansible.
 [Unit]
 Description=headworks: restore the node's networks, then its guests
-Wants=openvswitch-switch.service libvirtd.service network-online.target
-After=openvswitch-switch.service libvirtd.service network-online.target nftables.service
+RequiresMountsFor=/var/lib/headworks
+Wants=openvswitch-switch.service libvirtd.service network-online.target {MOUNTS}
+After=openvswitch-switch.service libvirtd.service network-online.target nftables.service {MOUNTS}
 
 [Service]
 Type=oneshot

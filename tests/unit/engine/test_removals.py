@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from headworks.engine.converge import ConflictError, ConvergeError, Result, converge
-from headworks.node.subsystem import Applied, Change, Note, Reading, Scope, Subsystem
+from headworks.node.subsystem import Applied, Change, Conflict, Note, Reading, Scope, Subsystem
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,22 @@ class Parts(Subsystem[Part]):
         self.guarded = guarded  # type: ignore[misc]
         self.world = {name: Part(name, f"title-of-{name}") for name in names}
         self.protected = frozenset(protected)
-        self.images: frozenset[str] = frozenset()
+        self.withheld: frozenset[str] = frozenset()
+        self.conflicts: tuple[Conflict, ...] = ()
+        self.broken: frozenset[str] = frozenset()
         self.fails = False
         self.unsafe = False
 
     def read(self, desired: Mapping[str, Part], scope: Scope | None = None) -> Reading[Part]:
         if self.fails:
             raise OSError("does not answer")
-        needs = {"image": self.images} if self.images else {}
-        return Reading(dict(self.world), frozenset(self.world), needs, protected=self.protected)
+        return Reading(
+            dict(self.world),
+            frozenset(self.world),
+            conflicts=self.conflicts,
+            protected=self.protected,
+            withheld=self.withheld,
+        )
 
     def same(self, desired: Part, actual: Part) -> bool:
         return desired.name == actual.name
@@ -47,11 +54,14 @@ class Parts(Subsystem[Part]):
 
     def apply(self, changes: Sequence[Change[Part]]) -> Applied:
         for change in changes:
+            if change.name in self.broken:
+                continue
             if change.after is None:
                 del self.world[change.name]
             else:
                 self.world[change.name] = change.after
-        return Applied()
+        failed = [change.name for change in changes if change.name in self.broken]
+        return Applied(failures={name: f"{name} is broken" for name in failed})
 
 
 def parts(*names: str) -> dict[str, Part]:
@@ -110,12 +120,10 @@ def test_a_message_counts_the_guests_and_does_not_name_all_of_many() -> None:
     assert "g10" not in message
 
 
-def test_a_restore_keeps_what_is_not_listed_with_its_images_and_says_so() -> None:
-    image, disk = Parts("image", "base", guarded=False), Parts("disk", "a", "b")
-    disk.images = frozenset({"other"})
-    result = converge([(image, {}), (disk, {})], removable=["b"], restore=True)
+def test_a_restore_keeps_what_is_not_listed_and_says_so() -> None:
+    disk = Parts("disk", "a", "b")
+    result = converge([(disk, {})], removable=["b"], restore=True)
     assert set(disk.world) == {"a"}
-    assert set(image.world) == {"base"}
     assert removed(result) == [("disk", "b")]
     assert [note.name for note in result.notes] == ["a"]
     assert "title-of-a" in result.notes[0].text
@@ -128,6 +136,37 @@ def test_a_restore_leaves_a_guest_alone_whose_disk_is_missing_and_restores_the_o
     assert set(disk.world) == {"a"}
     assert set(domain.world) == {"a"}
     assert [(note.name, note.text) for note in result.notes] == [("b", "is missing")]
+
+
+def test_a_guest_that_is_withheld_is_neither_created_nor_changed_but_can_be_removed() -> None:
+    disk, domain = Parts("disk"), Parts("domain", "gone")
+    disk.withheld = frozenset({"a", "gone"})
+    result = converge([(disk, parts("b")), (domain, parts("a", "b"))], removable=["gone"])
+    assert [(change["kind"], change["verb"], change["name"]) for change in result.changes] == [
+        ("disk", "add", "b"),
+        ("domain", "add", "b"),
+        ("domain", "remove", "gone"),
+    ]
+    assert set(domain.world) == {"b"}
+
+
+def test_a_conflict_stops_a_run_but_in_a_restore_only_its_guest() -> None:
+    disk, domain = Parts("disk", "a", "b"), Parts("domain", "a", "b")
+    disk.conflicts = (Conflict("a", "another filesystem"), Conflict("other", "not in this run"))
+    steps = [(disk, {}), (domain, {})]
+    with pytest.raises(ConflictError, match="another filesystem"):
+        converge(steps, removable=["a", "b"])
+    result = converge(steps, removable=["a", "b"], restore=True)
+    assert set(disk.world) == set(domain.world) == {"a"}
+    assert [note.text for note in result.notes] == ["another filesystem"]
+
+
+def test_a_guest_that_fails_stops_neither_the_others_nor_its_message() -> None:
+    disk, domain = Parts("disk"), Parts("domain")
+    disk.broken = frozenset({"a"})
+    with pytest.raises(ConvergeError, match=r"^disk: applying: a is broken$"):
+        converge([(disk, parts("a", "b")), (domain, parts("a", "b"))])
+    assert set(disk.world) == set(domain.world) == {"b"}
 
 
 def test_a_document_is_not_kept_when_its_removals_are_refused_although_another_subsystem_failed() -> None:

@@ -21,6 +21,7 @@ from headworks.state.namespaces import Namespace
 from headworks.state.nft import NftTable
 from headworks.state.openflow import Flow
 from headworks.state.ovs import OvsBridge, OvsPort
+from headworks.state.retention import Retention
 from headworks.state.underlay import NicAttachment
 from headworks.wiring.documents import wire, wire_node
 from headworks.wiring.errors import WiringError
@@ -39,6 +40,7 @@ RECORDS = {
     "metadata_proxies": MetadataProxy,
     "metadata": InstanceMetadata,
     "images": BaseImage,
+    "retention": Retention,
     "disks": Disk,
     "domains": Domain,
 }

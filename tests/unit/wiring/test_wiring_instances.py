@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from clouds import DIGEST, identity, s1_cloud
 from states import Sections, sections
@@ -51,3 +52,17 @@ def test_each_base_image_is_fetched_once(s1: Callable[[str], Sections]) -> None:
 
 def test_disk_is_an_overlay_on_the_base_image(s1: Callable[[str], Sections]) -> None:
     assert s1("compute1")["disks"] == [{"name": identity("instance vm1"), "title": "vm1", "base": DIGEST}]
+
+
+def test_a_protected_guest_is_protected_in_its_disk_and_its_domain() -> None:
+    cloud = s1_cloud()
+    protected = replace(cloud.instances["vm1"], protected=True)
+    found = sections(replace(cloud, instances={**cloud.instances, "vm1": protected}), "compute1")
+    assert [disk["protected"] for disk in found["disks"]] == [True]
+    assert [domain["protected"] for domain in found["domains"]] == [True]
+
+
+def test_compute_nodes_keep_what_is_left_of_removed_guests() -> None:
+    cloud = replace(s1_cloud(), reclaim_after_days=3)
+    assert sections(cloud, "compute1")["retention"] == [{"name": "removed", "days": 3}]
+    assert sections(cloud, "network1")["retention"] == []

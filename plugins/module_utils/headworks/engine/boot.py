@@ -14,6 +14,7 @@ from pathlib import Path
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..state.codec import encode
 from ..state.distribution import Distribution
+from ..state.places import HEADWORKS_DIR, INSTANCES_DIR, REMOVED_DIR
 from ..system.files import write_file
 from ..system.process import has_tool, run
 
@@ -32,14 +33,17 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def unit_text(distribution: Distribution) -> str:
-    """Return the boot unit. It starts after the services that the subsystems need."""
+    """Return the boot unit. It starts after the services that the subsystems need, and after the filesystems of the
+    guests' directories are mounted. If such a filesystem cannot be mounted, the networks are restored nevertheless."""
+    mounts = " ".join(_mount_unit(path) for path in (INSTANCES_DIR, REMOVED_DIR))
     services = f"{distribution.openvswitch_service} {distribution.libvirt_service} network-online.target"
     return f"""\
 # headworks: brings this node back to its declared state after a power cycle, without Ansible.
 [Unit]
 Description=headworks: restore the node's networks, then its guests
-Wants={services}
-After={services} {distribution.nftables_service}
+RequiresMountsFor={HEADWORKS_DIR}
+Wants={services} {mounts}
+After={services} {distribution.nftables_service} {mounts}
 
 [Service]
 Type=oneshot
@@ -50,6 +54,11 @@ TimeoutStartSec=600
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _mount_unit(path: str) -> str:
+    """Return the name of the systemd unit of a mount point whose path has only letters and slashes."""
+    return path.strip("/").replace("/", "-") + ".mount"
 
 
 @dataclass(frozen=True)

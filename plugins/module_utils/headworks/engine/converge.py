@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..node.subsystem import Applied, Change, Confirmation, Note, Reading, Subsystem
-from .removals import keep_refused, leave_unsafe, refusal
+from .removals import keep_refused, leave, leave_unsafe, leave_withheld, refusal
 from .stage import Stage
 
 R = TypeVar("R")
@@ -87,7 +87,7 @@ def converge(
     :raises ConvergeError: a subsystem failed or has a conflict, or a difference remained.
     """
     result = Result()
-    stages = [Stage(subsystem, desired) for subsystem, desired in steps]
+    stages = [Stage(subsystem, desired, lenient=restore and subsystem.guarded) for subsystem, desired in steps]
     begin = begin if begin is not None and not check else _no_beginning
     try:
         for stage in stages:
@@ -110,27 +110,43 @@ def converge(
         return result
     begin()
     if result.changes:
+        _change_node(stages, result, verify)
+    return result
+
+
+def _change_node(stages: Sequence[Stage], result: Result, verify: bool) -> None:
+    """Apply all changes and verify them.
+
+    :raises ConvergeError: a subsystem failed, a difference remained, or a guest failed and the rest is complete.
+    """
+    problems = []
+    try:
         _remove(stages, result)
         _add_and_change(stages, result)
-        if verify:
-            for stage in stages:
-                _verify(stage, result)
-    return result
+        for stage in stages if verify else ():
+            _verify(stage, result)
+    except ConvergeError as error:
+        problems.append(str(error))
+    for stage in reversed(stages):
+        if stage.failures:
+            problems.insert(0, f"{stage.subsystem.kind}: applying: {'; '.join(stage.failures.values())}")
+    if problems:
+        raise ConvergeError("; ".join(problems), result)
 
 
 def _read_and_compare(stage: Stage, result: Result) -> None:
     """Read the node for one subsystem and find its changes."""
     subsystem, desired = stage.subsystem, stage.desired
-    stage.reading = _guard(subsystem, "reading", result, lambda: _read(subsystem, desired))
+    stage.reading = _guard(subsystem, "reading", result, lambda: _read(stage))
     result.add(stage.reading.notes)
     stage.changes = _guard(subsystem, "comparing", result, lambda: subsystem.diff(desired, stage.reading))
     stage.compared = True
 
 
-def _read(subsystem: Subsystem[Any], desired: Mapping[str, Any], *scope: Any) -> Reading[Any]:
-    reading = subsystem.read(desired, *scope)
-    if reading.conflicts:
-        raise _Conflicts("; ".join(conflict.text for conflict in reading.conflicts))
+def _read(stage: Stage, *scope: Any) -> Reading[Any]:
+    reading = stage.subsystem.read(stage.desired, *scope)
+    if reading.conflicts and not stage.lenient:
+        raise _Conflicts("; ".join(dict.fromkeys(conflict.text for conflict in reading.conflicts)))
     return reading
 
 
@@ -157,6 +173,7 @@ def _check_guarded(
         result.add(leave_unsafe(stages))
     elif text := refusal(stages, removable):
         raise ConflictError(text, result)
+    leave_withheld(stages)
 
 
 def _check_unread_guards(stages: Sequence[Stage], result: Result, removable: Collection[str] | None) -> None:
@@ -194,6 +211,8 @@ def _remove(stages: Sequence[Stage], result: Result) -> None:
     for stage in reversed(stages):
         removals = [] if stage.subsystem.atomic else [change for change in stage.changes if change.after is None]
         _apply(stage, removals, result)
+        if stage.failures:  # a disk stays with its domain
+            leave(stages, stage.failures, removals=True)
 
 
 def _add_and_change(stages: Sequence[Stage], result: Result) -> None:
@@ -203,6 +222,8 @@ def _add_and_change(stages: Sequence[Stage], result: Result) -> None:
             _compare_again(stage, result)
         atomic = stage.subsystem.atomic
         _apply(stage, [change for change in stage.changes if atomic or change.after is not None], result)
+        if stage.failures:
+            leave(stages, stage.failures)
 
 
 def _compare_again(stage: Stage, result: Result) -> None:
@@ -226,6 +247,7 @@ def _apply(stage: Stage, changes: Sequence[Change[Any]], result: Result) -> None
         return
     applied: Applied = _guard(stage.subsystem, "applying", result, lambda: stage.subsystem.apply(changes))
     result.add(applied.notes, applied.confirmations)
+    stage.failures.update(applied.failures)
 
 
 def _verify(stage: Stage, result: Result) -> None:
@@ -234,7 +256,7 @@ def _verify(stage: Stage, result: Result) -> None:
         return
     subsystem = stage.subsystem
     desired = {name: stage.desired[name] for name in scope if name in stage.desired}
-    reading = _guard(subsystem, "verifying", result, lambda: _read(subsystem, stage.desired, scope))
+    reading = _guard(subsystem, "verifying", result, lambda: _read(stage, scope))
     result.add(reading.notes)
     left = [change for change in subsystem.diff(desired, reading) if change.name in scope]
     if left:

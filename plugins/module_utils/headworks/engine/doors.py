@@ -47,7 +47,7 @@ def converge_document(
     archive = boot.running_archive()
     document = upgrade(document)
     boot_section = boot.section(archive, distribution_of(document))
-    steps = pipeline({**document, "sections": {"boot": boot_section, **document.get("sections", {})}})
+    complete = {**document, "sections": {"boot": boot_section, **document.get("sections", {})}}
 
     def begin() -> None:
         boot.replace_engine(archive)
@@ -55,6 +55,7 @@ def converge_document(
 
     with converge_lock(check=check):
         kept = read_kept(KEPT_DOCUMENT)
+        steps = pipeline({**complete, "allocations": _all_allocations(document, kept)})
         notes = [Note("document", KEPT_DOCUMENT.name, kept.damage)] if kept.damage else []
         if not accept_older:
             _refuse_older(document, kept)
@@ -69,6 +70,16 @@ def converge_document(
     result.add(notes)
     result.kept = not kept.damage and kept.data == document
     return result
+
+
+def _all_allocations(document: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
+    """Return the allocations of the document, with those of the guests that only the kept document has: they are kept
+    with the disks of removed guests."""
+    instances: dict[str, Any] = {}
+    for allocations in ((kept.data or {}).get("allocations"), document.get("allocations")):
+        if isinstance(allocations, dict) and isinstance(allocations.get("instances"), dict):
+            instances |= allocations["instances"]
+    return {**document.get("allocations", {}), "instances": instances}
 
 
 def _refuse_older(document: Mapping[str, Any], kept: Kept) -> None:

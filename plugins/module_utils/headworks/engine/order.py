@@ -12,6 +12,7 @@ from typing import Any
 from ..node.compute.base_images import ImageSubsystem
 from ..node.compute.disks import DiskSubsystem
 from ..node.compute.domains import DomainSubsystem
+from ..node.compute.retention import RetentionSubsystem
 from ..node.l3.namespaces import L3Subsystem
 from ..node.links.links import LinkSubsystem
 from ..node.links.namespaces import NetnsSubsystem
@@ -43,6 +44,7 @@ ORDER: tuple[tuple[str, type[Subsystem[Any]]], ...] = (
     ("metadata", MetadataSubsystem),
     ("metadata_proxies", MetadataProxySubsystem),
     ("images", ImageSubsystem),
+    ("retention", RetentionSubsystem),
     ("disks", DiskSubsystem),
     ("domains", DomainSubsystem),  # last: guests start when their network is complete
 )
@@ -65,7 +67,7 @@ def pipeline(state: Mapping[str, Any]) -> list[tuple[Subsystem[Any], dict[str, A
         if name not in sections:
             continue
         try:
-            steps.append((subsystem.of_node(str(state["cloud"]), distribution), subsystem.load(sections[name])))
+            steps.append((subsystem.of_document(state, distribution), subsystem.load(sections[name])))
         except ValueError as error:
             raise ValueError(f"state.sections.{name}: {error}") from error
     return steps

@@ -58,23 +58,13 @@ def refusal(stages: Sequence[Stage], removable: Collection[str] | None) -> str:
 
 
 def keep_refused(stages: Sequence[Stage], removable: Collection[str] | None) -> list[Note]:
-    """Drop the removals that ``refusal`` refuses, and the removals of what the kept objects may need. Return a note for
-    each guest that is kept."""
+    """Drop the removals that ``refusal`` refuses. Return a note for each guest that is kept."""
     kept = {
         guest.name: guest
         for guest in _guests(stages)
         if guest.protected or (removable is not None and guest.name not in removable)
     }
-    if not kept:
-        return []
-    needed_kinds = {kind for stage in stages if stage.subsystem.guarded for kind in stage.reading.needs}
-    for stage in stages:
-        stage.changes = [
-            change
-            for change in stage.changes
-            if change.after is not None
-            or not (stage.subsystem.kind in needed_kinds or (stage.subsystem.guarded and change.name in kept))
-        ]
+    leave(stages, kept, removals=True)
     return [
         Note(
             guest.kinds[0],
@@ -87,17 +77,37 @@ def keep_refused(stages: Sequence[Stage], removable: Collection[str] | None) -> 
 
 
 def leave_unsafe(stages: Sequence[Stage]) -> list[Note]:
-    """Drop the changes of guests that a restore must leave as they are, because it would have to create a disk
-    (``Subsystem.unsafe_to_restore``). Return a note for each of these guests."""
+    """Leave the guests as they are whose disk a restore would have to create (``Subsystem.unsafe_to_restore``), and
+    those that have a conflict. Return a note for each of these guests."""
     notes: dict[str, Note] = {}
+    conflicts: dict[str, Note] = {}
+    changed = {change.name for stage in stages if stage.subsystem.guarded for change in stage.changes}
     for stage in stages:
         if stage.subsystem.guarded:
             for note in stage.subsystem.unsafe_to_restore(stage.changes):
                 notes.setdefault(note.name, note)
+            for conflict in stage.reading.conflicts:
+                if conflict.name in changed:
+                    conflicts.setdefault(conflict.name, stage.subsystem.note(conflict.name, conflict.text))
+    leave(stages, notes)
+    leave(stages, conflicts, removals=True)
+    return [*notes.values(), *conflicts.values()]
+
+
+def leave_withheld(stages: Sequence[Stage]) -> None:
+    """Leave the guests as they are that a reading withholds (``Reading.withheld``). They can still be removed."""
+    leave(stages, {name for stage in stages for name in stage.reading.withheld})
+
+
+def leave(stages: Sequence[Stage], names: Collection[str], removals: bool = False) -> None:
+    """Drop the changes of guarded objects with these names, the removals only with ``removals``."""
     for stage in stages:
         if stage.subsystem.guarded:
-            stage.changes = [change for change in stage.changes if change.after is None or change.name not in notes]
-    return list(notes.values())
+            stage.changes = [
+                change
+                for change in stage.changes
+                if change.name not in names or (change.after is None and not removals)
+            ]
 
 
 def _guests(stages: Iterable[Stage]) -> list[_Guest]:

@@ -15,7 +15,8 @@ from ..node.subsystem import Change, Reading, Subsystem
 @dataclass
 class Stage:
     """A subsystem with its desired objects, its reading and its changes. ``compared`` is True when the changes are
-    known."""
+    known. ``failures`` maps name → why the object could not be changed. ``lenient``: a conflict concerns only its
+    guest, and the walk goes on."""
 
     subsystem: Subsystem[Any]
     desired: Mapping[str, Any]
@@ -23,3 +24,5 @@ class Stage:
     changes: list[Change[Any]] = field(default_factory=list)
     read_again: bool = False
     compared: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+    lenient: bool = False

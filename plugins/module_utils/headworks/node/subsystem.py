@@ -96,8 +96,9 @@ class Reading(Generic[T]):
 
     ``objects`` maps name → object. ``owned`` has the names of the objects with our mark: only these may be removed.
     ``needs`` maps the kind of another subsystem → names of its objects that must not be removed, because objects that
-    stay use them. ``protected`` has the names of objects whose mark forbids to remove them. ``notes`` and ``conflicts``
-    say where the node does not fit the desired objects.
+    stay use them. ``protected`` has the names of objects whose mark forbids to remove them. ``withheld`` has the names
+    of guests that are left as they are: their guarded objects are neither created nor changed. ``notes`` and
+    ``conflicts`` say where the node does not fit the desired objects.
     """
 
     objects: Mapping[str, T] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Reading(Generic[T]):
     notes: tuple[Note, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     protected: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,13 @@ class Undone:
 
 @dataclass(frozen=True)
 class Applied:
-    """The result of a successful ``apply``: notes for people, and changes that must be confirmed."""
+    """The result of ``apply``: notes for people, and changes that must be confirmed. ``failures`` maps the name of a
+    guarded object → why it could not be changed. The walk leaves the other guarded objects of this guest as they are,
+    completes the rest, and then fails with these texts."""
 
     notes: tuple[Note, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 # The names that a verification is limited to: name → the change that was just made.
@@ -156,6 +161,12 @@ class Subsystem(Generic[T]):
         """Return the subsystem for a whole node state. Override it where the subsystem needs names of the
         distribution."""
         return cls(owner)
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any], distribution: Distribution) -> Subsystem[T]:
+        """Return the subsystem for a whole node state. Override it where the subsystem needs more of the document than
+        its section."""
+        return cls.of_node(str(document["cloud"]), distribution)
 
     @classmethod
     def load(cls, items: Iterable[Mapping[str, Any]]) -> dict[str, T]:

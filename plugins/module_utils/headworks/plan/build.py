@@ -62,6 +62,7 @@ class Builder:
                 if network.dhcp
             },
             l2_mechanism=self.model.l2_mechanism,
+            reclaim_after_days=self.model.reclaim_after_days,
             firewall_driver=self.model.firewall_driver,
             security_groups=resolved_groups(self.model),
         )

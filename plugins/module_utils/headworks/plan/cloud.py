@@ -214,7 +214,8 @@ class Cloud:
     """Everything that ``wiring/`` needs. Mappings are keyed by name.
 
     ``dhcp_ports`` is network → its DHCP ports, a port for each node that runs its DHCP. ``l2_mechanism`` and
-    ``firewall_driver`` are the names under which ``wiring/mechanism/`` and ``wiring/firewall/`` register them.
+    ``firewall_driver`` are the names under which ``wiring/mechanism/`` and ``wiring/firewall/`` register them. Nodes
+    keep the disks of removed guests for ``reclaim_after_days``.
     """
 
     name: str
@@ -226,3 +227,4 @@ class Cloud:
     l2_mechanism: str = "openvswitch"
     firewall_driver: str = "openvswitch"
     security_groups: Mapping[str, SecurityGroup] = field(default_factory=dict)
+    reclaim_after_days: int = 7

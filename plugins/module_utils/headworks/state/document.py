@@ -30,6 +30,7 @@ SECTIONS = (
     "metadata",
     "metadata_proxies",
     "images",
+    "retention",
     "disks",
     "domains",
 )

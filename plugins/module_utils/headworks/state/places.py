@@ -7,6 +7,7 @@ from __future__ import annotations
 
 HEADWORKS_DIR = "/var/lib/headworks"
 INSTANCES_DIR = "/var/lib/headworks/instances"  # <uuid>/
+REMOVED_DIR = "/var/lib/headworks/removed"  # <uuid>.<unix time>/
 DHCP_DIR = "/run/headworks/dhcp"  # <network id>/
 DHCP_LEASES = "leases"  # dnsmasq's lease file in the network's directory
 

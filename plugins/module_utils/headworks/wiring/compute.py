@@ -1,4 +1,4 @@
-"""Guests of a compute node: base images, overlay disks, libvirt domains.
+"""Guests of a compute node: base images, overlay disks, libvirt domains, and how long removed disks are kept.
 
 What does not belong here: the links and switch ports of guests (``links.py``, ``mechanism/``, ``firewall/``).
 """
@@ -10,6 +10,7 @@ from ..state.disks import Disk
 from ..state.domains import ROOT_TARGET, Domain, DomainDisk, Nic
 from ..state.images import BaseImage
 from ..state.places import console_log, root_disk
+from ..state.retention import Retention
 from .devices import guest_device
 from .node_view import NodeView
 
@@ -43,6 +44,13 @@ def disks(view: NodeView) -> list[Disk]:
         )
         for instance in view.instances
     ]
+
+
+def retention(view: NodeView) -> list[Retention]:
+    """Return how long a compute node keeps what is left of removed guests."""
+    if "compute" not in view.node.roles:
+        return []
+    return [Retention(name="removed", days=view.cloud.reclaim_after_days)]
 
 
 def domains(view: NodeView) -> list[Domain]:

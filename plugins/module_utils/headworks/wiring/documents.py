@@ -10,7 +10,7 @@ from typing import Any
 from ..plan.cloud import Cloud
 from ..state.codec import encode
 from ..state.document import SECTIONS, VERSION
-from .compute import disks, domains, images
+from .compute import disks, domains, images, retention
 from .dhcp import dhcp_l3, dhcp_networks
 from .dhcp_nft import dhcp_tables
 from .firewall.registry import FIREWALLS, firewall_of
@@ -61,7 +61,7 @@ def _parts(view: NodeView) -> list[Sections]:
         {"nft": router_tables(view)},
         {"dhcp": dhcp_networks(view), "nft": dhcp_tables(view)},
         {"metadata_proxies": metadata_proxies(view), "metadata": instance_metadata(view)},
-        {"images": images(view), "disks": disks(view), "domains": domains(view)},
+        {"images": images(view), "retention": retention(view), "disks": disks(view), "domains": domains(view)},
     ]
 
 

@@ -1,174 +1,321 @@
-"""Instance directories and their disks: qcow2 overlays on a cached base image, under ``/var/lib/headworks/instances``.
+"""Root disks of guests: qcow2 overlays on a cached base image, in directories under ``/var/lib/headworks/instances``.
 
-What does not belong here: base images (``base_images.py``), and the domain that uses a disk and writes the console log
+A disk holds the data of its guest. Nothing here overwrites, re-creates or deletes an existing file, whatever its
+format, backing file or mark: a disk is created under another name and linked to its own, and a removed one is set
+aside. What does not belong here: marks and modes of the directories (``directories.py``), removed guests
+(``removed.py``), base images (``base_images.py``), and the domain that uses a disk and writes the console log
 (``domains.py``).
 """
 
 from __future__ import annotations
 
 import json
-import struct
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...state import places
 from ...state.disks import Disk
-from ...system.files import write_file
-from ...system.kept_json import write_kept
-from ...system.process import run
-from ..subsystem import Applied, Change, Note, Reading, Scope, Subsystem
+from ...state.distribution import Distribution
+from ...state.retention import DEFAULT_DAYS
+from ...system.files import sync_directory, write_file
+from ...system.kept_json import read_kept
+from ...system.process import ToolError, run
+from ..subsystem import Applied, Change, Conflict, Note, Reading, Scope, Subsystem
+from . import directories, removed
 from .base_images import BASE_DIR
+from .directories import MARK_FILE, PARTIAL, Found
+from .qcow2 import bases_of
+from .removed import REMOVED_DIR, RULE_NAME, Removed
 
 INSTANCES_DIR = Path(places.INSTANCES_DIR)
-OWNER_FILE = "headworks.json"
 GIB = 1 << 30
-QCOW2_MAGIC = b"QFI\xfb"
+LIBVIRT_URI = "qemu:///system"
+LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
 
 
 class DiskSubsystem(Subsystem[Disk]):
-    """Root disks. An existing disk is never recreated, because it holds the guest's data."""
+    """Root disks. An existing disk is never recreated, because it holds the guest's data.
+
+    ``days`` and ``allocations`` (title → what the plan assigned) are kept with the disk of a removed guest.
+    """
 
     kind = "disk"
     guarded = True
     record = Disk
 
     def __init__(
-        self, owner: str | None = None, instances_dir: Path = INSTANCES_DIR, base_dir: Path = BASE_DIR
+        self,
+        owner: str | None = None,
+        instances_dir: Path = INSTANCES_DIR,
+        base_dir: Path = BASE_DIR,
+        removed_dir: Path = REMOVED_DIR,
     ) -> None:
         super().__init__(owner)
         self.instances_dir = instances_dir
         self.base_dir = base_dir
+        self.removed_dir = removed_dir
+        self.days = DEFAULT_DAYS
+        self.allocations: Mapping[str, Any] = {}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any], distribution: Distribution) -> DiskSubsystem:
+        """Return the subsystem with the days and the allocations of a document."""
+        disks = cls(str(document["cloud"]))
+        for item in document.get("sections", {}).get("retention", ()):
+            disks.days = int(item.get("days", DEFAULT_DAYS))
+        disks.allocations = document.get("allocations", {}).get("instances") or {}
+        return disks
 
     def read(self, desired: Mapping[str, Disk], scope: Scope | None = None) -> Reading[Disk]:
-        """Return the disks of instance directories that have an owner file. It reads the disks' headers itself, so it
-        starts no process."""
-        if not self.instances_dir.is_dir():
-            return Reading()
-        objects = {}
-        owned = set()
-        for directory in sorted(self.instances_dir.iterdir()):
-            mark = _mark(directory)
-            if mark is None or (scope is not None and directory.name not in scope):
+        """Return the disks of instance directories with a mark, and of all directories with a desired uuid. It reads
+        the disks' headers itself, so it starts no process."""
+        objects: dict[str, Disk] = {}
+        owned, notes = set(), []
+        for directory in self._directories():
+            name = directory.name
+            if scope is not None and name not in scope:
                 continue
-            if self.owner is not None and mark.get("cloud") == self.owner:
-                owned.add(directory.name)
-            base, size = qcow2_header(directory / "disk")
-            protected = mark.get("protected") is True
-            title = str(mark.get("title", ""))
-            objects[directory.name] = Disk(directory.name, title, Path(base).name, "", size, protected)
+            kept = read_kept(directory / MARK_FILE)
+            if kept.damage:
+                notes.append(self._damaged(name, kept.damage, desired))
+            if kept.data is None and name not in desired:
+                continue
+            found = directories.read_directory(directory, kept)
+            objects[name] = found
+            if self.owner is not None and found.cloud == self.owner:
+                owned.add(name)
+        missing = [name for name in sorted(desired) if (scope is None or name in scope) and not _exists(objects, name)]
+        explained, withheld = self._explain_missing(missing, desired) if missing else ([], frozenset())
+        leaving = sorted(owned - set(desired))
         return Reading(
             objects,
             frozenset(owned),
-            needs={"image": self.bases_in_use(owned - set(desired))} if scope is None else {},
-            notes=tuple(self._notes(desired, objects)),
+            needs=self._needs(leaving) if scope is None else {},
+            notes=(*notes, *explained, *self._notes(desired, objects)),
+            conflicts=self._conflicts(leaving, objects) if scope is None else (),
             protected=frozenset(name for name, disk in objects.items() if disk.protected),
+            withheld=withheld,
         )
 
-    def bases_in_use(self, removed: Collection[str]) -> frozenset[str]:
-        """Return the names of the base images that disks use, also disks that are not ours. The disks of the instances
-        in ``removed`` do not count. A guest whose base image is deleted cannot start again."""
-        paths = self.instances_dir.iterdir() if self.instances_dir.is_dir() else ()
-        remaining = (directory for directory in paths if directory.name not in removed)
-        return frozenset(Path(qcow2_header(directory / "disk")[0]).name for directory in remaining) - {""}
+    def _directories(self) -> list[Path]:
+        if not self.instances_dir.is_dir():
+            return []
+        return sorted(path for path in self.instances_dir.iterdir() if path.is_dir() and path.name[0] != ".")
+
+    def _needs(self, leaving: Collection[str]) -> dict[str, frozenset[str]]:
+        """Return the base images of all disks, and the rule for removed guests if disks are about to be removed."""
+        return {"image": self.bases_in_use(), "retention": frozenset({RULE_NAME} if leaving else ())}
+
+    def bases_in_use(self) -> frozenset[str]:
+        """Return the names of the base images that disks use, also disks that are not ours and disks of removed guests.
+        A guest whose base image is deleted cannot start again. If a disk cannot be read, all base images are in use."""
+        removed_ones = self.removed_dir.iterdir() if self.removed_dir.is_dir() else ()
+        bases = bases_of([*self._directories(), *removed_ones])
+        if bases is not None:
+            return bases
+        return frozenset(path.name for path in self.base_dir.iterdir()) if self.base_dir.is_dir() else frozenset()
 
     def same(self, desired: Disk, actual: Disk) -> bool:
-        """Return whether the disk exists and has the same mark. A disk with another image or size is not changed: that
-        would be a rebuild or a resize of the guest. ``_notes`` reports it."""
-        return bool(actual.base) and (self.owner is None or desired.protected == actual.protected)
+        """Return whether the disk exists, has the same mark and the right modes. A disk with another image or size is
+        not changed: that would be a rebuild or a resize of the guest. ``_notes`` reports it."""
+        mark = (desired.title, desired.protected, self.owner)
+        return (
+            isinstance(actual, Found)
+            and actual.exists
+            and actual.tidy
+            and (self.owner is None or (actual.marked and mark == (actual.title, actual.protected, actual.cloud)))
+        )
 
     def unsafe_to_restore(self, changes: Sequence[Change[Disk]]) -> Sequence[Note]:
-        """Return a note for each disk that is missing. A restore at boot creates no disk: the filesystem of a disk that
-        existed is probably not mounted, and a blank disk would take its place."""
-        return [self._missing(change.after) for change in changes if change.after is not None and not _exists(change)]
+        """Return a note for each disk that is missing and cannot come back. A restore at boot creates no disk: the
+        filesystem of a disk that existed is probably not mounted, and a blank disk would take its place."""
+        missing = [change.after for change in changes if change.after is not None and not _had_disk(change)]
+        back = self._returning([disk.name for disk in missing])
+        return [self._missing(disk) for disk in missing if disk.name not in back]
 
-    def _missing(self, disk: Disk) -> Note:
+    def _returning(self, names: Collection[str]) -> dict[str, Removed]:
+        """Return the removed guests of ``names`` that come back with their disks."""
+        if not names:
+            return {}
+        candidates = removed.newest_by_name(self.removed_dir)
+        return {
+            name: candidates[name]
+            for name in names
+            if name in candidates and candidates[name].complete and not (self.instances_dir / name).exists()
+        }
+
+    def _explain_missing(self, names: list[str], desired: Mapping[str, Disk]) -> tuple[list[Note], frozenset[str]]:
+        """Return notes on missing disks that are not simply new, and the names of those that must not be created. The
+        note on a guest that libvirt has is made by ``domains.py``, which knows whether it runs."""
+        candidates = removed.newest_by_name(self.removed_dir)
+        withheld, notes = set(defined_domains(names)), []
+        for name in names:
+            disk, path = desired[name], self.instances_dir / name
+            candidate = candidates.get(name)
+            if candidate is None:
+                continue
+            if candidate.complete and not path.exists():
+                withheld.discard(name)
+                text = f"instance {disk.title}: it comes back with its disk, from {candidate.directory}"
+                notes.append(self.note(name, text))
+            elif candidate.complete:
+                withheld.add(name)
+                notes.append(self._missing(disk, f"; {candidate.directory} has a disk of it: move {path} away"))
+            elif name not in withheld:
+                text = (
+                    f"instance {disk.title}: what is left of it in {candidate.directory} is not complete "
+                    f"({', '.join(candidate.missing)} is missing), so it is not used"
+                )
+                notes.append(self.note(name, text))
+        return notes, frozenset(withheld)
+
+    def _missing(self, disk: Disk, remedy: str = "") -> Note:
         path = self.instances_dir / disk.name / "disk"
-        return self.note(
-            disk.name,
-            f"instance {disk.title}: its disk {path} is missing, so the guest is left as it is; probably a filesystem "
-            "is not mounted. Mount it and restart headworks-restore.service, or run site.yml",
+        remedy = remedy or "; probably a filesystem is not mounted: mount it and run site.yml"
+        text = f"instance {disk.title}: its disk {path} is missing. No blank disk takes its place"
+        return self.note(disk.name, f"{text}, and the guest is left as it is{remedy}")
+
+    def _damaged(self, name: str, damage: str, desired: Mapping[str, Disk]) -> Note:
+        if name in desired:
+            return self.note(name, f"instance {desired[name].title}: {damage}; it is written again, the disk is kept")
+        return self.note(name, f"instance directory {name}: {damage}; no instance has this uuid; it is left alone")
+
+    def _conflicts(self, leaving: Sequence[str], objects: Mapping[str, Disk]) -> tuple[Conflict, ...]:
+        """Return a conflict for each disk that cannot be set aside with a rename."""
+        if not leaving or removed.same_filesystem(self.instances_dir, self.removed_dir):
+            return ()
+        text = (
+            f"{self.instances_dir} and {self.removed_dir} are on different filesystems, so the disks of removed guests "
+            "cannot be kept; mount one filesystem at their parent directory instead"
         )
+        return tuple(Conflict(name, f"instance {objects[name].title}: {text}") for name in leaving)
 
     def _notes(self, desired: Mapping[str, Disk], existing: Mapping[str, Disk]) -> Iterator[Note]:
         """Return a note for each disk that differs from the inventory but is kept."""
         for name, disk in desired.items():
             actual = existing.get(name)
-            if actual is None or not actual.base:
+            if not isinstance(actual, Found) or not actual.exists:
                 continue
             subject = f"instance {disk.title}: its disk"
-            if actual.base != disk.base:
+            if not actual.readable:
+                yield self.note(name, f"{subject} has a header that cannot be read; the disk is kept")
+            elif actual.base != disk.base:
+                is_based = f"is based on image {actual.base[:12]}" if actual.base else "is not based on an image"
                 yield self.note(
                     name,
-                    f"{subject} is based on image {actual.base[:12]}, the inventory says {disk.base[:12]}; the disk is "
-                    "kept (remove the instance and add it again to create a new disk)",
+                    f"{subject} {is_based}, the inventory says {disk.base[:12]}; the disk is kept "
+                    "(remove the instance and add it again to create a new disk)",
                 )
-            elif disk.size_gb and actual.size_gb != disk.size_gb * GIB:
-                size = f"{actual.size_gb / GIB:.2f} GiB"
-                text = f"{subject} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept"
-                yield self.note(name, text)
+            elif disk.size_gb and actual.size != disk.size_gb * GIB:
+                size = f"{actual.size / GIB:.2f} GiB"
+                yield self.note(name, f"{subject} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept")
 
     def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
-        """Remove instance directories, and create overlays with four processes at a time."""
-        import shutil
-
+        """Set removed disks aside, correct marks and modes, and create missing disks with four processes at a time.
+        When a disk cannot be created, the others still are."""
         for change in changes:
-            if change.after is None:
-                shutil.rmtree(self.instances_dir / change.name)
-            elif _exists(change):
-                self._mark(change.after)
-        desired = [change.after for change in changes if change.after is not None and not _exists(change)]
-        if not desired:
+            if change.after is None and change.before is not None:
+                self._set_aside(change.before)
+        wanted = [change for change in changes if change.after is not None]
+        if not wanted:
             return Applied()
-        from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that create disks need it
+        directories.make_directory(self.instances_dir)
+        for change in wanted:
+            if change.after is not None and _had_disk(change):
+                self._tidy(change.after)
+        missing = [change.after for change in wanted if change.after is not None and not _had_disk(change)]
+        back = self._returning([disk.name for disk in missing])
+        failures: dict[str, str] = {}
 
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            for _ in pool.map(self._create, desired):
-                pass
-        return Applied()
+        def make(disk: Disk) -> None:
+            try:
+                if disk.name in back:
+                    removed.bring_back(back[disk.name], self.instances_dir)
+                    self._tidy(disk)
+                else:
+                    self._create(disk)
+            except (OSError, ToolError, removed.RemovedError) as error:
+                failures[disk.name] = f"instance {disk.title}: {error}"
+
+        if missing:
+            from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that create disks need it
+
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                list(pool.map(make, missing))
+        return Applied(failures=dict(sorted(failures.items())))
+
+    def _set_aside(self, disk: Disk) -> None:
+        """Move the disk of a removed guest to the removed guests, with its directory."""
+        directory = self.instances_dir / disk.name
+        before = removed.read_entry(directory)  # a killed run may have known what this run does not know
+        entry = {
+            "name": disk.title,
+            "cloud": self.owner,
+            "days": self.days,
+            "allocation": self.allocations.get(disk.title) or before.get("allocation") or {},
+        }
+        removed.set_aside(directory, self.removed_dir, entry)
+
+    def _tidy(self, disk: Disk) -> None:
+        directory = self.instances_dir / disk.name
+        if self.owner is not None:
+            directories.write_mark(directory, disk, self.owner)
+        directories.tidy(directory)
 
     def _create(self, disk: Disk) -> None:
+        """Create a disk. If that fails, nothing is left of it."""
         directory = self.instances_dir / disk.name
-        directory.mkdir(parents=True, exist_ok=True)
-        self._mark(disk)
-        target, partial = directory / "disk", directory / "disk.part"
-        backing = str(self.base_dir / disk.base)
-        size = [str(disk.size_gb * GIB)] if disk.size_gb else []
-        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk.base_format, "-b", backing, str(partial), *size])
-        partial.rename(target)
-        write_file(directory / "disk.info", json.dumps({str(target): "qcow2"}) + "\n")
+        is_new = not directory.exists()
+        directories.make_directory(directory)
+        partial = directory / PARTIAL
+        try:
+            directories.write_mark(directory, disk, self.owner)
+            write_file(directory / "disk.info", json.dumps({str(directory / "disk"): "qcow2"}) + "\n")
+            self._make_overlay(disk, partial)
+            # link() never replaces a file, unlike rename(): whatever has the name of the disk by now stays.
+            os.link(partial, directory / "disk")
+            partial.unlink()
+            sync_directory(directory)
+        except (OSError, ToolError):
+            partial.unlink(missing_ok=True)
+            if is_new:
+                directories.forget_directory(directory)
+            raise
+
+    def _make_overlay(self, disk: Disk, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        # qemu-img keeps the mode of a file that exists.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, directories.DISK_MODE)
+        try:
+            backing = str(self.base_dir / disk.base)
+            size = [str(disk.size_gb * GIB)] if disk.size_gb else []
+            run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk.base_format, "-b", backing, str(path), *size])
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-    def _mark(self, disk: Disk) -> None:
-        mark = {"cloud": self.owner, "title": disk.title, "protected": disk.protected}
-        write_kept(self.instances_dir / disk.name / OWNER_FILE, mark)
+def _exists(objects: Mapping[str, Disk], name: str) -> bool:
+    found = objects.get(name)
+    return isinstance(found, Found) and found.exists
 
 
-def _exists(change: Change[Disk]) -> bool:
-    return change.before is not None and bool(change.before.base)
+def _had_disk(change: Change[Disk]) -> bool:
+    return isinstance(change.before, Found) and change.before.exists
 
 
-def _mark(directory: Path) -> dict[str, Any] | None:
+def defined_domains(names: Collection[str]) -> frozenset[str]:
+    """Return which of the uuids ``names`` libvirt has a domain for; none without libvirt."""
     try:
-        mark: dict[str, Any] = json.loads((directory / OWNER_FILE).read_text())
-    except (OSError, ValueError):
-        return None
-    return mark
-
-
-def qcow2_header(path: Path) -> tuple[str, int]:
-    """Return (backing file, virtual size in bytes) of a qcow2 header; ("", 0) if the file is missing or is not qcow2.
-
-    Source: QEMU's docs/interop/qcow2.txt: magic, version, u64 backing offset, u32 backing length, u32 cluster bits,
-    u64 size, all big-endian.
-    """
+        import libvirt
+    except ImportError:
+        return frozenset()
+    if not LIBVIRT_SOCKET.exists():
+        return frozenset()
+    connection = libvirt.openReadOnly(LIBVIRT_URI)
     try:
-        with path.open("rb") as disk:
-            head = disk.read(32)
-            if len(head) < 32 or not head.startswith(QCOW2_MAGIC):
-                return "", 0
-            offset, length, _, size = struct.unpack(">QIIQ", head[8:32])
-            disk.seek(offset)
-            return disk.read(length).decode(), size
-    except FileNotFoundError:
-        return "", 0
+        return frozenset(names) & {handle.UUIDString() for handle in connection.listAllDomains()}
+    finally:
+        connection.close()

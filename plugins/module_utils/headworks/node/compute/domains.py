@@ -100,8 +100,6 @@ class DomainSubsystem(Subsystem[Domain]):
         """Remove, define, change and start guests, four at a time.
 
         When a guest fails, the other guests are still configured and started.
-
-        :raises DomainError: some guests failed. The message has the reason for each.
         """
         from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that change guests need it
 
@@ -118,9 +116,7 @@ class DomainSubsystem(Subsystem[Domain]):
 
             with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
                 list(pool.map(handle_one, changes))
-        if failures:
-            raise DomainError("; ".join(failures[name] for name in sorted(failures)))
-        return Applied(tuple(sorted(notes, key=lambda note: note.name)))
+        return Applied(tuple(sorted(notes, key=lambda note: note.name)), failures=dict(sorted(failures.items())))
 
     def _bring(self, connection: Any, desired: Domain) -> list[str]:
         """Bring a guest to its desired record: first its definition, then its state, then its devices if it runs.

@@ -19,7 +19,7 @@ from typing import Any
 from ...state.domains import Domain
 from ...system.files import read_text, sync_directory, write_file
 from . import domain_edit, domain_xml
-from .disks import qcow2_header
+from .qcow2 import read_header
 
 DEFINITION = "domain.xml"
 NVRAM = "nvram"
@@ -99,7 +99,7 @@ def refuse_hidden_overlays(directory: Path, paths: Iterable[str]) -> None:
     """
     used = set(paths)
     for file in sorted(directory.iterdir()) if directory.is_dir() else ():
-        backing = qcow2_header(file)[0] if file.is_file() else ""
+        backing = read_header(file).backing if file.is_file() else ""
         if backing in used and str(file) not in used:
             raise KeptError(
                 f"{file} is an overlay on its disk {backing} (an external snapshot), but no definition uses it, and "
