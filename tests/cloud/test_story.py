@@ -6,6 +6,7 @@ own tools. What does not belong here: failing nodes (``test_story_faults.py``, w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import struct
@@ -253,6 +254,11 @@ def test_the_guest_of_the_new_node_reaches_the_other_guests(lab: CloudLab) -> No
 # --- network, guests and node are removed ----------------------------------------------------------------------------
 
 
+def is_of_a_removed_guest(difference: str) -> bool:
+    """Whether a line of a comparison is about what a node keeps of a removed guest."""
+    return "/var/lib/headworks/removed" in difference
+
+
 def test_a_removed_network_and_removed_guests_leave_no_trace(
     lab: CloudLab, ping: GuestPing, recorded: Recorded
 ) -> None:
@@ -262,7 +268,12 @@ def test_a_removed_network_and_removed_guests_leave_no_trace(
     assert check.changes() == run.changes()
     assert "- network internal2" in "\n".join(run.plan())
     ping.must_have_lost_no_packet()
-    snapshots.must_be_unchanged(lab, recorded["two guests"])
+    snapshots.must_be_unchanged(lab, recorded["two guests"], allowed=is_of_a_removed_guest)
+    for node, name in (("compute1", "vm3"), ("compute3", "vm4")):
+        if lab.summary["instances"][name]["node"] == node:
+            uuid = lab.summary["instances"][name]["id"]
+            kept = lab.node(node).check_output(f"ls /var/lib/headworks/removed/{uuid}.*").split()
+            assert {"disk", "console.log", "domain.xml"} <= set(kept)
     left = lab.snapshot("compute3")
     assert left["domains"] == {}
     assert [path for path in left["files"] if "/instances/" in path] == []
@@ -271,6 +282,22 @@ def test_a_removed_network_and_removed_guests_leave_no_trace(
 
 def test_foreign_objects_are_unchanged(lab: CloudLab, recorded: Recorded) -> None:
     assert foreign.state(lab) == recorded["foreign"]
+
+
+def test_lost_allocations_are_rebuilt_and_the_plan_names_all_changes(lab: CloudLab, ping: GuestPing) -> None:
+    """``site`` compares the plan of each run with its changes."""
+    file = STATE / "allocations.yml"
+    before = json.loads(file.read_text())["cloud_allocations"]
+    for path in (file, file.with_name("allocations.yml.prev")):
+        path.unlink()
+    run = lab.site().must_succeed()
+    assert "is missing; the allocations (serial" in run.output
+    assert run.changes() == []
+    after = json.loads(file.read_text())["cloud_allocations"]
+    parts = ("lineage", "networks", "routers", "instances", "vlans")
+    assert {part: after[part] for part in parts} == {part: before[part] for part in parts}
+    assert lab.site().must_succeed().changed_tasks() == []
+    ping.must_have_lost_no_packet()
 
 
 def test_a_node_that_leaves_the_inventory_changes_nothing_on_the_others(

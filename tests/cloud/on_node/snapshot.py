@@ -29,7 +29,7 @@ TREES = (
     "/etc/sysctl.d",
     "/etc/modules-load.d",
 )
-VOLATILE = {"console.log", "disk", "leases", "converge.lock", "pid"}
+VOLATILE = {"console.log", "disk", "leases", "converge.lock", "pid", "node-state.json.prev"}
 DAEMONS = {"dnsmasq", "haproxy", "nginx", "qemu-system-x86", "keepalived", "radvd"}
 
 
@@ -149,7 +149,11 @@ def describe(path: Path) -> str:
     # libvirt changes the owner of a disk while its guest runs, and that of a base image in the order of starts.
     if not path.is_file() or path.name in VOLATILE or path.suffix == ".log":
         return kind if path.name == "disk" or "_base" in path.parts else owner
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    content = path.read_bytes()
+    if path.name == "node-state.json":
+        # Every run with new allocations has another serial and another extract.
+        content = json.dumps(json.loads(content)["sections"], sort_keys=True).encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
     return f"{kind} {digest}" if "_base" in path.parts else f"{owner} {digest}"
 
 

@@ -7,7 +7,7 @@ the run (``verdict.py``).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .name_ranges import ranges
@@ -30,14 +30,15 @@ def lines(plan: Mapping[str, Any], *, verbose: bool = False, notes: bool = False
         shows them here.
     """
     title = f"Plan of cloud {plan['cloud']}:"
-    cloud = _cloud(plan["changes"], verbose)
+    cloud = _cloud(plan, verbose)
     nodes = [line for name in plan["nodes"] for line in _node(name, plan, verbose, notes)]
     if not cloud and not any(node["changes"] for node in plan["nodes"].values()):
         return [("", f"{title} nothing to change"), *nodes]
     return [("", title), *cloud, *nodes]
 
 
-def _cloud(changes: Iterable[Mapping[str, str]], verbose: bool) -> list[tuple[str, str]]:
+def _cloud(plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, str]]:
+    changes = plan["changes"]
     groups: dict[tuple[str, str], list[Mapping[str, str]]] = defaultdict(list)
     for change in changes:
         groups[(change["sign"], change["kind"])].append(change)
@@ -49,8 +50,16 @@ def _cloud(changes: Iterable[Mapping[str, str]], verbose: bool) -> list[tuple[st
         elif groups[key][0] is change:
             names = ", ".join(ranges(entry["name"] for entry in groups[key]))
             kind = change["kind"].replace("_", " ")
-            result.append((change["sign"], f"  {change['sign']} {len(groups[key])} {kind}s: {names} (-v lists them)"))
+            disks = _disks(plan["removals"]) if key == ("-", "instance") else ""
+            text = f"  {change['sign']} {len(groups[key])} {kind}s: {names}{disks} (-v lists them)"
+            result.append((change["sign"], text))
     return result
+
+
+def _disks(removals: Sequence[Mapping[str, Any]]) -> str:
+    """Where the removed instances are, and how large their disks are together."""
+    nodes = ", ".join(ranges(removal["node"] for removal in removals))
+    return f", on {nodes}: disks {sum(removal['disk_bytes'] for removal in removals) / (1 << 30):.1f} GiB"
 
 
 def label(change: Mapping[str, str]) -> str:
