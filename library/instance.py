@@ -159,7 +159,8 @@ from ansible.module_utils.headworks.modules.items import Step, finish
 from ansible.module_utils.headworks.node.compute.disks import DiskSubsystem
 from ansible.module_utils.headworks.node.compute.domains import DomainSubsystem
 from ansible.module_utils.headworks.node.compute.removed import RULE_NAME
-from ansible.module_utils.headworks.node.compute.retention import RetentionSubsystem, days_of_rule
+from ansible.module_utils.headworks.node.compute.retention import RetentionSubsystem
+from ansible.module_utils.headworks.node.compute.rule import days_of_rule
 from ansible.module_utils.headworks.node.links.links import LinkSubsystem
 from ansible.module_utils.headworks.node.ovs.ports import OvsPortSubsystem
 from ansible.module_utils.headworks.state.disks import Disk

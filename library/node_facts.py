@@ -1,5 +1,6 @@
 #!/usr/bin/python
-"""Ansible module: the facts of a node that a plan needs. The work is done in headworks/node/host/facts.py."""
+"""Ansible module: the facts of a node that a plan needs. The work is done in headworks/node/host/ and in
+headworks/engine/holdings.py."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ version_added: "0.1.0"
 description:
   - Reads processors, memory, disk, KVM and network cards of a node in one call of a few milliseconds.
   - Returns which of the given packages and services the node lacks, so that a play can skip what is done.
+  - Returns what the node holds of a cloud (guests, also removed ones that it keeps, routers, networks), and which plan
+    it applied last. libvirt is asked only on a node with guests.
   - Devices that headworks made (taps, veth pairs, bridges) are not returned. A network card that was moved into a
     bridge is returned with the addresses that were moved to the bridge.
 options:
@@ -70,6 +73,18 @@ facts:
     vcpus: {description: Number of processors., type: int, sample: 8}
     ram_mb: {description: Memory in MiB., type: int, sample: 24000}
     disk_gb: {description: Size in GiB of the filesystem of the instances., type: int, sample: 250}
+    removed_gb: {description: How much of it the files of removed instances occupy., type: int, sample: 3}
+    holdings:
+      description:
+        - What the node holds. C(cloud), C(node), C(lineage), C(serial), C(digest) and C(allocations) are those of the
+          node state that it applied last.
+        - C(instances) is UUID to a dict with C(name), C(cloud), C(domain) (libvirt's name), C(state), C(disk_bytes),
+          C(virtual_bytes), C(created) and C(protected). C(state) is V(running), V(paused), V(stopped), V(suspended),
+          V(undefined) (libvirt does not have it) or V(removed). A removed instance also has C(removed) and C(until),
+          in seconds since 1970, and its C(allocation).
+        - C(routers) and C(networks) have the ids of the cloud's namespaces. C(damaged) is a list of texts about torn
+          files. C(removed_bytes) is what removed instances occupy.
+      type: dict
     kvm: {description: Whether KVM can be used., type: bool}
     nics:
       description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
@@ -82,9 +97,12 @@ facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.headworks.engine.holdings import holdings
 from ansible.module_utils.headworks.node.host.facts import gather
 from ansible.module_utils.headworks.node.host.survey import survey
 from ansible.module_utils.headworks.system.process import ToolError
+
+GIB = 1 << 30
 
 
 def main() -> None:
@@ -104,7 +122,8 @@ def main() -> None:
     )
     asked = {name: value or [] for name, value in module.params.items()}
     try:
-        facts = gather() | survey(**asked)
+        held = holdings()
+        facts = gather() | survey(**asked) | {"holdings": held, "removed_gb": round(held["removed_bytes"] / GIB)}
     except ToolError as error:
         module.fail_json(msg=f"node_facts: {error}")
     module.exit_json(changed=False, facts=facts)

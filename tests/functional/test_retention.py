@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from headworks.node.compute import removed
-from headworks.node.compute.retention import rule_text
+from headworks.node.compute.rule import rule_text
 
 
 @pytest.fixture

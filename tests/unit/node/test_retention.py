@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from headworks.engine.converge import converge
-from headworks.node.compute.retention import RetentionSubsystem, days_of_rule
+from headworks.node.compute.retention import RetentionSubsystem
+from headworks.node.compute.rule import days_of_rule
 from headworks.state.retention import Retention
 
 

@@ -17,14 +17,14 @@ from typing import Any
 
 from ..node.subsystem import Note
 from ..state.document import older_than_kept, upgrade
-from ..state.places import HEADWORKS_DIR
+from ..state.places import HEADWORKS_DIR, NODE_STATE
 from ..system.kept_json import Kept, kept_text, read_kept, write_kept_text
 from . import boot
 from .converge import ConflictError, ConvergeError, Result, Step, converge
 from .order import distribution_of, pipeline
 
 STATE_DIR = Path(HEADWORKS_DIR)
-KEPT_DOCUMENT = STATE_DIR / "node-state.json"
+KEPT_DOCUMENT = Path(NODE_STATE)
 LOCK_FILE = Path("/run/headworks/converge.lock")
 
 

@@ -6,6 +6,7 @@ What does not belong here: a path that only one subsystem uses. It is in the sub
 from __future__ import annotations
 
 HEADWORKS_DIR = "/var/lib/headworks"
+NODE_STATE = "/var/lib/headworks/node-state.json"  # the document of the last run
 INSTANCES_DIR = "/var/lib/headworks/instances"  # <uuid>/
 REMOVED_DIR = "/var/lib/headworks/removed"  # <uuid>.<unix time>/
 DHCP_DIR = "/run/headworks/dhcp"  # <network id>/

@@ -1,12 +1,11 @@
 """The rule of systemd-tmpfiles that deletes what is left of removed guests. Nothing of headworks deletes it.
 
-What does not belong here: the directories of removed guests (``removed.py``).
+What does not belong here: the text of the rule (``rule.py``), and the directories of removed guests (``removed.py``).
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from ...system.files import read_text, sync_directory, write_file
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .directories import has_mode, make_directory
 from .removed import REMOVED_DIR, REMOVED_MODE, RULE_NAME
+from .rule import RULE, days_of_rule, rule_text
 
-RULE = Path("/etc/tmpfiles.d/headworks.conf")
 CHANGED_BY_HAND = -1
 
 
@@ -58,19 +57,3 @@ class RetentionSubsystem(Subsystem[Retention]):
             if self.removed_dir.is_dir():
                 self.removed_dir.rmdir()
         return Applied()
-
-
-def rule_text(days: int, removed_dir: Path = REMOVED_DIR) -> str:
-    """Return the file of the rule. ``c``: the age of a file is the time since the last change of its status, which is
-    the removal of its guest. The last write is older. ``B``: an empty directory goes with its last file; without this,
-    it would stay as long as somebody reads it."""
-    return (
-        "# headworks: what is left of removed guests is deleted after this time (cloud_reclaim_after_days).\n"
-        f"d {removed_dir} {REMOVED_MODE:04o} root root cB:{days}d\n"
-    )
-
-
-def days_of_rule(rule: Path = RULE) -> int | None:
-    """Return after how many days the rule on the disk deletes, or None without a rule."""
-    match = re.search(r"^d .* cB:([0-9]+)d$", read_text(rule) or "", re.MULTILINE)
-    return int(match[1]) if match else None
