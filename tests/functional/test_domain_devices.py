@@ -13,7 +13,8 @@ import libvirt
 import pytest
 from domain_lab import block_devices, definition, ip, live_taps, process_id, recreate, releasing, run, running, texts
 from headworks.engine.converge import ConvergeError
-from headworks.node.compute.domain_xml import build_disk, build_nic
+from headworks.node.compute.domain_edit import with_desired
+from headworks.node.compute.domain_xml import build_disk, build_nic, find_nic
 from headworks.state.domains import Domain, DomainDisk, Nic
 
 
@@ -188,3 +189,25 @@ def test_a_second_disk_is_added_and_removed_and_a_second_run_changes_nothing(
         assert block_devices(guest) == {"vda"}
         assert process_id(guest) == process
     assert Path(data_disk.path).exists()
+
+
+def test_a_nic_that_only_the_definition_has_is_attached_to_the_running_guest(guest: Domain) -> None:
+    run(replace(guest, nics=()))
+    killed_before_the_guest = with_desired(definition(guest), guest)
+    connection = libvirt.open("qemu:///system")
+    connection.defineXML(killed_before_the_guest)
+    connection.close()
+    assert [change["verb"] for change in run(guest).changes] == ["change"]
+    assert live_taps(guest) == {guest.nics[0].tap}
+    assert run(guest).changes == []
+
+
+def test_a_nic_that_an_operator_switched_off_stays_switched_off(guest: Domain) -> None:
+    run(guest)
+    connection = libvirt.open("qemu:///system")
+    handle = connection.lookupByUUIDString(guest.name)
+    nic = find_nic(handle.XMLDesc(), guest.nics[0].tap)
+    handle.updateDeviceFlags(nic.replace("</interface>", "<link state='down'/></interface>"))
+    connection.close()
+    assert run(guest).changes == []
+    assert "<link state='down'/>" in running(guest)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
+import pytest
 from headworks.node.compute import domain_xml
 from headworks.node.compute.domain_edit import with_desired
 from headworks.node.compute.domains import DomainSubsystem
+from headworks.node.subsystem import Cause, Change, Reading
 from headworks.state.domains import Domain, DomainDisk, Nic
+from headworks.state.links import Link
 
 NIC = Nic(tap="tap0d1c2b3a-44", mac="fa:16:3e:00:00:01", mtu=1458, offload=False)
 HOME = "/var/lib/headworks/instances/6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001"
@@ -207,6 +210,21 @@ def test_a_running_guest_without_a_desired_nic_or_with_a_dead_one_differs() -> N
     assert not same(DOMAIN, live(with_desired(BUILT_EARLIER, replace(DOMAIN, nics=()))))
     assert not same(DOMAIN, live(BUILT_EARLIER, dead=(NIC.tap,)))
     assert same(replace(DOMAIN, state="paused"), replace(live(BUILT_EARLIER, dead=(NIC.tap,)), state="paused"))
+
+
+def test_a_nic_that_an_operator_switched_off_is_known_by_its_link() -> None:
+    assert domain_xml.switched_off_nics(BUILT_EARLIER) == frozenset()
+    down = BUILT_EARLIER.replace("</interface>", "<link state='down'/></interface>")
+    assert domain_xml.switched_off_nics(down) == {NIC.tap}
+
+
+@pytest.mark.parametrize(("kind", "undone"), [("tap", False), ("bridge", True)])
+def test_a_tap_that_an_earlier_change_recreates_makes_its_running_guest_a_change(kind: str, undone: bool) -> None:
+    change = Change("link", NIC.tap, Link(NIC.tap, kind), Link(NIC.tap, "tap", mtu=1400))
+    subsystem, expected = DomainSubsystem("lab"), {DOMAIN.name: Cause.DEVICE_RECREATED} if undone else {}
+    desired = {DOMAIN.name: DOMAIN}
+    assert subsystem.undone_by([change], desired, Reading({DOMAIN.name: live(BUILT_EARLIER)})).causes == expected
+    assert subsystem.undone_by([change], desired, Reading({DOMAIN.name: DOMAIN})).causes == {}
 
 
 def test_a_nic_that_a_running_guest_did_not_release_differs_and_one_attached_by_hand_does_not() -> None:

@@ -171,6 +171,12 @@ def parse_nic(interface: ET.Element) -> Nic:
     )
 
 
+def switched_off_nics(text: str) -> frozenset[str]:
+    """Return the taps of our NICs whose link an operator has switched off (``virsh domif-setlink``)."""
+    nics = our_nics(ET.fromstring(text))
+    return frozenset(tap for tap, nic in nics.items() if nic.find("link[@state='down']") is not None)
+
+
 def find_nic(text: str, tap: str) -> str | None:
     """Return our ``<interface>`` on ``tap`` in a domain's XML, or None if the domain has no such NIC."""
     element = our_nics(ET.fromstring(text)).get(tap)

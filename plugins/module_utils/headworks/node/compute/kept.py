@@ -146,8 +146,7 @@ def _keep_memory(directory: Path, handle: Any, guest: Domain) -> bool:
     """Keep the saved memory of a suspended guest, if there is any. Return whether nothing is lost."""
     memory = directory / MEMORY
     if not handle.hasManagedSaveImage():
-        memory.unlink(missing_ok=True)  # of an earlier removal that did not end
-        return True
+        return True  # memory of an earlier removal stays: ``start`` knows whether it belongs to the disk as it is
     saved = MANAGED_SAVES / f"{guest.domain}.save"
     if not saved.exists():
         return False

@@ -34,8 +34,10 @@ def read_live(handle: Any, domains: Iterable[Domain]) -> Live:
     for domain in domains:
         taps |= {nic.tap for nic in domain.nics}
         targets |= {disk.target for disk in domain.disks}
-    live = domain_xml.parse_live(str(handle.XMLDesc()), taps, targets)
-    return replace(live, dead=tuple(nic.tap for nic in live.nics if is_dead(nic.tap)))
+    text = str(handle.XMLDesc())
+    live, switched_off = domain_xml.parse_live(text, taps, targets), domain_xml.switched_off_nics(text)
+    dead = (nic.tap for nic in live.nics if nic.tap not in switched_off and is_dead(nic.tap))
+    return replace(live, dead=tuple(dead))
 
 
 def is_dead(tap: str) -> bool:
