@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,9 @@ LACKING: dict[str, Any] = {
     "common_unknown_units": ["web.service", "other.service"],
     "common_masked_units": {"web": ["web.service", "web-taken.service"], "there": ["other.service"]},
     "common_package_preparation": [["touch", "LOG.lists"]],
+    "common_package_busy": "is locked by another",
+    "common_package_busy_tries": 3,
+    "common_package_busy_delay": 0,
     "common_package_options": {"use": "some_packages", "recommended": False},
 }
 
@@ -104,9 +108,7 @@ def node(tmp_path: Path) -> Node:
 
 def changes(results: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [
-        (change["kind"], change["name"], change["verb"])
-        for result in results
-        for change in result.get("changes") or ()
+        (change["kind"], change["name"], change["verb"]) for result in results for change in result.get("changes") or ()
     ]
 
 
@@ -146,6 +148,49 @@ def test_a_node_that_lacks_only_a_service_installs_nothing(node: Node) -> None:
     assert changes(results) == WANTED[-1:]
     assert node.calls()[1:] == ["systemctl enable switch.service", "systemctl start switch.service"]
     assert not (node.home / "log.lists").exists()
+
+
+def preparation(node: Node, message: str, failures: int) -> list[list[str]]:
+    """A command that prints ``message`` and fails the first ``failures`` times."""
+    path = node.home / "prepare"
+    path.write_text(f"""#!/bin/sh
+echo try >>{node.home}/tries
+[ "$(wc -l <{node.home}/tries)" -gt {failures} ] && exit 0
+echo "{message}" >&2
+exit 2
+""")
+    path.chmod(0o755)
+    return [[str(path)]]
+
+
+def tries(node: Node) -> int:
+    return len((node.home / "tries").read_text().splitlines())
+
+
+def test_the_preparation_waits_while_another_installation_runs(node: Node) -> None:
+    busy = preparation(node, "dpkg: error: dpkg frontend lock is locked by another process", 2)
+    assert changes(node.play(common_package_preparation=busy)) == WANTED
+    assert tries(node) == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"), [("the disk is full", 1), ("dpkg: error: the lock is locked by another process", 4)]
+)
+def test_the_preparation_fails_at_once_for_another_reason_and_at_last_when_it_waited(
+    node: Node, message: str, expected: int
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        node.play(common_package_preparation=preparation(node, message, 99))
+    assert tries(node) == expected
+
+
+def test_the_messages_of_debian_are_recognised() -> None:
+    busy = yaml.safe_load((TOP / "roles/common/vars/debian.yml").read_text())["common_package_busy"]
+    for message in (
+        "dpkg: error: dpkg frontend lock was locked by another process with pid 12341",
+        "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 12341 (python3)",
+    ):
+        assert re.search(busy, message)
 
 
 def test_a_failed_installation_outside_of_check_mode_fails_the_role(node: Node) -> None:
