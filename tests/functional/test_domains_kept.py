@@ -10,15 +10,11 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from domain_lab import (
-    BASE,
-    INSTANCES,
-    definition,
-    process_id,
-    run,
-    texts,
-)
-from headworks.engine.converge import ConvergeError
+from domain_lab import BASE, INSTANCES, OWNER, definition, process_id, run, texts
+from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.compute.disks import DiskSubsystem
+from headworks.node.compute.domains import DomainSubsystem
+from headworks.state.disks import Disk
 from headworks.state.domains import Domain
 
 
@@ -145,3 +141,49 @@ def test_a_removed_guest_leaves_no_domain_and_its_definition_in_its_directory(gu
     assert kept.read_text() == before
     assert kept.stat().st_mode & 0o777 == 0o600
     assert (INSTANCES / guest.name / "disk").exists()
+
+
+def together(*guests: Domain) -> Result:
+    """Converge disks and domains to ``guests``, as a node state does. The base image of a guest's disk is the blank
+    one."""
+    disks = {guest.name: Disk(guest.name, guest.title, "b" * 64) for guest in guests}
+    domains = {guest.name: guest for guest in guests}
+    steps = [
+        (DiskSubsystem(OWNER, INSTANCES, BASE, BASE / "removed"), disks),
+        (DomainSubsystem(OWNER, instances_dir=INSTANCES), domains),
+    ]
+    return converge(steps)
+
+
+@pytest.mark.parametrize("state", ["running", "suspended"])
+def test_a_removed_guest_comes_back_with_its_disk_and_its_definition(guest: Domain, state: str) -> None:
+    disk, desired = Path(guest.disks[0].path), replace(guest, state=state)
+    together(desired)
+    inode = disk.stat().st_ino
+    connection = libvirt.open("qemu:///system")
+    connection.defineXML(definition(guest).replace("</devices>", "<watchdog model='i6300esb'/></devices>"))
+    connection.close()
+    before = definition(guest)
+    together()
+    (kept,) = (BASE / "removed").iterdir()
+    assert {"disk", "domain.xml", "console.log"} < {path.name for path in kept.iterdir()}
+    assert not disk.exists()
+    result = together(desired)
+    assert [change["verb"] for change in result.changes] == ["add", "add"]
+    assert [text for text in texts(result) if "memory" in text] == []
+    assert disk.stat().st_ino == inode
+    assert definition(guest) == before
+    assert together(desired).changes == []
+
+
+def test_a_guest_that_cannot_be_removed_keeps_its_disk_and_the_others_go(guest: Domain) -> None:
+    run(replace(guest, state="stopped"))
+    (INSTANCES / guest.name / "domain.xml").unlink()
+    (INSTANCES / guest.name / "domain.xml").mkdir()  # it cannot be written
+    with pytest.raises(ConvergeError, match="instance vm1: "):
+        together()
+    assert Path(guest.disks[0].path).exists()
+    assert definition(guest)
+    (INSTANCES / guest.name / "domain.xml").rmdir()
+    together()
+    assert not Path(guest.disks[0].path).exists()
