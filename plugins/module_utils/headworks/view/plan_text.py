@@ -16,8 +16,8 @@ from .name_ranges import ranges
 GROUPED = 10
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
 _UNKNOWN = {
-    "silent": "does not answer; its changes are made in a run in which it answers",
-    "left out": "is not in this run (--limit); its changes are made in a run that includes it",
+    "silent": "does not answer; what it needs stays pending until a run in which it answers",
+    "left out": "is not in this run (--limit); what it needs stays pending until a run that includes it",
 }
 
 
