@@ -202,7 +202,10 @@ def _instance(instance: Instance, inventory: Inventory) -> dict[str, str]:
     rest = (
         instance.keys, instance.user_data, instance.metadata, instance.project, instance.security_groups,
         model.config_drive,
-        [nic.model_dump(mode="json", exclude={"network", "subnet", "address", "mac"}) for nic in model.networks],
+        [
+            nic.model_dump(mode="json", exclude={"network", "subnet", "address", "mac"}, exclude_defaults=True)
+            for nic in model.networks
+        ],
     )
     return {
         "node": instance.node,
@@ -213,12 +216,14 @@ def _instance(instance: Instance, inventory: Inventory) -> dict[str, str]:
             "/".join((port.network, *(ip.address for ip in port.fixed_ips))) for port in instance.ports
         ),
         "volumes": ",".join(model.volumes),
+        "protected": "yes" if model.protected else "",
         "other": _digest(rest),
     }
 
 
 def _digest(value: Any) -> str:
-    data = value.model_dump(mode="json") if isinstance(value, Model) else value
+    """A digest that a new optional field of a model does not change: fields with their default do not count."""
+    data = value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, Model) else value
     return sha256(json.dumps(data, sort_keys=True, default=list).encode()).hexdigest()[:8]
 
 
@@ -250,7 +255,7 @@ def _difference(before: str, after: str) -> str:
         else:
             parts.append(f"{name}: {was or 'none'} → {now or 'none'}")
     # The digest also covers values that have fields of their own, so report it only when no field differs.
-    if not parts and fields_before.get("other") != fields_after.get("other"):
+    if not parts and "other" in fields_before and fields_before["other"] != fields_after.get("other"):
         parts.append("other settings")
     return ", ".join(parts)
 

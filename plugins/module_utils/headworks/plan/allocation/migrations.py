@@ -15,11 +15,25 @@ VERSION = 2
 
 Step = Callable[[Mapping[str, Any]], dict[str, Any]]
 
+
+def _without_digests(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 2 adds lineage, serial, removed and resting; without them, the file is the first of its lineage. Its
+    lines have other digests: those of version 1 are dropped, so that they are not taken for changes."""
+    declared = {
+        kind: {name: " ".join(_kept_fields(line)) for name, line in lines.items()}
+        for kind, lines in (data.get("declared") or {}).items()
+    }
+    return {**data, "declared": declared}
+
+
+def _kept_fields(line: str) -> list[str]:
+    return [field for field in line.split(" ") if not field.startswith("other=")]
+
+
 # Version → the function that migrates a file of that version to the next version. A step returns new data and does not
 # change its argument. It need not set ``version``.
 MIGRATIONS: dict[int, Step] = {
-    # Version 2 adds lineage, serial, removed and resting. Without them, the file is the first of its lineage.
-    1: dict,
+    1: _without_digests,
 }
 
 
