@@ -95,6 +95,7 @@ options:
           - V(absent) removes the guest, and the taps and ports of O(nics). Its disk moves to
             C(/var/lib/headworks/removed); systemd-tmpfiles deletes it there, after 7 days if the node has no other
             rule. A guest with the same O(uuid) that is defined again within this time gets its disk back.
+            M(removed_guests) lists such guests and deletes them at once.
           - A protected guest is not removed.
         type: str
         choices: [running, stopped, paused, suspended, absent]

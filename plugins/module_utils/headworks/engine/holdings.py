@@ -13,14 +13,13 @@ from typing import Any
 
 from ..node.compute.directories import MARK_FILE
 from ..node.compute.qcow2 import read_header
-from ..node.compute.removed import DAY_S, REMOVED_DIR, list_removed
+from ..node.compute.removed import REMOVED_DIR, list_removed, occupied
 from ..node.compute.rule import RULE, days_of_rule
 from ..node.marks import MARKER_DIR
 from ..state.places import INSTANCES_DIR, NODE_STATE
 from ..system.kept_json import read_kept
 from ..system.netns import is_namespace
 
-BLOCK = 512  # what st_blocks counts
 LIBVIRT_DEFINITIONS = Path("/etc/libvirt/qemu")
 LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
 LIBVIRT_URI = "qemu:///system"
@@ -85,7 +84,7 @@ def _guest(mark: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "cloud": str(mark.get("cloud") or ""),
         "domain": "",
         "state": "undefined",
-        "disk_bytes": _allocated(path),
+        "disk_bytes": occupied(path),
         "virtual_bytes": read_header(path / "disk").size,
         "created": mark["created"] if isinstance(mark.get("created"), int) else int(path.stat().st_mtime),
         "protected": mark.get("protected") is True,
@@ -97,7 +96,7 @@ def _add_removed(instances: Instances, removed_dir: Path) -> int:
     total, days = 0, days_of_rule(RULE)
     newest: Instances = {}
     for removed in list_removed(removed_dir):
-        size = _allocated(removed.directory)
+        size = occupied(removed.directory)
         total += size
         if removed.complete:
             newest[removed.name] = {
@@ -110,7 +109,7 @@ def _add_removed(instances: Instances, removed_dir: Path) -> int:
                 "created": 0,
                 "protected": False,
                 "removed": removed.time,
-                "until": removed.time + (removed.days if days is None else days) * DAY_S,
+                "until": removed.until(days),
                 "allocation": dict(removed.allocation),
             }
     instances |= {name: guest for name, guest in newest.items() if name not in instances}
@@ -189,12 +188,3 @@ def _subdirectories(path: Path) -> Iterable[tuple[str, Path]]:
         return []
     with os.scandir(path) as entries:
         return sorted((entry.name, path / entry.name) for entry in entries if entry.is_dir() and entry.name[0] != ".")
-
-
-def _allocated(directory: Path) -> int:
-    """Return how many bytes the files of a directory occupy."""
-    try:
-        with os.scandir(directory) as entries:
-            return sum(entry.stat(follow_symlinks=False).st_blocks for entry in entries) * BLOCK
-    except FileNotFoundError:  # systemd-tmpfiles deletes what is left of removed guests at any time
-        return 0

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ REMOVED_DIR = Path(REMOVED_PATH)
 REMOVED_MODE = 0o700
 RULE_NAME = "removed"  # the name of the rule for this directory (``retention.py``)
 DAY_S = 86400
+BLOCK = 512  # what st_blocks counts
 _NAME = re.compile(r"(?P<name>[^.].*)\.(?P<time>[0-9]+)")
 _RECLAIMING = ".reclaim."
 # Files without which a guest can come back.
@@ -58,6 +59,13 @@ class Removed:
         """Whether the guest can come back with its disk."""
         return not self.missing
 
+    def until(self, days: int | None) -> int:
+        """Return when systemd-tmpfiles deletes it at the earliest.
+
+        :param days: what the rule on the node says (``rule.py``); None without a rule.
+        """
+        return self.time + (self.days if days is None else days) * DAY_S
+
 
 def list_removed(removed_dir: Path = REMOVED_DIR) -> list[Removed]:
     """Return the removed guests, the oldest first."""
@@ -69,6 +77,30 @@ def list_removed(removed_dir: Path = REMOVED_DIR) -> list[Removed]:
 def newest_by_name(removed_dir: Path) -> dict[str, Removed]:
     """Return the newest directory of each removed guest, by uuid."""
     return {removed.name: removed for removed in list_removed(removed_dir)}
+
+
+def select(guests: Iterable[Removed], wanted: Iterable[str]) -> list[Removed]:
+    """Return the guests with one of the names ``wanted``: inventory names, uuids or names of directories.
+
+    :raises RemovedError: a name is unknown, or is the name of guests of several clouds.
+    """
+    known, chosen = list(guests), []
+    for word in wanted:
+        found = [guest for guest in known if word in (guest.title, guest.name, guest.directory.name)]
+        if not found:
+            titles = ", ".join(sorted({guest.title or guest.name for guest in known})) or "none"
+            raise RemovedError(f"{word}: this node keeps no removed guest of this name (it keeps: {titles})")
+        if len({guest.name for guest in found}) > 1:
+            uuids = ", ".join(sorted(f"{guest.name} of cloud {guest.cloud}" for guest in found))
+            raise RemovedError(f"{word}: several guests have this name; name one by its uuid: {uuids}")
+        chosen += [guest for guest in found if guest not in chosen]
+    return chosen
+
+
+def select_newest(guests: Iterable[Removed], wanted: Iterable[str]) -> list[Removed]:
+    """As ``select``, but of a guest that was removed several times only the newest directory."""
+    newest = {guest.name: guest for guest in sorted(select(guests, wanted), key=lambda guest: guest.time)}
+    return list(newest.values())
 
 
 def read_removed(directory: Path) -> Removed | None:
@@ -126,17 +158,33 @@ def bring_back(removed: Removed, instances_dir: Path) -> None:
     :raises RemovedError: the directory is half deleted, or the guest has a directory again.
     """
     with _locked(removed.directory):
-        current = read_removed(removed.directory)
-        if current is None or current.missing:
-            missing = ", ".join(current.missing) if current else removed.directory.name
-            raise RemovedError(f"{removed.directory}: {missing} is missing: it is half deleted and cannot come back")
-        target = instances_dir / removed.name
-        if target.exists():
-            raise RemovedError(f"{removed.directory}: the guest has a directory again: {target}")
+        refuse_return(read_removed(removed.directory) or removed, instances_dir)
         _refresh(removed.directory)
-        removed.directory.rename(target)
+        removed.directory.rename(instances_dir / removed.name)
         sync_directory(instances_dir)
         sync_directory(removed.directory.parent)
+
+
+def refuse_return(removed: Removed, instances_dir: Path) -> None:
+    """Refuse to bring a guest back.
+
+    :raises RemovedError: the directory is half deleted, or the guest has a directory again.
+    """
+    who = f"{removed.title or removed.name}: {removed.directory}"
+    if removed.missing:
+        missing = ", ".join(removed.missing)
+        raise RemovedError(f"{who}: {missing} is missing: it is half deleted and cannot come back")
+    if os.path.lexists(target := instances_dir / removed.name):
+        raise RemovedError(f"{who}: the guest has a directory again: {target}")
+
+
+def occupied(directory: Path) -> int:
+    """Return how many bytes the files of a directory occupy."""
+    try:
+        with os.scandir(directory) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_blocks for entry in entries) * BLOCK
+    except FileNotFoundError:  # systemd-tmpfiles deletes what is left of removed guests at any time
+        return 0
 
 
 def reclaim(removed: Removed) -> None:
