@@ -52,8 +52,8 @@ def test_tunnel_packets_are_accepted_from_the_nodes_that_share_a_network() -> No
 @pytest.mark.parametrize(
     ("interface", "mappings", "device"),
     [
-        ("eth1", (), "eth1"),
-        ("eth1", (BridgeMapping("physnet1", "br-ex", "eth1"),), "br-ex"),
+        ("eth1", (), '"eth1"'),
+        ("eth1", (BridgeMapping("physnet1", "br-ex", "eth1"),), '{ "br-ex", "eth1" }'),
         ("", (), ""),
         ("dummy0", (), ""),
     ],
@@ -65,5 +65,5 @@ def test_tunnel_packets_are_accepted_by_the_tunnel_nic_if_it_is_known(
     node = replace(cloud.nodes["compute1"], tunnel_interface=interface, mappings=mappings)
     tables = sections(replace(cloud, nodes={**cloud.nodes, "compute1": node}), "compute1")["nft"]
     (found,) = (chain["rules"] for table in tables for chain in table["chains"] if "@tunnel_peers" in str(chain))
-    by_device = [f'ip daddr 10.0.1.31 udp dport 4789 iifname != "{device}" drop'] if device else []
+    by_device = [f'ip daddr 10.0.1.31 udp dport 4789 iifname != {device} drop'] if device else []
     assert found == ["ip daddr 10.0.1.31 udp dport 4789 ip saddr != @tunnel_peers drop", *by_device]

@@ -157,7 +157,10 @@ class NicModel(Model):
         description="Whether the guest may only send from its own addresses. With null, it is as the network says. "
         "OpenStack's name port_security_enabled is accepted too.",
     )
-    allowed_address_pairs: Listed[AddressPair] = Field(description="Further addresses that the guest may send from.")
+    allowed_address_pairs: Listed[AddressPair] = Field(
+        description="Further addresses that the guest may send from. By ARP and neighbour discovery it gets those "
+        "that no other port of the network has; a MAC of another port has no effect."
+    )
 
 
 Nic = Annotated[NicModel, ShortForm((NAME,)), BeforeValidator(_named_network)]

@@ -42,19 +42,23 @@ def host_tables(view: NodeView) -> list[NftTable]:
 def _tunnels(view: NodeView) -> Iterator[str]:
     """Yield the rules for tunnel packets of the types that the node uses. Other tunnels of the node have other
     addresses or types, and stay as they are."""
-    device = _tunnel_device(view.node)
+    devices = _tunnel_devices(view.node)
     for kind in sorted({kind for kind, _ in view.tunnels}):
         packets = f"ip daddr {view.node.tunnel_ip} {tunnel_packets_nft(kind)}"
         yield f"{packets} ip saddr != @{PEERS} drop"
-        if device and not device.startswith(_VIRTUAL):
-            yield f'{packets} iifname != "{device}" drop'
+        if devices:
+            yield f"{packets} iifname != {devices} drop"
 
 
-def _tunnel_device(node: Node) -> str:
-    """Return the device by which the kernel receives packets to the tunnel address: the tunnel NIC, or the bridge that
-    the NIC is a port of; "" if it is unknown."""
-    bridge_of = {mapping.interface: mapping.bridge for mapping in node.mappings if mapping.interface}
-    return bridge_of.get(node.tunnel_interface, node.tunnel_interface)
+def _tunnel_devices(node: Node) -> str:
+    """Return the devices by which the kernel receives packets to the tunnel address, for nft: the tunnel NIC, and the
+    bridge that the NIC is moved into if there is one; "" if they are unknown. Both names are valid, since the move and
+    these rules are two steps."""
+    nic = node.tunnel_interface
+    if not nic or nic.startswith(_VIRTUAL):
+        return ""
+    quoted = [f'"{name}"' for name in sorted({nic, *(one.bridge for one in node.mappings if one.interface == nic)})]
+    return quoted[0] if len(quoted) == 1 else f"{{ {', '.join(quoted)} }}"
 
 
 def _drop(hook: str, priority: str, *rules: str) -> NftChain:
