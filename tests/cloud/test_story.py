@@ -202,11 +202,14 @@ def test_a_guest_cannot_read_the_metadata_of_another(lab: CloudLab) -> None:
 
 
 def expected_changes_of_other_nodes(lab: CloudLab) -> dict[str, list[tuple[str, str, str]]]:
-    """The changes that compute3 and vm4 cause on the other nodes: a tunnel, flows to vm4, vm4's lease and metadata."""
+    """The changes that compute3 and vm4 cause on the other nodes: a tunnel and its guard, flows to vm4, vm4's lease and
+    metadata."""
     nic = lab.summary["instances"]["vm4"]["nics"][0]
     address = nic["addresses"][0]
     network = lab.summary["networks"]["internal"]["id"]
-    tunnel = "gre-" + "".join(f"{int(part):02x}" for part in lab.summary["nodes"]["compute3"]["tunnel_ip"].split("."))
+    tunnel_ips = {node: entry["tunnel_ip"] for node, entry in lab.summary["nodes"].items()}
+    new = tunnel_ips["compute3"]
+    tunnel = "gre-" + "".join(f"{int(part):02x}" for part in new.split("."))
     for_all = [
         ("flow", f"br-tun table=0,priority=1,in_port={{{tunnel}}}", "add"),
         ("flow", f"br-tun table=20,priority=2,dl_vlan=N,dl_dst={nic['mac']}", "add"),
@@ -215,11 +218,16 @@ def expected_changes_of_other_nodes(lab: CloudLab) -> dict[str, list[tuple[str, 
         ("ovs_port", tunnel, "add"),
     ]
     network_node = [("dhcp", network, "change"), ("metadata", f"{network}/{address}", "add")]
+
+    def guard(node: str) -> tuple[str, str, str]:
+        match = f"ip,nw_src={new},nw_dst={tunnel_ips[node]},nw_proto=47"
+        return ("flow", f"br-phy table=0,priority=11,{match}", "add")
+
     return {
         "controller1": [],
-        "network1": sorted([*for_all, *network_node]),
-        "compute1": for_all,
-        "compute2": for_all,
+        "network1": sorted([guard("network1"), *for_all, *network_node]),
+        "compute1": [guard("compute1"), *for_all],
+        "compute2": [guard("compute2"), *for_all],
     }
 
 
