@@ -31,7 +31,8 @@ try:
     from headworks.model.inventory import parse_run
     from headworks.plan.allocation.allocations import digest
     from headworks.plan.found.removals import check_lost, check_removals
-    from headworks.plan.resolve import Occasion, Resolution, resolve
+    from headworks.plan.found.start import Occasion
+    from headworks.plan.resolve import Resolution, resolve
     from headworks.plan.stamp import stamp
     from headworks.wiring.documents import AVAILABLE, wire
 except ImportError as error:

@@ -8,8 +8,9 @@ here: choosing values (``allocator.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 from ...model.errors import Problems
 from ...model.inventory import Inventory
@@ -43,13 +44,22 @@ class Resting:
         ]
 
     @cached_property
+    def _values(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """``values_of`` the last run. A node that still has to leave a network knows the network's values, too."""
+        also: dict[str, tuple[str, ...]] = {}
+        for value, rest in self.active.items():
+            if value.startswith("vlan/"):
+                also[rest.owner] = (*also.get(rest.owner, ()), *self._late(rest))
+        return list(values_of(self.before, also))
+
+    @cached_property
     def owners(self) -> Mapping[str, str]:
         """The values of the last run, with their owners."""
-        return {value: owner for value, owner, _ in values_of(self.before)}
+        return {value: owner for value, owner, _ in self._values}
 
     @cached_property
     def _nodes(self) -> Mapping[str, tuple[str, ...]]:
-        return {value: nodes for value, _, nodes in values_of(self.before)}
+        return {value: nodes for value, _, nodes in self._values}
 
     def blocked(self, value: str, owner: str) -> bool:
         """Whether ``owner`` must not be given ``value`` by the allocator: another owner had it until this run, or it
@@ -60,14 +70,20 @@ class Resting:
     def reason(self, value: str, owner: str) -> str:
         """Why ``owner`` may not have ``value`` although the inventory declares it; "" if it may.
 
-        A declared value may move between owners in one run if all nodes that know the old owner take part.
+        A declared value may move between owners in one run if all nodes that know the old owner take part. What the
+        owner has since the last run it keeps, otherwise a node that was late then could never converge.
         """
+        before = self.owners.get(value)
+        if before == owner:
+            return ""
         rest = self.active.get(value)
-        if rest is not None and rest.owner != owner:
-            return _still_used(rest.owner, self._late(rest))
-        before = self.owners.get(value, owner)
-        silent = [node for node in self._nodes.get(value, ()) if node in self.serials and self.serials[node] is None]
-        return _still_used(before, silent) if before != owner and silent else ""
+        if rest is not None and rest.owner != owner and (silent := self._silent(self._late(rest))):
+            return _still_used(rest.owner, silent)
+        silent = self._silent(self._nodes.get(value, ()))
+        return _still_used(before, silent) if before is not None and silent else ""
+
+    def _silent(self, nodes: Iterable[str]) -> list[str]:
+        return [node for node in nodes if node in self.serials and self.serials[node] is None]
 
     def prepare(self, spaces: Spaces) -> None:
         """Tell the spaces which addresses must not be given out, and which only when no other is left."""
@@ -90,11 +106,19 @@ class Resting:
             return dict(self.active)
         kept = {(value, owner) for value, owner, _ in values_of(allocations)}
         freed = {
-            value: Rest(owner, nodes, serial)
-            for value, owner, nodes in values_of(self.before)
+            value: self._joined(value, Rest(owner, nodes, serial))
+            for value, owner, nodes in self._values
             if (value, owner) not in kept and nodes
         }
         return {**self.active, **freed}
+
+    def _joined(self, value: str, rest: Rest) -> Rest:
+        """The rest of a value that may rest already: the nodes of both must converge."""
+        earlier = self.active.get(value)
+        if earlier is None:
+            return rest
+        owner = rest.owner if rest.owner == earlier.owner else f"{earlier.owner} and {rest.owner}"
+        return Rest(owner, tuple(dict.fromkeys((*self._late(earlier), *rest.nodes))), rest.serial)
 
     def _same_values(self, after: Allocations) -> bool:
         before = self.before
@@ -119,9 +143,14 @@ def refuse_resting(inventory: Inventory, spaces: Spaces, resting: Resting, probl
                 problems.add(f"instances.{name}.instance_networks.{index}.mac", mac, reason)
 
 
-def values_of(allocations: Allocations) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(value, owner, the nodes that know it) of everything that is allocated."""
-    members: dict[str, tuple[str, ...]] = {}
+def values_of(
+    allocations: Allocations, also: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(value, owner, the nodes that know it) of everything that is allocated.
+
+    :param also: network → further nodes that know it.
+    """
+    members = dict(also)
     for node, networks in allocations.vlans.items():
         for network, vlan in networks.items():
             members[network] = (*members.get(network, ()), node)

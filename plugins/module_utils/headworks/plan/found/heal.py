@@ -1,6 +1,7 @@
-"""Correct the allocations by what the nodes hold: a guest stays on the node that has its disk, also on a renamed node.
+"""Correct the allocations by what the nodes hold: a guest stays on the node that has its disk.
 
-What does not belong here: lost allocations (``rebuild.py``), and guests that are no longer declared (``removals.py``).
+What does not belong here: nodes with new names (``renamed.py``), lost allocations (``rebuild.py``), and guests that are
+no longer declared (``removals.py``).
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ...model.errors import Problems
 from ...model.inventory import Inventory
-from ..allocation.allocations import Allocations, InstanceAllocation, load
+from ..allocation.allocations import Allocations, InstanceAllocation, PortAllocation
+from ..allocation.resting import values_of
 from ..identity import natural, object_id
 from .holdings import HeldInstance, Holding
+from .renamed import with_new_names
 
 Places = Mapping[str, tuple[str, HeldInstance]]
 
@@ -34,28 +38,64 @@ def heal(inventory: Inventory, before: Allocations, held: Mapping[str, Holding],
 
     Refused are guests that two nodes hold, and nodes that leave with guests.
     """
-    before, notes = _renamed_nodes(inventory, before, held)
+    before, notes = with_new_names(inventory, before, held)
     places = _places(inventory, held, problems)
-    returning = _returning(inventory, before, held, places)
+    returning, left_behind = _returning(inventory, before, held, places)
+    known = _Known(before, held)
     instances = dict(before.instances)
     last = before.last_number
     for name, (node, guest) in {**places, **returning}.items():
-        known = before.instances.get(name)
-        kept = before.removed.get(name)
-        entry = known or (kept.instance if kept else _from_extract(name, held[node]))
+        entry = known.entry(name, node)
         number = entry.number if entry else guest.number if guest.number is not None else last + 1
         last = max(last, number)
         instances[name] = replace(entry or InstanceAllocation(number, node), node=node, built=name in places)
-        if name in places and (known is None or known.node != node):
-            said = f"the allocations say {known.node}" if known else "the allocations do not know it"
+        earlier = before.instances.get(name)
+        if name in places and (earlier is None or earlier.node != node):
+            said = f"the allocations say {earlier.node}" if earlier else "the allocations do not know it"
             notes.append(f"instances.{name}: is on {node} ({said}); it stays there")
-    instances.update(_perhaps_there(inventory, before, held, instances))
-    lost = _lost(inventory, before, held, places)
+    for name in _perhaps_there(inventory, before, held, instances):
+        instances[name] = known.entry(name) or before.removed[name].instance
+    lost = _lost(inventory, before, held, {*places, *returning})
     for name, _ in lost:
         instances[name] = replace(instances[name], built=False)
     healed = replace(before, instances=instances, last_number=last, declared=_lines(before, instances))
     _check_leaving(inventory, healed, problems)
-    return Healed(healed, tuple(notes), {name: guest for name, (_, guest) in returning.items()}, lost)
+    comes_back = {name: guest for name, (_, guest) in returning.items()}
+    return Healed(healed, (*notes, *left_behind), comes_back, lost)
+
+
+class _Known:
+    """What the allocations, or a node itself, know of instances."""
+
+    def __init__(self, before: Allocations, held: Mapping[str, Holding]) -> None:
+        self._before = before
+        self._held = held
+
+    def entry(self, name: str, node: str = "") -> InstanceAllocation | None:
+        """The allocation of an instance, which ``node`` holds; None if nothing knows it. An instance that is not among
+        those of the last run gets no address and no MAC back that another port has by now."""
+        if name in self._before.instances:
+            return self._before.instances[name]
+        kept = self._before.removed.get(name)
+        entry = kept.instance if kept else self._held[node].entry(name) if node else None
+        return replace(entry, ports=self._still_free(name, entry)) if entry else None
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {value: owner for value, owner, _ in values_of(self._before)}
+
+    def _still_free(self, name: str, entry: InstanceAllocation) -> dict[str, PortAllocation]:
+        ports = {}
+        for label, port in entry.ports.items():
+            key, network = f"instance/{name}/{label}", label.partition("#")[0]
+            if self._owners.setdefault(f"mac/{port.mac}", key) == key:
+                addresses = tuple(
+                    address
+                    for address in port.addresses
+                    if self._owners.setdefault(f"address/{network}/{address}", key) == key
+                )
+                ports[label] = replace(port, addresses=addresses)
+        return ports
 
 
 def _lines(before: Allocations, instances: Mapping[str, InstanceAllocation]) -> dict[str, Mapping[str, str]]:
@@ -92,95 +132,55 @@ def _places(inventory: Inventory, held: Mapping[str, Holding], problems: Problem
     return places
 
 
-def _from_extract(name: str, holding: Holding) -> InstanceAllocation | None:
-    """What the node itself knows of the instance."""
-    part = load(holding.allocations)
-    removed = part.removed.get(name)
-    return part.instances.get(name) or (removed.instance if removed else None)
-
-
 def _returning(
     inventory: Inventory, before: Allocations, held: Mapping[str, Holding], places: Places
-) -> Places:
+) -> tuple[Places, list[str]]:
     """instance → (node, removed guest), for declared instances that no node holds but whose removed disk a node keeps;
-    the one that was removed last."""
+    the one that was removed last. Also notes about disks that stay where they are, because the inventory wants the
+    instance on another node."""
     cloud = inventory.cloud.name
     names = {object_id(cloud, "instance", name): name for name in inventory.instances if name not in places}
     found: dict[str, tuple[str, HeldInstance]] = {}
+    notes = {}
     for node in sorted(held, key=natural):
         for guest in held[node].removed(cloud):
             name = names.get(guest.id)
-            if name and name not in before.instances and (name not in found or found[name][1].removed < guest.removed):
+            if name is None or (name in before.instances and before.instances[name].node != node):
+                continue
+            pin = inventory.instances[name].host
+            if pin not in (None, node) or "compute" not in inventory.nodes[node].roles:
+                wanted = f"instance_host wants it on {pin}" if pin not in (None, node) else "it is no compute node"
+                notes[name] = f"instances.{name}: its removed disk is on {node} and stays there: {wanted}"
+            elif name not in found or found[name][1].removed < guest.removed:
                 found[name] = (node, guest)
-    return found
+    return found, [note for name, note in notes.items() if name not in found]
 
 
 def _perhaps_there(
     inventory: Inventory, before: Allocations, held: Mapping[str, Holding], known: Collection[str]
-) -> dict[str, InstanceAllocation]:
+) -> list[str]:
     """The removed instances that are declared again while their node does not answer: it may hold them still, so they
     stay there, and no other node creates them."""
-    return {
-        name: entry.instance
+    return [
+        name
         for name, entry in before.removed.items()
         if name in inventory.instances and name not in known
         if entry.instance.node in inventory.nodes and entry.instance.node not in held
-    }
-
-
-def _renamed_nodes(
-    inventory: Inventory, before: Allocations, held: Mapping[str, Holding]
-) -> tuple[Allocations, list[str]]:
-    """The allocations with the new names of renamed nodes. A node remembers the name under which it was converged."""
-    claims: dict[str, list[str]] = defaultdict(list)
-    for node, holding in held.items():
-        if holding.cloud == inventory.cloud.name and holding.node not in ("", node):
-            claims[holding.node].append(node)
-    new_names = {
-        old: nodes[0]
-        for old, nodes in claims.items()
-        if len(nodes) == 1 and old not in inventory.nodes and nodes[0] not in before.vlans
-    }
-    if not new_names:
-        return before, []
-
-    def now(node: str) -> str:
-        return new_names.get(node, node)
-
-    notes = [f"nodes.{new}: was converged as {old}; it keeps what {old} has" for old, new in sorted(new_names.items())]
-    return replace(
-        before,
-        instances={name: replace(entry, node=now(entry.node)) for name, entry in before.instances.items()},
-        routers={name: replace(entry, node=now(entry.node)) for name, entry in before.routers.items()},
-        networks={
-            name: replace(entry, dhcp={now(node): port for node, port in entry.dhcp.items()})
-            for name, entry in before.networks.items()
-        },
-        vlans={now(node): vlans for node, vlans in before.vlans.items()},
-        facts={now(node): facts for node, facts in before.facts.items()},
-        removed={
-            name: replace(entry, instance=replace(entry.instance, node=now(entry.instance.node)))
-            for name, entry in before.removed.items()
-        },
-        resting={
-            value: replace(rest, nodes=tuple(now(node) for node in rest.nodes))
-            for value, rest in before.resting.items()
-        },
-    ), notes
+    ]
 
 
 def _lost(
-    inventory: Inventory, before: Allocations, held: Mapping[str, Holding], places: Places
+    inventory: Inventory, before: Allocations, held: Mapping[str, Holding], found: Collection[str]
 ) -> tuple[tuple[str, str], ...]:
-    """(instance, node) of instances that their node has had and no longer has. If all nodes answer and none has ever
-    been converged, the whole cloud is made anew, and nothing is lost."""
+    """(instance, node) of instances that their node has had and no longer has: they are not ``found``. If all nodes
+    answer and none has ever been converged, the whole cloud is made anew, and nothing is lost."""
     new = set(inventory.nodes) <= set(held) and not any(
         holding.cloud or holding.instances for holding in held.values()
     )
     return tuple(
         (name, entry.node)
         for name in inventory.instances
-        if (entry := before.instances.get(name)) and entry.built and name not in places and entry.node in held
+        if (entry := before.instances.get(name)) and entry.built and name not in found and entry.node in held
         if not new
     )
 

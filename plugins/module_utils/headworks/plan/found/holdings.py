@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from ...model.errors import PlanError
+from ..allocation.allocations import Allocations, InstanceAllocation, load
 
 REMOVED = "removed"
 
@@ -51,6 +55,19 @@ class Holding:
     routers: Mapping[str, str] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
+
+    @cached_property
+    def extract(self) -> Allocations:
+        """The node's extract of the allocations; an extract that is damaged says nothing."""
+        try:
+            return load(self.allocations)
+        except PlanError:
+            return Allocations()
+
+    def entry(self, name: str) -> InstanceAllocation | None:
+        """What the node's extract says of an instance that the node has, or that it had and keeps for its return."""
+        removed = self.extract.removed.get(name)
+        return self.extract.instances.get(name) or (removed.instance if removed else None)
 
     def guests(self, cloud: str) -> list[HeldInstance]:
         """The guests of ``cloud`` that are not removed."""

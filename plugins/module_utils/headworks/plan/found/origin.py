@@ -23,7 +23,7 @@ def check_cloud(cloud: str, held: Mapping[str, Holding], problems: Problems) -> 
         if other in ("", cloud):
             continue
         guests = sorted(guest.name for guest in held[node].guests(other))
-        holds = f" and holds its guests {_some(guests)}" if guests else ""
+        holds = f" and holds its guests {some(guests)}" if guests else ""
         problems.add(
             "cloud_name", cloud,
             f"{node} belongs to cloud {other!r}{holds}. Every id depends on the cloud's name: with another name, all "
@@ -71,8 +71,9 @@ def check_version(before: Allocations, digest: str, held: Mapping[str, Holding],
 
 def _nodes(names: Iterable[str], held: Mapping[str, Holding]) -> str:
     listed = [f"{name} (serial {held[name].serial})" for name in sorted(names, key=natural)]
-    return _some(listed)
+    return some(listed)
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first five names, and how many there are beyond them."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

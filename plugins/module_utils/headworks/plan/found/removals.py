@@ -6,15 +6,17 @@ What does not belong here: the list that the node enforces, which travels in its
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...model.errors import PlanError
 from ...model.inventory import Inventory
-from ..allocation.allocations import Allocations
+from ..allocation.allocations import Allocations, RemovedInstance
 from ..identity import natural, object_id
 from .holdings import Holding
 
 DAY = 86400
+# How many instances a message lists.
+_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,36 @@ def removals_of(inventory: Inventory, before: Allocations, held: Mapping[str, Ho
     return tuple(sorted(removals, key=lambda removal: (natural(removal.node), natural(removal.name))))
 
 
+def kept_removed(
+    inventory: Inventory, before: Allocations, removals: Collection[Removal], held: Mapping[str, Holding], now: int
+) -> dict[str, RemovedInstance]:
+    """The removed instances that nodes keep for their return: those of this run, and earlier ones that are neither back
+    in the inventory nor reclaimed. A node that does not answer may still have the guest itself."""
+    cloud = inventory.cloud.name
+
+    def kept(name: str, entry: RemovedInstance) -> bool:
+        node = entry.instance.node
+        if node in held:
+            return object_id(cloud, "instance", name) in held[node].instances
+        return entry.until > now or node in inventory.nodes
+
+    removed = {
+        name: entry
+        for name, entry in before.removed.items()
+        if name not in inventory.instances and kept(name, entry)
+    }
+    until = now + inventory.cloud.reclaim_after_days * DAY
+    for removal in removals:
+        name, earlier = removal.name, removed.get(removal.name)
+        entry = before.instances.get(name) or (earlier.instance if earlier else None)
+        if entry is None and not removal.pending:
+            entry = held[removal.node].entry(name)
+        if entry is not None:
+            entry = replace(entry, node=removal.node, built=False, protected=False)
+            removed[name] = RemovedInstance(entry, until)
+    return removed
+
+
 def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int | None) -> None:
     """Refuse to create instances again whose nodes have lost them, unless this is confirmed.
 
@@ -65,7 +97,9 @@ def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int 
     """
     count = len(lost) + removals
     if lost and confirmed != count:
-        names = ", ".join(f"{name} ({node})" for name, node in sorted(lost, key=lambda item: natural(item[0])))
+        ordered = sorted(lost, key=lambda item: natural(item[0]))
+        names = ", ".join(f"{name} ({node})" for name, node in ordered[:_SHOWN])
+        names += f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise PlanError(
             [
                 f"instances: their nodes had these instances and no longer hold them: {names}. Their disks are lost, "
@@ -114,12 +148,13 @@ def check_removals(
 
 
 def table(removals: tuple[Removal, ...], now: int) -> str:
-    """The removals as a table: instance, node, disk, age, state."""
+    """The first removals as a table: instance, node, disk, age, state. The plan lists all."""
     rows = [("instance", "node", "disk", "age", "state")]
-    for removal in removals:
+    for removal in removals[:_SHOWN]:
         disk = "?" if removal.pending else f"{removal.disk_bytes / (1 << 30):.1f} GiB"
         age = f"{max(0, now - removal.created) // DAY} d" if removal.created else "?"
         rows.append((removal.name, removal.node, disk, age, removal.state or "its node does not answer"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(f"    {line}" for line in lines)
+    more = [f"and {len(removals) - _SHOWN} more"] if len(removals) > _SHOWN else []
+    return "\n".join(f"    {line}" for line in (*lines, *more))
