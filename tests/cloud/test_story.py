@@ -217,7 +217,11 @@ def expected_changes_of_other_nodes(lab: CloudLab) -> dict[str, list[tuple[str, 
         ("flow", "br-tun table=22,priority=1,dl_vlan=N", "change"),
         ("ovs_port", tunnel, "add"),
     ]
-    network_node = [("dhcp", network, "change"), ("metadata", f"{network}/{address}", "add")]
+    network_node = [
+        ("dhcp", network, "change"),
+        ("metadata", f"{network}/{address}", "add"),
+        ("nft", f"qdhcp-{network}", "change"),
+    ]
 
     def guard(node: str) -> tuple[str, str, str]:
         match = f"ip,nw_src={new},nw_dst={tunnel_ips[node]},nw_proto=47"
