@@ -9,17 +9,20 @@ version_added: "0.1.0"
 description:
   - Validates the variables C(cloud_*), C(node_*) and C(instance_*) of the whole inventory. Bad input is refused with
     one line for each error, which names the inventory key, the value and the rule.
-  - Allocates addresses, ids and places, and keeps them in C(cloud_allocations_file).
-  - Prints what is declared differently from the last run.
-  - Makes the node states, which M(cloud_converge) then applies. They contain user data, so they are handed over in
-    files that only their owner can read.
+  - Allocates addresses, ids and places. What C(cloud_allocations_file) has from the last run stays; M(cloud_begin)
+    writes the file.
+  - Compares the allocations with what the nodes hold. Allocations that are older than a node's are refused, and lost
+    ones are rebuilt from the nodes.
+  - Refuses removals of instances that C(cloud_confirm_removal) has to confirm, and of protected instances.
+  - Makes the plan, which M(cloud_begin) prints, and the node states, which M(cloud_converge) applies. The node states
+    contain user data, so they are handed over in files that only their owner can read.
   - Runs on the control side and connects to no node. Use it with C(run_once) in a play on the nodes. It always reads
     the whole inventory, also with C(--limit).
   - A dictionary C(cloud_networks__NAME) is merged over C(cloud_networks), key by key, so that an inventory can add to
     the networks of another one. The same holds for every dictionary C(cloud_*).
 options:
   validate_only:
-    description: Only validate the inventory. Nothing is written, printed or handed over.
+    description: Only validate the inventory. Nothing is handed over, and removals need no confirmation.
     type: bool
     default: false
   summary:
@@ -31,7 +34,7 @@ options:
     type: str
     default: prechecks_facts
 attributes:
-  check_mode: {support: full, description: Plans and prints everything, and writes no allocations.}
+  check_mode: {support: full, description: Does the same in check mode; it changes nothing.}
 author: headworks
 """
 
@@ -51,7 +54,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What is declared differently from the last run, one line for each difference.
+  description:
+    - The changes of the cloud's objects, one line for each. The inventory is compared with the last run and with what
+      the nodes hold.
   returned: success
   type: list
   elements: str
@@ -61,7 +66,7 @@ allocations_file:
   returned: success
   type: str
 images:
-  description: The images that the image store must have, each with C(name), C(checksum) and C(url).
+  description: The images that the image store must have, each with C(name), C(checksum), C(url) and C(format).
   returned: success
   type: list
   elements: dict

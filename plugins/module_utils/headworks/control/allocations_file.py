@@ -160,7 +160,8 @@ def _replace(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the allocations file while the body runs, so that concurrent runs plan after each other.
+    """Hold the lock of the allocations file while the body runs, so that of two runs that planned from the same version
+    only one writes the next version.
 
     The lock is on the file's directory, so no lock file is left beside the inventory. The directory is created if it
     does not exist.

@@ -1,5 +1,6 @@
 """What the steps of a run hand to each other: node states, the plan, and previews of the nodes. The files are readable
-by their owner only, and are removed when Ansible ends.
+by their owner only, and are removed when Ansible ends. What does not belong here: the content of a plan
+(``plan_data.py``).
 
 A node state contains user data. A registered variable would show it with ``-v``, with ``debug`` and in logs. A file in
 Ansible's own temporary directory (mode 0700, removed at the end of the run) does not.

@@ -16,7 +16,7 @@ from ..model.errors import PlanError
 from ..plan.resolve import Resolution
 
 FORMAT = 1
-# Why a node's changes are not known: the keys of ``state`` in the data of a node.
+# The values of ``state`` in the data of a node: whether its changes are known, or why they are not.
 KNOWN, FAILED, SILENT, LEFT_OUT = "known", "failed", "silent", "left out"
 
 

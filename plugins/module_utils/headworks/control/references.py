@@ -1,4 +1,7 @@
-"""The names of the variables that templates use."""
+"""The names of the variables that templates use.
+
+What does not belong here: expanding templates (``variables.py``).
+"""
 
 from __future__ import annotations
 

@@ -114,8 +114,9 @@ class RunModel(Model):
 
     confirm_removal: Count | None = Field(
         default=None,
-        description="Confirms a removal for one run, with -e: the number of instances that the run may remove. It must "
-        "be exactly the number that the run asked for. With null, cloud_removals_without_asking decides.",
+        description="Confirms removals for one run, with -e: the number of instances that the run removes, and of "
+        "those that it creates again because their disks are lost. It must be exactly the number that the refused run "
+        "named. With null, cloud_removals_without_asking decides.",
     )
     accept_older: bool = Field(
         default=False,
@@ -124,13 +125,13 @@ class RunModel(Model):
     )
     plan_only: bool = Field(
         default=False,
-        description="Ends the run after the plan, with -e: nothing is changed. The exit code says whether there would "
-        "be changes: 0 for none, 2 for some.",
+        description="Ends the run after the plan, with -e: nothing is changed. The exit code is 0 without changes and "
+        "2 with changes, 4 if a node does not answer, and 1 if the run would be refused or a node cannot tell its "
+        "changes.",
     )
     plan_file: FilePath = Field(
         default="",
-        description="File to which a run with cloud_plan_only writes its plan as JSON, with -e. Empty: it is not "
-        "written.",
+        description="File to which the run writes its plan as JSON, with -e. Empty: it is not written.",
     )
     plan_saved: FilePath = Field(
         default="",

@@ -69,7 +69,7 @@ def _base(pipeline: Pipeline) -> Iterator[Flow]:
     yield _flow(CANARY, 0, "", "drop")
     for stage in (ARP_SPOOF, MAC_SPOOF):
         yield _flow(stage, 30, _TAGGED, "drop")  # with a VLAN tag, a guest could choose its network
-    # A guest with any address may not answer as a DHCP server, from no port, or send router advertisements.
+    # A guest with any address may not answer as a DHCP server, whatever its source port, or send router advertisements.
     yield _flow(IP_SPOOF, 20, "udp,tp_dst=68", "drop")
     yield _flow(IP_SPOOF, 20, "udp6,tp_dst=546", "drop")
     yield _flow(IP_SPOOF, 20, "icmp6,icmp_type=134", "drop")
