@@ -29,7 +29,7 @@ TREES = (
     "/etc/sysctl.d",
     "/etc/modules-load.d",
 )
-VOLATILE = {"console.log", "disk", "leases", "converge.lock", "pid", "node-state.json.prev"}
+VOLATILE = {"console.log", "disk", "leases", "converge.lock", "pid"}
 DAEMONS = {"dnsmasq", "haproxy", "nginx", "qemu-system-x86", "keepalived", "radvd"}
 
 
@@ -136,7 +136,8 @@ def files() -> dict[str, str]:
     result = {}
     for top in TREES:
         for path in sorted(Path(top).rglob("*")):
-            result[str(path)] = describe(path)
+            if path.name != "node-state.json.prev":  # every run that changes the node state writes it
+                result[str(path)] = describe(path)
     return result
 
 
