@@ -29,6 +29,7 @@ try:
     from headworks.model.cloud import RunModel
     from headworks.model.errors import PlanError
     from headworks.model.inventory import parse_run
+    from headworks.model.node import ROLES
     from headworks.plan.allocation.allocations import digest
     from headworks.plan.found.removals import check_lost, check_removals
     from headworks.plan.found.start import Occasion
@@ -41,7 +42,6 @@ except ImportError as error:
         "run pip install -e . in the checkout"
     ) from error
 
-NODE_GROUPS = ("controller", "network", "compute")
 INSTANCE_GROUP = "instances"
 OPTIONS = {
     "validate_only": {"type": "bool", "default": False},
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         facts: dict[str, Any] = {}
         hostvars = task_vars["hostvars"]
         same = Comparison()
-        for name in _members(groups, NODE_GROUPS):
+        for name in _members(groups, ROLES):
             raw = hostvars.raw_get(name)
             same.node(name, raw)
             wanted = {**select(raw, "node_"), **{key: raw[key] for key in ("ansible_host",) if key in raw}}

@@ -22,7 +22,7 @@ DOCUMENT = {
 @pytest.fixture(autouse=True)
 def no_libvirt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths without libvirt's files and without namespaces."""
-    monkeypatch.setattr(module, "LIBVIRT_SOCKET", tmp_path / "no-socket")
+    monkeypatch.setattr(module, "SOCKET", tmp_path / "no-socket")
     monkeypatch.setattr(module, "LIBVIRT_DEFINITIONS", tmp_path / "definitions")
     monkeypatch.setattr(module, "MARKER_DIR", tmp_path / "markers")
     monkeypatch.setattr(module, "RULE", tmp_path / "rule")

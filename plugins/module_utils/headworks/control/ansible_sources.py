@@ -18,6 +18,7 @@ from ansible.template import Templar
 from ansible.utils.display import Display
 
 from ..model.errors import PlanError
+from ..model.node import ROLES
 from . import no_nodes, sources
 from .allocations_file import VARIABLE, locate
 from .sources import Reading
@@ -58,7 +59,7 @@ def why_no_node(play: Any) -> str:
         return ""
     manager = play.get_variable_manager()
     inventory = manager._inventory
-    nodes = [host for group in no_nodes.NODE_GROUPS for host in _hosts(inventory, group, everywhere=True)]
+    nodes = [host for group in ROLES for host in _hosts(inventory, group, everywhere=True)]
     guests = [] if not nodes else _hosts(inventory, "instances")
     problems = [] if nodes else sources.problems(reading(inventory, manager._loader))
     places = _places(manager, nodes[0]) if guests else {}

@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from ..model.errors import some
+from ..model.node import ROLES
 from ..plan.identity import natural
-
-NODE_GROUPS = ("controller", "network", "compute")
-_SHOWN = 5
 
 
 def is_play_on_nodes(patterns: Sequence[str]) -> bool:
     """Whether the hosts of a play are all nodes, as in ``site.yml``."""
-    return set(NODE_GROUPS) <= {part for pattern in patterns for part in re.split("[:,]", pattern)}
+    return set(ROLES) <= {part for pattern in patterns for part in re.split("[:,]", pattern)}
 
 
 def reason(
@@ -31,18 +30,13 @@ def reason(
     :param problems: the problems of the inventory sources.
     """
     if not nodes:
-        what = f"The inventory has no node: no host is in the groups {', '.join(NODE_GROUPS)}. Nothing was done."
+        what = f"The inventory has no node: no host is in the groups {', '.join(ROLES)}. Nothing was done."
         return "\n".join([what, *(f"  {problem}" for problem in problems)])
     if not guests:
-        return f"--limit {limit}: selects no node. Nothing was done. The nodes are {_some(sorted(nodes, key=natural))}."
+        return f"--limit {limit}: selects no node. Nothing was done. The nodes are {some(sorted(nodes, key=natural))}."
     homes = sorted({places[name] for name in guests if places.get(name) in nodes}, key=natural)
     verb = "is a guest" if len(guests) == 1 else "are guests"
-    start = f"--limit {limit}: selects no node, because {_some(sorted(guests, key=natural))} {verb}"
+    start = f"--limit {limit}: selects no node, because {some(sorted(guests, key=natural))} {verb}"
     if not homes:
         return f"{start} without a place yet. Nothing was done; run without --limit."
     return f"{start} on {', '.join(homes)}. Nothing was done; use --limit {','.join(homes)}."
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

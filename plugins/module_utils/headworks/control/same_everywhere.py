@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..model.errors import some
 from ..model.inventory import ADDITION, HELPERS, MODELS
 from .references import names_in
 from .variables import ALLOCATIONS
@@ -142,8 +143,6 @@ def _is_encrypted(value: Any) -> bool:
 def _hosts(hosts: Collection[str], groups: Mapping[str, Collection[str]]) -> str:
     """Hosts in words: by the group that has exactly them, otherwise by the first names."""
     wanted = set(hosts)
-    shown = list(hosts)[:_HOSTS_SHOWN]
-    text = ", ".join(shown) + (f" and {len(hosts) - len(shown)} more" if len(hosts) > len(shown) else "")
     exact = [name for name, members in groups.items() if len(members) == len(wanted) and set(members) == wanted]
     named: Iterable[str] = [name for name in exact if name not in ("all", "ungrouped")]
-    return text + "".join(f" (group {name})" for name in sorted(named)[:1])
+    return some(hosts, _HOSTS_SHOWN) + "".join(f" (group {name})" for name in sorted(named)[:1])

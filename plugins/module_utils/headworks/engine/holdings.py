@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..node.compute.directories import MARK_FILE
+from ..node.compute.libvirt_socket import SOCKET, URI
 from ..node.compute.qcow2 import read_header
 from ..node.compute.removed import REMOVED_DIR, list_removed, occupied
 from ..node.compute.rule import RULE, days_of_rule
@@ -21,8 +22,6 @@ from ..system.kept_json import read_kept
 from ..system.netns import is_namespace
 
 LIBVIRT_DEFINITIONS = Path("/etc/libvirt/qemu")
-LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
-LIBVIRT_URI = "qemu:///system"
 MARK_URI = "https://headworks.invalid/xmlns/instance/1"  # METADATA_URI in node/compute/domain_xml.py
 NAMESPACES = {"routers": "qrouter-", "networks": "qdhcp-"}
 
@@ -118,13 +117,13 @@ def _add_removed(instances: Instances, removed_dir: Path) -> int:
 
 def _add_domains(instances: Instances, damaged: list[str]) -> None:
     """Add libvirt's name and the state of each guest, and the guests of which only a domain is left."""
-    if not LIBVIRT_SOCKET.exists():
+    if not SOCKET.exists():
         return
     import libvirt  # imported here: it takes as long as all the rest
 
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
     try:
-        connection = libvirt.openReadOnly(LIBVIRT_URI)
+        connection = libvirt.openReadOnly(URI)
         try:
             for handle, statistics in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE):
                 name = handle.UUIDString()

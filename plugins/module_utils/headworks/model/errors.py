@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 _SHOWN = 120
@@ -41,6 +42,12 @@ def shown(value: Any) -> str:
     text = repr(str(value) if isinstance(value, str) and not isinstance(value, Secret) else value)
     text = _CREDENTIALS.sub("://…@", text)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def some(names: Collection[str], most: int = 5) -> str:
+    """Return names in words, at most ``most`` of them: ``a, b and 7 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(islice(names, most)) + more
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from ..model.base import Model
 from ..model.inventory import Inventory
 from .allocation.allocations import Allocations
+from .allocation.lines import fields_of, line_of
 from .cloud import Cloud, FloatingIp, Instance, Network, Node, Router
 from .found.holdings import HeldInstance, Holding
 from .found.removals import Removal
@@ -59,25 +60,25 @@ def declarations(inventory: Inventory, cloud: Cloud, allocations: Allocations) -
     attached = {floating.address: floating for router in cloud.routers.values() for floating in router.floating_ips}
     lines = {
         "node": {
-            name: _line({**_node(node), "other": _digest(inventory.nodes[name].model)})
+            name: line_of({**_node(node), "other": _digest(inventory.nodes[name].model)})
             for name, node in cloud.nodes.items()
         },
         "network": {
-            name: _line(_network(network, allocations.networks[name].segment, model.networks[name]))
+            name: line_of(_network(network, allocations.networks[name].segment, model.networks[name]))
             for name, network in cloud.networks.items()
         },
-        "router": {name: _line(_router(router)) for name, router in cloud.routers.items()},
+        "router": {name: line_of(_router(router)) for name, router in cloud.routers.items()},
         "floating_ip": {
-            address: _line({"network": floating.network, **_to(attached.get(address))})
+            address: line_of({"network": floating.network, **_to(attached.get(address))})
             for address, floating in model.floating_ips.items()
         },
         "image": {
-            name: _line({"checksum": image.digest[:12], "format": image.format}) for name, image in _images(cloud)
+            name: line_of({"checksum": image.digest[:12], "format": image.format}) for name, image in _images(cloud)
         },
-        "instance": {name: _line(_instance(instance, inventory)) for name, instance in cloud.instances.items()},
+        "instance": {name: line_of(_instance(instance, inventory)) for name, instance in cloud.instances.items()},
     }
     for kind, models in digested.items():
-        lines[kind] = {name: _line({"other": _digest(entry)}) for name, entry in models.items()}
+        lines[kind] = {name: line_of({"other": _digest(entry)}) for name, entry in models.items()}
     return {kind: names for kind, names in lines.items() if names}
 
 
@@ -227,20 +228,11 @@ def _digest(value: Any) -> str:
     return sha256(json.dumps(data, sort_keys=True, default=list).encode()).hexdigest()[:8]
 
 
-def _line(fields: Mapping[str, str]) -> str:
-    """The fields as a line. Names and addresses contain no blanks and no ``=``, so ``_fields`` can split the line."""
-    return " ".join(f"{name}={value}" for name, value in fields.items() if value)
-
-
-def _fields(line: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
-
-
 def _difference(before: str, after: str) -> str:
     """The fields that differ, as ``interfaces: +internal2 -internal3, mtu: 1450 → 1400``; "" if the lines are equal."""
     if before in ("", after):
         return ""
-    fields_before, fields_after = _fields(before), _fields(after)
+    fields_before, fields_after = fields_of(before), fields_of(after)
     parts = []
     for name in sorted({*fields_before, *fields_after} - {"other"}):
         was, now = fields_before.get(name, ""), fields_after.get(name, "")

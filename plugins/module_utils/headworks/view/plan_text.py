@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..plan.announce import PlanChange
 from .name_ranges import ranges
 
 # More changes of one kind than this are one line with a count and a pattern of names, unless all are asked for.
@@ -46,7 +47,7 @@ def _cloud(plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, str]]:
     for change in changes:
         key = (change["sign"], change["kind"])
         if verbose or len(groups[key]) <= GROUPED:
-            result.append((change["sign"], f"  {label(change)}"))
+            result.append((change["sign"], f"  {PlanChange(**change).label}"))
         elif groups[key][0] is change:
             names = ", ".join(ranges(entry["name"] for entry in groups[key]))
             kind = change["kind"].replace("_", " ")
@@ -60,13 +61,6 @@ def _disks(removals: Sequence[Mapping[str, Any]]) -> str:
     """Where the removed instances are, and how large their disks are together."""
     nodes = ", ".join(ranges(removal["node"] for removal in removals))
     return f", on {nodes}: disks {sum(removal['disk_bytes'] for removal in removals) / (1 << 30):.1f} GiB"
-
-
-def label(change: Mapping[str, str]) -> str:
-    """A change on one line: ``+ network internal (vxlan 2, 10.18.0.0/24)``, ``~ router r1 interfaces: +web``."""
-    detail = change.get("detail") or ""
-    about = f" ({detail})" if change["sign"] == "+" and detail else f" {detail}" if detail else ""
-    return f"{change['sign']} {change['kind'].replace('_', ' ')} {change['name']}{about}"
 
 
 def _node(name: str, plan: Mapping[str, Any], verbose: bool, notes: bool) -> list[tuple[str, str]]:

@@ -26,13 +26,12 @@ from ..subsystem import Applied, Change, Conflict, Note, Reading, Scope, Subsyst
 from . import directories, removed
 from .base_images import BASE_DIR
 from .directories import MARK_FILE, PARTIAL, Found
+from .libvirt_socket import URI, has_libvirt
 from .qcow2 import bases_of
 from .removed import REMOVED_DIR, RULE_NAME, Removed
 
 INSTANCES_DIR = Path(places.INSTANCES_DIR)
 GIB = 1 << 30
-LIBVIRT_URI = "qemu:///system"
-LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
 
 
 class DiskSubsystem(Subsystem[Disk]):
@@ -308,13 +307,11 @@ def _had_disk(change: Change[Disk]) -> bool:
 
 def defined_domains(names: Collection[str]) -> frozenset[str]:
     """Return which of the uuids ``names`` libvirt has a domain for; none without libvirt."""
-    try:
-        import libvirt
-    except ImportError:
+    if not has_libvirt():
         return frozenset()
-    if not LIBVIRT_SOCKET.exists():
-        return frozenset()
-    connection = libvirt.openReadOnly(LIBVIRT_URI)
+    import libvirt
+
+    connection = libvirt.openReadOnly(URI)
     try:
         return frozenset(names) & {handle.UUIDString() for handle in connection.listAllDomains()}
     finally:

@@ -20,9 +20,8 @@ from ...state import places
 from ...state.domains import Domain, DomainDisk, Nic
 from ..subsystem import Applied, Cause, Change, Note, Reading, Scope, Subsystem, Undone
 from . import guest_notes
+from .libvirt_socket import URI, has_libvirt
 
-URI = "qemu:///system"
-SOCKET = Path("/run/libvirt/libvirt-sock")
 INSTANCES_DIR = Path(places.INSTANCES_DIR)
 PARALLEL = 4  # how many guests are changed and started at the same time
 
@@ -46,7 +45,7 @@ class DomainSubsystem(Subsystem[Domain]):
     def read(self, desired: Mapping[str, Domain], scope: Scope | None = None) -> Reading[Domain]:
         """Return the domains with our mark, and those with a desired uuid. The notes say what a guest gets only at its
         next start, and which disks are missing or elsewhere."""
-        if not _has_libvirt():
+        if not has_libvirt():
             return Reading()
         objects, owned = {}, set()
         notes: list[Note] = []
@@ -201,7 +200,7 @@ class DomainSubsystem(Subsystem[Domain]):
 
 def list_domains() -> list[Domain]:
     """Return all domains of this node, also those that are not ours, sorted by title; empty without libvirt."""
-    if not _has_libvirt():
+    if not has_libvirt():
         return []
     with DomainSubsystem()._connection() as connection:
         domains = [_read_domain(handle, {}) for handle in connection.listAllDomains()]
@@ -209,15 +208,6 @@ def list_domains() -> list[Domain]:
         (replace(domain, live=None) for domain in domains if domain is not None),
         key=lambda domain: (domain.title, domain.name),
     )
-
-
-def _has_libvirt() -> bool:
-    """Return whether this node has libvirt. A bare node in check mode does not have it."""
-    try:
-        import libvirt  # noqa: F401
-    except ImportError:
-        return False
-    return SOCKET.exists()
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-MAGIC = b"QFI\xfb"
+from ...state.image_header import QCOW2_MAGIC
+
 LONGEST_BACKING = 1023  # the longest path that a header can have
 # Files of an instance's directory that are no disks.
 OTHER_SUFFIXES = frozenset({".json", ".prev", ".log", ".xml", ".info", ".new"})
@@ -36,7 +37,7 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as disk:
             head = disk.read(32)
-            if not head.startswith(MAGIC):
+            if not head.startswith(QCOW2_MAGIC):
                 return Header(size=disk.seek(0, 2))
             offset, length, _, size = struct.unpack(">QIIQ", head[8:32])
             if length > LONGEST_BACKING:

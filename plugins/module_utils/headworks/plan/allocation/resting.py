@@ -15,6 +15,7 @@ from types import MappingProxyType
 from ...model.errors import Problems
 from ...model.inventory import Inventory
 from .allocations import Allocations, PortAllocation, Rest
+from .lines import fields_of
 from .ports import Spaces, declared_addresses, numbered
 from .subnets import number
 
@@ -165,7 +166,7 @@ def values_of(
             yield f"segment/{entry.segment}", name, members.get(name, ())
     routing = tuple(sorted({router.node for router in allocations.routers.values()}))
     for address, line in allocations.declared.get("floating_ip", {}).items():
-        network = dict(part.split("=", 1) for part in line.split(" ") if "=" in part).get("network", "")
+        network = fields_of(line).get("network", "")
         yield f"address/{network}/{address}", f"floating IP {address}", routing
 
 
@@ -177,7 +178,7 @@ def _ports(allocations: Allocations) -> Iterator[tuple[str, str, PortAllocation]
     for name, router in allocations.routers.items():
         if router.gateway:
             line = allocations.declared.get("router", {}).get(name, "")
-            external = dict(part.split("=", 1) for part in line.split(" ") if "=" in part).get("external_network", "")
+            external = fields_of(line).get("external_network", "")
             yield f"router/{name}/gateway", external, router.gateway
         for label, port in router.ports.items():
             yield f"router/{name}/{label}", label.partition("#")[0], port

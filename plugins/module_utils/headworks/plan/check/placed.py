@@ -7,12 +7,11 @@ instance that is pinned to another node (``instances.py``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from ...model.errors import some
 from ..identity import natural
 from .context import Check
-
-_SHOWN = 5  # a message names at most so many instances
 
 
 def check_placed(check: Check) -> None:
@@ -52,7 +51,7 @@ def _networks(check: Check, placed: Mapping[str, str]) -> None:
             if physical in check.inventory.nodes[other].model.bridge_mappings
         ]
         name, index = nics[0]
-        more = f" (and also {_listed([other for other, _ in nics[1:]])})" if nics[1:] else ""
+        more = f" (and also {some([other for other, _ in nics[1:]])})" if nics[1:] else ""
         check.refuse(
             f"instances.{name}.instance_networks.{index}.network", network_name,
             f"its physical network {physical} is not in node_bridge_mappings of {node}, where the instance is{more}; "
@@ -84,14 +83,9 @@ def _affinity(check: Check, placed: Mapping[str, str]) -> None:
             continue
         crowded = [(node, names) for node, names in nodes.items() if len(names) > 1]
         if model.policy == "anti-affinity" and crowded:
-            where = "; ".join(f"{_listed(names)} are on {node}" for node, names in crowded)
+            where = "; ".join(f"{some(names)} are on {node}" for node, names in crowded)
         elif model.policy == "affinity" and len(nodes) > 1:
-            where = "; ".join(f"on {node}: {_listed(names)}" for node, names in nodes.items())
+            where = "; ".join(f"on {node}: {some(names)}" for node, names in nodes.items())
         else:
             continue
         check.warnings.append(f"cloud_affinity_groups.{group}.policy: {model.policy!r}: {where}, and stay there")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ...model.errors import Problems
+from ...model.errors import Problems, some
 from ..allocation.allocations import Allocations
 from ..identity import natural
 from .holdings import Holding
@@ -72,8 +72,3 @@ def check_version(before: Allocations, digest: str, held: Mapping[str, Holding],
 def _nodes(names: Iterable[str], held: Mapping[str, Holding]) -> str:
     listed = [f"{name} (serial {held[name].serial})" for name in sorted(names, key=natural)]
     return some(listed)
-
-
-def some(names: list[str]) -> str:
-    """The first five names, and how many there are beyond them."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

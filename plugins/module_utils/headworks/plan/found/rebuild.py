@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...model.errors import Problems
+from ...model.errors import Problems, some
 from ...model.inventory import Inventory
 from ..allocation.allocations import Allocations
 from ..allocation.extract import merge
 from ..identity import natural, object_id
 from .holdings import Holding
-from .origin import FILE, some
+from .origin import FILE
 from .renamed import renamed_nodes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ...model.errors import PlanError
+from ...model.errors import PlanError, some
 from ...model.inventory import Inventory
 from ..allocation.allocations import Allocations, RemovedInstance
 from ..identity import natural, object_id
@@ -97,9 +97,7 @@ def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int 
     """
     count = len(lost) + removals
     if lost and confirmed != count:
-        ordered = sorted(lost, key=lambda item: natural(item[0]))
-        names = ", ".join(f"{name} ({node})" for name, node in ordered[:_SHOWN])
-        names += f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        names = some([f"{name} ({node})" for name, node in sorted(lost, key=lambda item: natural(item[0]))], _SHOWN)
         raise PlanError(
             [
                 f"instances: their nodes had these instances and no longer hold them: {names}. Their disks are lost, "
