@@ -120,10 +120,11 @@ class World:
         *, accept_older: bool = False,
     ) -> None:
         """Apply the plan on every node that is not silent. A killed node makes only some of the steps."""
+        made = documents(resolution)
         for name in resolution.cloud.nodes:
             if name not in silent:
                 survives = (killed or {}).get(name, lambda: True)
-                self._apply(name, resolution, survives, accept_older)
+                self._apply(name, resolution, made[name], survives, accept_older)
 
     def run(
         self, inventory: Mapping[str, Any], allocations: Resolution | Mapping[str, Any] | None = None,
@@ -134,10 +135,11 @@ class World:
         self.apply(resolution, silent)
         return resolution
 
-    def _apply(self, name: str, resolution: Resolution, survives: Survives, accept_older: bool) -> None:
+    def _apply(
+        self, name: str, resolution: Resolution, document: dict[str, Any], survives: Survives, accept_older: bool
+    ) -> None:
         cloud = resolution.cloud
         machine = self.machines.setdefault(name, Machine())
-        document = documents(resolution)[name]
         reason = older_than_kept(document, machine.document) if machine.document else ""
         if reason and not accept_older:
             raise Refused(f"{name}: {reason}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid5
+
 import pytest
 from headworks.plan.identity import derived_mac, natural, object_id
 
@@ -16,6 +18,12 @@ def test_a_derived_mac_is_always_the_same_unless_it_is_taken() -> None:
         assert other not in taken
         assert other.startswith("fa:16:3e:")
         taken.add(other)
+
+
+def test_an_id_is_the_uuid5_of_its_name() -> None:
+    namespace = UUID("68656164-776f-726b-7300-000000000000")
+    for name in ("vm1", "größer", "a/b"):
+        assert object_id("lab", "instance", name) == str(uuid5(namespace, f"lab/instance/{name}"))
 
 
 def test_objects_of_different_kinds_or_clouds_have_different_ids() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
-from hashlib import sha256
-from uuid import UUID, uuid5
+from hashlib import sha1, sha256
+from uuid import UUID
 
 # The UUID namespace of all ids. A change here would change every id of every cloud.
-_NAMESPACE = UUID("68656164-776f-726b-7300-000000000000")
+_NAMESPACE = UUID("68656164-776f-726b-7300-000000000000").bytes
 _DIGITS = re.compile(r"(\d+)")
 
 
 def object_id(cloud: str, kind: str, name: str) -> str:
     """The UUIDv5 of an object. ``kind`` is network, subnet, router, port, instance or floating_ip."""
-    return str(uuid5(_NAMESPACE, f"{cloud}/{kind}/{name}"))
+    # As uuid.uuid5, in a quarter of its time: a plan needs five ids for each instance.
+    digest = bytearray(sha1(_NAMESPACE + f"{cloud}/{kind}/{name}".encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def derived_mac(port_id: str, taken: Container[str]) -> str:

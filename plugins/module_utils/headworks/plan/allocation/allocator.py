@@ -256,21 +256,32 @@ class PortAllocator:
         )
         return False
 
+    def _rests(self, space: Space, key: str) -> Callable[[int], bool]:
+        """Says of an address whether the port ``key`` must not get it yet."""
+        return lambda address: self.blocked(f"address/{space.network}/{space.text(address)}", key)
+
     def _fill(self, request: PortRequest, mac: str) -> None:
         """Allocate the lowest free address for each choice that has no address yet."""
         for index, spaces in enumerate(request.choices):
             if request.addresses[index] is not None:
                 continue
             for space in spaces:
-                address = space.eui64(mac) if space.slaac else space.lowest_free()
+                rests = self._rests(space, request.key)
+                address = space.eui64(mac) if space.slaac else space.lowest_free(rests)
                 if address is not None:
                     space.taken[address] = request.key
                     request.addresses[index] = address
                     break
             else:
                 names = ", ".join(f"{space.name} ({space.model.cidr})" for space in spaces)
-                rests = any(space.in_pools(address) for space in spaces for address in space.resting - set(space.taken))
-                hint = "; freed addresses rest until all nodes have converged after their removal" if rests else ""
+                resting = any(
+                    self._rests(space, request.key)(address)
+                    for space in spaces
+                    for start, end in space.all_pools()
+                    for address in range(start, end + 1)
+                    if address not in space.taken
+                )
+                hint = "; freed addresses rest until all nodes have converged after their removal" if resting else ""
                 self.problems.add(
                     f"cloud_networks.{request.network}.subnets", names,
                     f"no address is free in the allocation pools for {request.key}{hint}",

@@ -74,6 +74,8 @@ class Resting:
         A declared value may move between owners in one run if all nodes that know the old owner take part. What the
         owner has since the last run it keeps, otherwise a node that was late then could never converge.
         """
+        if not self._someone_is_silent:
+            return ""
         before = self.owners.get(value)
         if before == owner:
             return ""
@@ -83,20 +85,19 @@ class Resting:
         silent = self._silent(self._nodes.get(value, ()))
         return _still_used(before, silent) if before is not None and silent else ""
 
+    @cached_property
+    def _someone_is_silent(self) -> bool:
+        return None in self.serials.values()
+
     def _silent(self, nodes: Iterable[str]) -> list[str]:
         return [node for node in nodes if node in self.serials and self.serials[node] is None]
 
     def prepare(self, spaces: Spaces) -> None:
-        """Tell the spaces which addresses must not be given out, and which only when no other is left."""
-        for value in (*self.active, *self.owners):
-            kind, _, rest = value.partition("/")
-            if kind == "address":
-                network, _, address = rest.rpartition("/")
-                _put(spaces, network, address, "resting")
+        """Tell the spaces which addresses must be given out only when no other is left."""
         for removed in self.before.removed.values():
             for label, port in removed.instance.ports.items():
                 for address in port.addresses:
-                    _put(spaces, label.partition("#")[0], address, "kept")
+                    _keep(spaces, label.partition("#")[0], address)
 
     def after(self, allocations: Allocations, serial: int) -> dict[str, Rest]:
         """The rests of the next run: those that are not over, and the values that ``allocations`` no longer have.
@@ -187,11 +188,11 @@ def _ports(allocations: Allocations) -> Iterator[tuple[str, str, PortAllocation]
             yield f"instance/{name}/{label}", label.partition("#")[0], port
 
 
-def _put(spaces: Spaces, network: str, address: str, where: str) -> None:
+def _keep(spaces: Spaces, network: str, address: str) -> None:
     value, version = number(address), 6 if ":" in address else 4
     for space in spaces.get(network, ()):
         if space.version == version and value in space:
-            getattr(space, where).add(value)
+            space.kept.add(value)
 
 
 def _still_used(owner: str, nodes: list[str]) -> str:

@@ -5,9 +5,9 @@ Addresses are ints here. A space records which port has which address.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_network
-from socket import AF_INET, AF_INET6, inet_pton
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import IPv6Address, ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from ...model.network import NetworkModel, SubnetModel
 
@@ -21,8 +21,7 @@ def number(address: str) -> int:
 class Space:
     """The addresses of a subnet. ``taken`` maps an address to its holder (a port's key, or a description).
 
-    ``resting`` are addresses that nodes may still use for another port (``resting.py``): they are not given out.
-    ``kept`` are those of removed instances that may return: they are given out only when no other is free.
+    ``kept`` are addresses of removed instances that may return: they are given out only when no other is free.
     """
 
     def __init__(self, network: str, name: str, model: SubnetModel) -> None:
@@ -41,7 +40,6 @@ class Space:
         self.pools = [(number(pool.start), number(pool.end)) for pool in model.allocation_pools]
         self.slaac = model.ipv6_mode in ("slaac", "dhcpv6-stateless")
         self.taken: dict[int, str] = {}
-        self.resting: set[int] = set()
         self.kept: set[int] = set()
         self._free = self._candidates()
 
@@ -60,8 +58,8 @@ class Space:
         """The declared pools; without declared pools, one pool of all usable addresses."""
         return self.pools or [(self.first, self.last)]
 
-    def lowest_free(self) -> int | None:
-        """The lowest free address of the pools; None when every address is taken.
+    def lowest_free(self, blocked: Callable[[int], bool]) -> int | None:
+        """The lowest free address of the pools that is not ``blocked``; None when there is none.
 
         A plan never frees an address, so each call continues where the last call ended.
         """
@@ -69,14 +67,16 @@ class Space:
             (
                 address
                 for address in self._free
-                if address not in self.taken and address != self.gateway and address not in self.resting
+                if address not in self.taken and address != self.gateway and not blocked(address)
             ),
             None,
         )
 
     def text(self, address: int) -> str:
         """The address in its usual notation."""
-        return str(IPv4Address(address) if self.version == 4 else IPv6Address(address))
+        if self.version == 6:
+            return str(IPv6Address(address))
+        return inet_ntop(AF_INET, address.to_bytes(4, "big"))
 
     def eui64(self, mac: str) -> int:
         """The address that a guest with ``mac`` configures by SLAAC."""

@@ -48,7 +48,9 @@ def heal(inventory: Inventory, before: Allocations, held: Mapping[str, Holding],
         entry = known.entry(name, node)
         number = entry.number if entry else guest.number if guest.number is not None else last + 1
         last = max(last, number)
-        instances[name] = replace(entry or InstanceAllocation(number, node), node=node, built=name in places)
+        if entry is None or (entry.node, entry.built) != (node, name in places):
+            entry = replace(entry or InstanceAllocation(number, node), node=node, built=name in places)
+        instances[name] = entry
         earlier = before.instances.get(name)
         if name in places and (earlier is None or earlier.node != node):
             said = f"the allocations say {earlier.node}" if earlier else "the allocations do not know it"
