@@ -20,6 +20,10 @@ ONE_MESSAGE = {
         in_vm("vm2", "flavor", "m1.mano"),
         "instances.vm2.instance_flavor: 'm1.mano': there is no flavor of this name; did you mean 'm1.nano'?",
     ),
+    "protected and absent at the same time": (
+        all_of(in_vm("vm2", "protected", True), in_vm("vm2", "state", "absent")),
+        "instances.vm2: instance_protected: true and instance_state: absent contradict each other",
+    ),
     "unknown image": (in_vm("vm2", "image", "debian"), "instance_image: 'debian': there is no image of this name"),
     "unknown keypair": (
         in_vm("vm2", "keypair", "op"),

@@ -85,6 +85,9 @@ def parse(inventory: Mapping[str, Any]) -> Inventory:
         _check_name(_HOST_NAME, f"instances.{name}", name, problems)
         if found is not None:
             models[name] = found
+            if found.protected and found.state == "absent":
+                rule = "instance_protected: true and instance_state: absent contradict each other; to remove it, "
+                problems.lacking(f"instances.{name}", f"{rule}set instance_protected: false in a run of its own first")
     problems.raise_if_any()
     assert cloud is not None  # otherwise a problem was raised
     absent = frozenset(name for name, instance in models.items() if instance.state == "absent")
