@@ -5,7 +5,7 @@ What does not belong here: allocations that are lost (``rebuild.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ...model.errors import Problems, some
 from ..allocation.allocations import Allocations
@@ -30,6 +30,23 @@ def check_cloud(cloud: str, held: Mapping[str, Holding], problems: Problems) -> 
             f"objects would be made anew. Set cloud_name back to {other!r}, or remove {other!r} from {node} first "
             f"(a run with an empty cloud); {WAY_OUT}",
         )
+
+
+def check_names(cloud: str, nodes: Collection[str], held: Mapping[str, Holding], problems: Problems) -> None:
+    """Refuse a node whose machine was converged as another node of the inventory: two names for one machine, or
+    exchanged addresses.
+
+    :param nodes: the nodes of the inventory.
+    """
+    for node in sorted(held, key=natural):
+        other = held[node].node
+        if held[node].cloud == cloud and other != node and other in nodes:
+            problems.lacking(
+                f"nodes.{node}",
+                f"the machine that answers was converged as {other}, which is in the inventory, too: probably "
+                f"ansible_host of {node} is the address of another machine. Correct it, and remove no guest because of "
+                f"this. If the names are exchanged on purpose, {WAY_OUT}",
+            )
 
 
 def check_version(before: Allocations, digest: str, held: Mapping[str, Holding], problems: Problems) -> None:

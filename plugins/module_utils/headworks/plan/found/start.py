@@ -14,7 +14,7 @@ from ...model.errors import PlanError, Problems
 from ...model.inventory import Inventory
 from ..allocation.allocations import Allocations, digest, load
 from .holdings import Holding
-from .origin import check_cloud, check_version
+from .origin import check_cloud, check_names, check_version
 from .rebuild import Rebuilt, rebuild
 
 
@@ -38,6 +38,7 @@ def start(
     """The allocations of the last run. Refuse those of another cloud, and those that the nodes know better."""
     if not occasion.accept_older:
         check_cloud(inventory.cloud.name, held, problems)
+        check_names(inventory.cloud.name, inventory.nodes, held, problems)
         problems.raise_if_any()
     data = allocations.dump() if isinstance(allocations, Allocations) else allocations
     before = allocations if isinstance(allocations, Allocations) else load(data)
