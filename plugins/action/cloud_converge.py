@@ -16,6 +16,8 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
+    from headworks.control.built import note_built
+    from headworks.model.errors import PlanError
     from headworks.state.distribution import Distribution
 except ImportError as error:
     raise AnsibleError(
@@ -57,7 +59,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             return {**result, **self._preview(node, arguments, variables)}
         preview = handover.preview(DIRECTORY, node) or {}
         if self._is_answer(preview, options):
-            return {**result, **preview, "changed": bool(preview.get("changes"))}
+            result.update({**preview, "changed": bool(preview.get("changes"))})
+            return self._noted(result, node, state, plan)
         if not handover.begun(DIRECTORY):
             result.update(failed=True, msg="The run has not begun: run cloud_begin before, in the same run.")
             return result
@@ -66,6 +69,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result.pop("invocation", None)
         if result.get("confirmations"):
             self._confirm(result, variables)
+        return self._noted(result, node, state, plan)
+
+    def _noted(
+        self, result: dict[str, Any], node: str, state: Mapping[str, Any], plan: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The result, after the guests that the node has now are noted in the allocations."""
+        if self._task.check_mode or result.get("failed") or result.get("unreachable"):
+            return result
+        mine = (state.get("allocations") or {}).get("instances") or {}
+        try:
+            note_built(Path(plan["path"]), node, set(mine).intersection(plan["unbuilt"]))
+        except PlanError as error:
+            result["notes"] = [*(result.get("notes") or ()), *error.messages]
         return result
 
     def _preview(self, node: str, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "path": str(path),
             "text": resolution.allocations.text(),
             "nodes": list(resolution.cloud.nodes),
+            "unbuilt": [name for name, entry in resolution.allocations.instances.items() if not entry.built],
             "facts": {
                 name: {
                     "packages_missing": facts[name].get("packages_missing") or [],

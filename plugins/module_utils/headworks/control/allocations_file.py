@@ -138,6 +138,17 @@ def write(path: Path, text: str) -> bool:
     return True
 
 
+def complete(path: Path, text: str) -> None:
+    """Replace the file by ``text``, which is the same version with more knowledge: the previous version stays.
+
+    :raises PlanError: the file cannot be written.
+    """
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise PlanError([f"{VARIABLE}: '{path}': cannot be written ({error})"]) from error
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file and its directory entry to the disk."""
     descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

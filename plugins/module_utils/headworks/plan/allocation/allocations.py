@@ -62,8 +62,8 @@ class RouterAllocation:
 class InstanceAllocation:
     """The node and the ports of an instance. ``number`` is part of the libvirt name and is never allocated twice.
 
-    ``protected`` is ``instance_protected`` of the last run. ``built`` says that the node has reported the guest: if the
-    guest is missing later, its disk is lost, and no blank disk takes its place.
+    ``protected`` is ``instance_protected`` of the last run. ``built`` says that the node has built or reported the
+    guest: if the guest is missing later, its disk is lost, and no blank disk takes its place.
     """
 
     number: int
@@ -158,9 +158,15 @@ def as_text(data: Mapping[str, Any]) -> str:
 
 def digest(data: Mapping[str, Any] | None) -> str:
     """A digest of plain data, in the form in which it is stored. Two files with the same serial must have the same
-    digest."""
-    value = data.get(VARIABLE, data) if data else {}
+    digest. ``built`` does not count: it is noted when the nodes have converged, without a new serial."""
+    value = dict(data.get(VARIABLE, data) if data else {})
+    if isinstance(value.get("instances"), dict):
+        value["instances"] = {name: _without_built(entry) for name, entry in value["instances"].items()}
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _without_built(entry: Any) -> Any:
+    return {key: item for key, item in entry.items() if key != "built"} if isinstance(entry, dict) else entry
 
 
 def load(data: Mapping[str, Any] | None) -> Allocations:

@@ -21,7 +21,10 @@ _ON_NODES = frozenset({"instance", "router", "network", "floating_ip"})
 def extracts(allocations: Allocations, nodes: Iterable[str]) -> dict[str, Allocations]:
     """node → the part of ``allocations`` that concerns it: its guests, its routers and DHCP ports, and its networks.
     A network that is on no node is in all parts."""
-    instances = _by_node((entry.node, name, entry) for name, entry in allocations.instances.items())
+    # A node keeps its part before it has built the guests. So the part must not change when they are built.
+    instances = _by_node(
+        (entry.node, name, replace(entry, built=True)) for name, entry in allocations.instances.items()
+    )
     routers = _by_node((entry.node, name, entry) for name, entry in allocations.routers.items())
     removed = _by_node((entry.instance.node, name, entry) for name, entry in allocations.removed.items())
     resting = _by_node((node, value, rest) for value, rest in allocations.resting.items() for node in rest.nodes)
