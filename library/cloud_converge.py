@@ -8,6 +8,8 @@ short_description: Converge a node to the state that cloud_plan made for it
 version_added: "0.1.0"
 description:
   - Calls M(node_state) on the node with the state that M(cloud_plan) made for it earlier in the same run.
+  - In check mode, and for a node whose preview had no change, returns the answer of the preview. Otherwise fails if
+    M(cloud_begin) has not begun the run.
   - If a NIC that carries the connection to the node was moved into a bridge, calls M(underlay_confirm) over a new
     connection.
   - Returns what M(node_state) returns, without the module's arguments, because they contain user data.

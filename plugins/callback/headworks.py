@@ -1,6 +1,8 @@
-"""Callback plugin: collects the outcome of every node and prints the verdict at the end of a run.
+"""Callback plugin: what Ansible lets only a callback do. It collects the outcome of every node and prints the verdict
+at the end of a run, sets a damaged allocations file aside before Ansible reads it, and sets exit codes.
 
-What does not belong here: the text of the verdict (``headworks/view/verdict.py``).
+What does not belong here: the text of the verdict (``headworks/view/verdict.py``), and why a run has no node
+(``headworks/control/no_nodes.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ short_description: The verdict of a run of headworks
 description:
   - At the end of a run that converged nodes, or whose inventory was refused, prints the outcome of every node.
   - Ends a run as failed if a play on the nodes has no hosts, for example because the limit names a guest.
+  - Ends a run with C(cloud_plan_only) with an exit code that says whether there is something to change.
+  - Renames a damaged allocations file before Ansible reads the inventory, because Ansible could not read it.
   - Counts the changes by kind, and names the nodes that failed or were not reachable, with the reason.
 requirements:
   - enabled in ansible.cfg (callbacks_enabled)
