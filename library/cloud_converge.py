@@ -12,6 +12,7 @@ description:
     M(cloud_begin) has not begun the run.
   - If a NIC that carries the connection to the node was moved into a bridge, calls M(underlay_confirm) over a new
     connection.
+  - Notes in C(cloud_allocations_file) which instances the node has built, so that a later run knows if one is lost.
   - Returns what M(node_state) returns, without the module's arguments, because they contain user data.
 options:
   distribution:
