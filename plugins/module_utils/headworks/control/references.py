@@ -30,6 +30,18 @@ def names_in(value: Any) -> frozenset[str]:
     return frozenset()
 
 
+def names_used(value: Any, variables: Mapping[str, Any]) -> set[str]:
+    """The names that the templates in ``value`` use, also by way of other ``variables``."""
+    found: set[str] = set()
+    pending = set(names_in(value))
+    while pending:
+        name = pending.pop()
+        found.add(name)
+        if name in variables:
+            pending |= names_in(variables[name]) - found
+    return found
+
+
 @lru_cache(maxsize=4096)
 def _names(text: str) -> frozenset[str]:
     try:

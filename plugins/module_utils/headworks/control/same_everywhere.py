@@ -12,7 +12,7 @@ from typing import Any
 
 from ..model.errors import some
 from ..model.inventory import ADDITION, HELPERS, MODELS
-from .references import names_in
+from .references import names_used
 from .variables import ALLOCATIONS
 
 _PREFIX = "cloud_"
@@ -41,7 +41,7 @@ class Comparison:
         self._nodes.append(name)
         if len(self._nodes) == 1:
             self._raw, self._cloud = raw, _cloud(raw)
-            self._used = {used: key for key, value in self._cloud.items() for used in _used(value, raw)}
+            self._used = {used: key for key, value in self._cloud.items() for used in sorted(names_used(value, raw))}
             return
         theirs = _cloud(raw)
         for key in {**self._cloud, **theirs}:
@@ -81,18 +81,6 @@ class Comparison:
 
 def _cloud(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name.startswith(_PREFIX) and name != ALLOCATIONS}
-
-
-def _used(value: Any, raw: Mapping[str, Any]) -> Iterator[str]:
-    """The names of the variables that the templates in ``value`` use, also by way of other variables."""
-    found: set[str] = set()
-    open_names = set(names_in(value))
-    while open_names:
-        name = open_names.pop()
-        found.add(name)
-        if name in raw:
-            open_names |= names_in(raw[name]) - found
-    yield from sorted(found)
 
 
 def _differences(

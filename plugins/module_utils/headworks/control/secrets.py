@@ -14,7 +14,7 @@ from ansible._internal._datatag._tags import VaultedValue
 from ansible.parsing.vault import EncryptedString
 
 from ..model.errors import Secret
-from .references import names_in
+from .references import names_used
 
 _HIDDEN = "…"
 # A shorter text is replaced only where it is a word of its own.
@@ -29,15 +29,9 @@ class Secrets:
 
     def note(self, value: Any, raw: Mapping[str, Any]) -> None:
         """Note the encrypted texts that the templates in ``value`` use, by name, also by way of other variables."""
-        seen: set[str] = set()
-        names = set(names_in(value))
-        while names:
-            name = names.pop()
-            seen.add(name)
-            if name in raw:
-                for text in _encrypted(raw[name]):
-                    self._texts.add(str(text))
-                names |= names_in(raw[name]) - seen
+        for name in names_used(value, raw):
+            for text in _encrypted(raw.get(name)):
+                self._texts.add(str(text))
 
     def plain(self, value: Any) -> Any:
         """Ansible's tagged values as Python's own types; a text from a vault as ``Secret``, which is noted."""
