@@ -81,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         occasion = Occasion(int(time.time()), str(uuid4()), run.accept_older, stored.damage, stored.previous)
         resolution = resolve(inventory, stored.content, facts, image_facts, AVAILABLE, occasion)
         if not options["validate_only"]:
-            plan = of_resolution(resolution, digest(stored.content))
+            plan = of_resolution(resolution, digest(stored.content), inventory)
             plan["refusal"] = self._gate(resolution, run, occasion.now)
             self._hand_over(resolution, self._secrets.hide_in(plan), path, run, facts)
         answer = {

@@ -14,7 +14,9 @@ LINK = {"kind": "link", "name": "tap1", "verb": "add"}
 
 
 def plan(**more: Any) -> dict[str, Any]:
-    return {"format": 1, "cloud": "lab", "from": FROM, "changes": [], "removals": [], "nodes": {}, **more}
+    return {
+        "format": 1, "cloud": "lab", "from": FROM, "inventory": "i", "changes": [], "removals": [], "nodes": {}, **more,
+    }  # fmt: skip
 
 
 def test_a_node_that_was_not_asked_is_silent_or_left_out() -> None:

@@ -53,6 +53,16 @@ def test_many_changes_of_one_kind_are_one_line_with_nodes_and_disks_unless_all_a
     assert texts(data, verbose=True)[1:] == [f"  - instance {name}" for name in names]
 
 
+def test_a_node_that_cannot_tell_its_changes_is_not_nothing_to_change() -> None:
+    shown = texts(plan(nodes={"n1": node(state="failed", reason="no libvirt")}))
+    assert shown == ["Plan of cloud lab:", "  n1: its changes cannot be told: no libvirt"]
+
+
+def test_the_plural_of_a_kind_is_a_word() -> None:
+    many = [change("-", "qos_policy", f"p{number}") for number in range(GROUPED + 1)]
+    assert texts(plan(*many))[1] == "  - 11 qos policies: p10, p[0:9] (-v lists them)"
+
+
 def test_nodes_that_cannot_tell_their_changes_have_a_line_also_without_changes() -> None:
     nodes = {"n1": node(state="silent"), "n2": node(state="left out"), "n3": node(state="failed", reason="no libvirt")}
     assert [sign for sign, _ in lines(plan(nodes=nodes))] == ["", "!", "!", "!"]

@@ -7,11 +7,14 @@ What does not belong here: the text that people see (``view/plan_text.py``), and
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..model.cloud import AllocationsModel, RunModel
 from ..model.errors import PlanError
 from ..plan.resolve import Resolution
 
@@ -20,16 +23,18 @@ FORMAT = 1
 KNOWN, FAILED, SILENT, LEFT_OUT = "known", "failed", "silent", "left out"
 
 
-def of_resolution(resolution: Resolution, digest: str) -> dict[str, Any]:
+def of_resolution(resolution: Resolution, digest: str, inventory: Mapping[str, Any]) -> dict[str, Any]:
     """The plan without the changes on the nodes.
 
     :param digest: of the allocations that the plan starts from, as stored.
+    :param inventory: what was planned. The plan has its digest, because the lines of changes do not show every value.
     """
     before = resolution.before
     return {
         "format": FORMAT,
         "cloud": resolution.cloud.name,
         "from": {"lineage": before.lineage, "serial": before.serial, "digest": digest},
+        "inventory": _inventory_digest(inventory),
         "changes": [asdict(change) for change in resolution.plan_changes],
         "removals": [asdict(removal) for removal in resolution.removals],
         "warnings": list(resolution.warnings),
@@ -38,6 +43,14 @@ def of_resolution(resolution: Resolution, digest: str) -> dict[str, Any]:
         ),
         "nodes": {},
     }
+
+
+def _inventory_digest(inventory: Mapping[str, Any]) -> str:
+    """A digest of the inventory without the variables that describe one run."""
+    of_run = {f"cloud_{name}" for model in (RunModel, AllocationsModel) for name in model.model_fields}
+    cloud = {name: value for name, value in inventory["cloud"].items() if name not in of_run}
+    text = json.dumps({**inventory, "cloud": cloud}, sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def of_node(
@@ -92,6 +105,8 @@ def differences(saved: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
     for key in ("format", "cloud", "from"):
         if saved.get(key) != plan[key]:
             found.append(f"{key}: was {saved.get(key)!r}, is {plan[key]!r}")
+    if saved.get("inventory") != plan["inventory"]:
+        found.append("inventory: was changed")
     for key, identity in (("changes", _change), ("removals", _removal)):
         found += _compare(key, map(identity, saved.get(key) or ()), map(identity, plan[key]))
     nodes_saved: Mapping[str, Any] = saved.get("nodes") or {}
@@ -106,9 +121,9 @@ def differences(saved: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
 
 
 def _compare(key: str, saved: Iterable[str], planned: Iterable[str]) -> list[str]:
-    was, now = sorted(saved), sorted(planned)
-    return [f"{key}: no longer {text}" for text in was if text not in now] + [
-        f"{key}: now also {text}" for text in now if text not in was
+    was, now = Counter(saved), Counter(planned)
+    return [f"{key}: no longer {text}" for text in sorted((was - now).elements())] + [
+        f"{key}: now also {text}" for text in sorted((now - was).elements())
     ]
 
 

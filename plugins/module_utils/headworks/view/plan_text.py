@@ -33,7 +33,7 @@ def lines(plan: Mapping[str, Any], *, verbose: bool = False, notes: bool = False
     title = f"Plan of cloud {plan['cloud']}:"
     cloud = _cloud(plan, verbose)
     nodes = [line for name in plan["nodes"] for line in _node(name, plan, verbose, notes)]
-    if not cloud and not any(node["changes"] for node in plan["nodes"].values()):
+    if not cloud and not any(node["changes"] or node["state"] == "failed" for node in plan["nodes"].values()):
         return [("", f"{title} nothing to change"), *nodes]
     return [("", title), *cloud, *nodes]
 
@@ -50,11 +50,15 @@ def _cloud(plan: Mapping[str, Any], verbose: bool) -> list[tuple[str, str]]:
             result.append((change["sign"], f"  {PlanChange(**change).label}"))
         elif groups[key][0] is change:
             names = ", ".join(ranges(entry["name"] for entry in groups[key]))
-            kind = change["kind"].replace("_", " ")
+            kinds = _plural(change["kind"].replace("_", " "))
             disks = _disks(plan["removals"]) if key == ("-", "instance") else ""
-            text = f"  {change['sign']} {len(groups[key])} {kind}s: {names}{disks} (-v lists them)"
+            text = f"  {change['sign']} {len(groups[key])} {kinds}: {names}{disks} (-v lists them)"
             result.append((change["sign"], text))
     return result
+
+
+def _plural(kind: str) -> str:
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def _disks(removals: Sequence[Mapping[str, Any]]) -> str:
