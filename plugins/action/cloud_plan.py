@@ -31,7 +31,7 @@ try:
     from headworks.model.inventory import parse_run
     from headworks.model.node import ROLES
     from headworks.plan.allocation.allocations import digest
-    from headworks.plan.found.removals import check_lost, check_removals
+    from headworks.plan.found.removals import check_lost, check_needed, check_removals
     from headworks.plan.found.start import Occasion
     from headworks.plan.resolve import Resolution, resolve
     from headworks.plan.stamp import stamp
@@ -101,7 +101,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         removals, lost = resolution.removals, resolution.lost
         limit, left = resolution.removals_without_asking, len(resolution.cloud.instances)
         try:
-            check_lost(lost, len(removals), run.confirm_removal)
+            check_needed(run.confirm_removal, len(lost) + len(removals))
+            check_lost(lost, removals, run.confirm_removal, now)
             check_removals(removals, len(lost), left, limit, run.confirm_removal, now)
         except PlanError as error:
             if not run.plan_only:

@@ -88,14 +88,31 @@ def kept_removed(
     return removed
 
 
-def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int | None) -> None:
+def check_needed(confirmed: int | None, count: int) -> None:
+    """Refuse a confirmation that nothing needs: left in a command or an inventory, it would confirm a later slip.
+
+    :param count: number of instances that the run removes or creates again.
+    :raises PlanError: ``cloud_confirm_removal`` must be left out.
+    """
+    if confirmed and not count:
+        raise PlanError(
+            [
+                f"cloud_confirm_removal: {confirmed}: this run removes no instance; leave it out. If it stays in your "
+                "command or inventory, it confirms the next mistake that removes as many"
+            ]
+        )
+
+
+def check_lost(
+    lost: Collection[tuple[str, str]], removals: tuple[Removal, ...], confirmed: int | None, now: int
+) -> None:
     """Refuse to create instances again whose nodes have lost them, unless this is confirmed.
 
     :param lost: (instance, node).
-    :param removals: number of instances that the run removes; one number confirms both.
+    :param removals: the instances that the run removes; one number confirms both.
     :raises PlanError: the run must not create these instances.
     """
-    count = len(lost) + removals
+    count = len(lost) + len(removals)
     if lost and confirmed != count:
         names = some([f"{name} ({node})" for name, node in sorted(lost, key=lambda item: natural(item[0]))], _SHOWN)
         raise PlanError(
@@ -103,6 +120,7 @@ def check_lost(lost: Collection[tuple[str, str]], removals: int, confirmed: int 
                 f"instances: their nodes had these instances and no longer hold them: {names}. Their disks are lost, "
                 "or the filesystem of /var/lib/headworks is not mounted: mount or restore it, and run again. To create "
                 f"them anew with blank disks, add -e cloud_confirm_removal={count}"
+                + (f", which counts {len(removals)} removals too:\n{table(removals, now)}" if removals else "")
             ]
         )
 

@@ -1,0 +1,34 @@
+"""The confirmation of removals: what the question names, and when a confirmation is refused."""
+
+from __future__ import annotations
+
+import pytest
+from headworks.model.errors import PlanError
+from headworks.plan.found.removals import Removal, check_lost, check_needed
+
+NOW = 1_800_000_000
+REMOVALS = (Removal("web1", "u1", "n1", 1 << 30, NOW, "running"), Removal("web2", "u2", "n2"))
+
+
+def test_a_confirmation_that_nothing_needs_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"cloud_confirm_removal: 3: this run removes no instance; leave it out"):
+        check_needed(3, 0)
+
+
+@pytest.mark.parametrize(("confirmed", "count"), [(None, 0), (0, 0), (3, 3), (None, 2)])
+def test_other_confirmations_are_left_to_the_gate(confirmed: int | None, count: int) -> None:
+    check_needed(confirmed, count)
+
+
+def test_the_number_for_lost_instances_names_the_removals_that_it_confirms_too() -> None:
+    with pytest.raises(PlanError) as error:
+        check_lost([("db", "n1")], REMOVALS, None, NOW)
+    text = str(error.value)
+    assert "add -e cloud_confirm_removal=3, which counts 2 removals too" in text
+    assert ("web1" in text, "web2" in text) == (True, True)
+    check_lost([("db", "n1")], REMOVALS, 3, NOW)
+
+
+def test_lost_instances_alone_list_no_removals() -> None:
+    with pytest.raises(PlanError, match=r"add -e cloud_confirm_removal=1$"):
+        check_lost([("db", "n1")], (), None, NOW)
