@@ -98,15 +98,19 @@ def segments(
             None,
         )
         if chosen is None:
-            ranges = "cloud_vlan_ranges" if space.startswith("vlan/") else "cloud_tunnel_id_range"
             rests = any(blocked(f"segment/{segment}", name) for segment in _segments_of(cloud, space))
-            hint = "; freed ids rest until all nodes have converged after their removal" if rests else ""
-            rule = f"no segmentation id is free in {ranges} for type {space}{hint}"
-            problems.add(f"cloud_networks.{name}", name, rule)
+            problems.add(f"cloud_networks.{name}", name, _none_free(space, rests))
             continue
         result[name] = chosen
         holders[chosen] = name
     return result
+
+
+def _none_free(space: str, rests: bool) -> str:
+    """Why a network gets no segment of ``space``. ``rests``: freed segments rest there."""
+    ranges = "cloud_vlan_ranges" if space.startswith("vlan/") else "cloud_tunnel_id_range"
+    hint = "; freed ids rest until all nodes have converged after their removal" if rests else ""
+    return f"no segmentation id is free in {ranges} for type {space}{hint}"
 
 
 def segment_space(cloud: CloudModel, network: str) -> str:
