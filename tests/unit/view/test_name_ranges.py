@@ -28,6 +28,7 @@ def expanded(pattern: str) -> list[str]:
         (["vm1", "vm2", "vm3"], ["vm[1:3]"]),
         ([f"web{number:02}" for number in range(1, 51)], ["web[01:50]"]),
         ([f"web{number}" for number in range(8, 13)], ["web[8:12]"]),
+        (["web09", "web10", "web11"], ["web[09:11]"]),
         (["web01", "web1", "web2", "web3"], ["web01", "web[1:3]"]),
         (["a1-x", "a2-x", "a3-x", "a2-y"], ["a2-y", "a[1:3]-x"]),
         (["172.16.0.9", "172.16.0.10", "172.16.0.11"], ["172.16.0.[9:11]"]),

@@ -1,11 +1,10 @@
-"""The text of a plan, its names in ranges, and the exit code of a run that only plans."""
+"""The text of a plan, and the exit code of a run that only plans."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from headworks.view.name_ranges import ranges
 from headworks.view.plan_text import GROUPED, lines
 from headworks.view.verdict import NodeOutcome, plan_exit_code
 
@@ -79,20 +78,6 @@ def test_effects_are_always_told_and_other_notes_only_if_no_verdict_follows() ->
     data = plan(nodes={"n1": node(effects=[effect], notes=["it is shut down", "a remark"])})
     assert texts(data)[1:] == ["  n1: it is shut down (outage)"]
     assert texts(data, notes=True)[1:] == ["  n1: it is shut down (outage)", "  n1: a remark"]
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["web01", "web02", "web03"], ["web[01:03]"]),
-        (["web09", "web10", "web11"], ["web[09:11]"]),
-        (["n9", "n10", "n11"], ["n[9:11]"]),
-        (["n1", "n2"], ["n1", "n2"]),
-        (["a1x", "a2x", "a3x", "a5x", "b"], ["a5x", "a[1:3]x", "b"]),
-    ],
-)
-def test_consecutive_names_become_a_range(names: list[str], expected: list[str]) -> None:
-    assert ranges(names) == expected
 
 
 @pytest.mark.parametrize(
