@@ -51,11 +51,11 @@ def test_no_number_confirms_the_removal_of_a_protected_instance() -> None:
 
 
 def test_lost_instances_need_the_number_of_lost_and_removed_ones() -> None:
-    check_lost([], 3, None)
-    check_lost([("vm1", "compute1")], 2, 3)
+    check_lost([], GONE[:3], None, START)
+    check_lost([("vm1", "compute1")], GONE[:2], 3, START)
     for wrong in (None, 1, 2):
         with pytest.raises(PlanError, match=r"no longer hold them: vm1 \(compute1\).* cloud_confirm_removal=3"):
-            check_lost([("vm1", "compute1")], 2, wrong)
+            check_lost([("vm1", "compute1")], GONE[:2], wrong, START)
 
 
 def test_the_table_shows_node_size_age_and_state_and_is_cut() -> None:
