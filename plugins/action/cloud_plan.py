@@ -31,7 +31,7 @@ try:
     from headworks.model.inventory import parse_run
     from headworks.model.node import ROLES
     from headworks.plan.allocation.allocations import digest
-    from headworks.plan.found.removals import check_lost, check_needed, check_removals
+    from headworks.plan.found.removals import check_lost, check_removals, unneeded
     from headworks.plan.found.start import Occasion
     from headworks.plan.resolve import Resolution, resolve
     from headworks.plan.stamp import stamp
@@ -83,6 +83,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if not options["validate_only"]:
             plan = of_resolution(resolution, digest(stored.content), inventory)
             plan["refusal"] = self._gate(resolution, run, occasion.now)
+            plan["warnings"] += filter(None, [unneeded(run.confirm_removal, resolution.removals, resolution.lost)])
             self._hand_over(resolution, self._secrets.hide_in(plan), path, run, facts)
         answer = {
             "changed": False,
@@ -101,7 +102,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         removals, lost = resolution.removals, resolution.lost
         limit, left = resolution.removals_without_asking, len(resolution.cloud.instances)
         try:
-            check_needed(run.confirm_removal, len(lost) + len(removals))
             check_lost(lost, removals, run.confirm_removal, now)
             check_removals(removals, len(lost), left, limit, run.confirm_removal, now)
         except PlanError as error:

@@ -1,23 +1,26 @@
-"""The confirmation of removals: what the question names, and when a confirmation is refused."""
+"""The confirmation of removals: what the question names, and when a confirmation is not needed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from headworks.model.errors import PlanError
-from headworks.plan.found.removals import Removal, check_lost, check_needed
+from headworks.plan.found.removals import Removal, check_lost, unneeded
 
 NOW = 1_800_000_000
 REMOVALS = (Removal("web1", "u1", "n1", 1 << 30, NOW, "running"), Removal("web2", "u2", "n2"))
 
 
-def test_a_confirmation_that_nothing_needs_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"cloud_confirm_removal: 3: this run removes no instance; leave it out"):
-        check_needed(3, 0)
+def test_a_confirmation_that_nothing_needs_is_warned_of() -> None:
+    decided = tuple(replace(removal, decided=True) for removal in REMOVALS)
+    for removals in ((), decided):
+        assert unneeded(3, removals, ()).startswith("cloud_confirm_removal: 3: this run removes no instance that must")
 
 
-@pytest.mark.parametrize(("confirmed", "count"), [(None, 0), (0, 0), (3, 3), (None, 2)])
-def test_other_confirmations_are_left_to_the_gate(confirmed: int | None, count: int) -> None:
-    check_needed(confirmed, count)
+def test_no_other_confirmation_is_warned_of() -> None:
+    assert [unneeded(None, (), ()), unneeded(0, (), ()), unneeded(2, REMOVALS, ())] == ["", "", ""]
+    assert unneeded(1, (), [("db", "n1")]) == ""
 
 
 def test_the_number_for_lost_instances_names_the_removals_that_it_confirms_too() -> None:

@@ -58,6 +58,25 @@ def test_lost_instances_need_the_number_of_lost_and_removed_ones() -> None:
             check_lost([("vm1", "compute1")], GONE[:2], wrong, START)
 
 
+def test_a_removal_that_an_earlier_run_decided_is_not_asked_for_again() -> None:
+    decided = tuple(replace(removal, decided=True) for removal in GONE)
+    check_removals(decided, 0, 5, 2, None, START)
+    check_removals(decided, 0, 0, 2, 5, START)
+    with pytest.raises(PlanError, match="would remove 3, more than"):
+        check_removals((*decided[:2], *GONE[:3]), 0, 5, 2, None, START)
+    check_removals((*decided[:2], *GONE[:3]), 0, 5, 2, 3, START)
+
+
+def test_an_interrupted_removal_is_completed_without_a_question() -> None:
+    world, inventory = World(), s1()
+    earlier = world.run(inventory)
+    del inventory["instances"]["vm3"]
+    first = world.run(inventory, earlier, silent=["compute1"])
+    assert [(removal.name, removal.pending, removal.decided) for removal in first.removals] == [("vm3", True, False)]
+    resolution = world.run(inventory, first)
+    assert [(removal.name, removal.decided) for removal in resolution.removals] == [("vm3", True)]
+
+
 def test_the_table_shows_node_size_age_and_state_and_is_cut() -> None:
     rows = (replace(GONE[0], state="running"), replace(GONE[1], pending=True, created=0))
     assert table(rows, START + 3 * DAY).splitlines() == [

@@ -116,7 +116,7 @@ class RunModel(Model):
         default=None,
         description="Confirms removals for one run, with -e: the number of instances that the run removes, and of "
         "those that it creates again because their disks are lost. It must be exactly the number that the refused run "
-        "named, and a run that removes nothing refuses it. With null, cloud_removals_without_asking decides.",
+        "named. With null, cloud_removals_without_asking decides.",
     )
     accept_older: bool = Field(
         default=False,

@@ -23,7 +23,8 @@ _SHOWN = 50
 class Removal:
     """An instance that is no longer declared, and that ``node`` holds, or may hold if it did not answer (``pending``).
 
-    ``disk_bytes`` is what its disk occupies; ``created`` is in seconds since 1970, 0 if unknown.
+    ``disk_bytes`` is what its disk occupies; ``created`` is in seconds since 1970, 0 if unknown. ``decided``: an
+    earlier run began the removal, but was interrupted, or the node did not answer. Nobody is asked again.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Removal:
     state: str = ""
     protected: bool = False
     pending: bool = False
+    decided: bool = False
 
 
 def removals_of(inventory: Inventory, before: Allocations, held: Mapping[str, Holding]) -> tuple[Removal, ...]:
@@ -45,6 +47,7 @@ def removals_of(inventory: Inventory, before: Allocations, held: Mapping[str, Ho
         Removal(
             guest.name or guest.id, guest.id, node, guest.disk_bytes, guest.created, guest.state,
             guest.protected or (guest.name in before.instances and before.instances[guest.name].protected),
+            decided=guest.name in before.removed and guest.name not in before.instances,
         )
         for node, holding in held.items()
         for guest in holding.guests(cloud)
@@ -88,19 +91,15 @@ def kept_removed(
     return removed
 
 
-def check_needed(confirmed: int | None, count: int) -> None:
-    """Refuse a confirmation that nothing needs: left in a command or an inventory, it would confirm a later slip.
-
-    :param count: number of instances that the run removes or creates again.
-    :raises PlanError: ``cloud_confirm_removal`` must be left out.
-    """
-    if confirmed and not count:
-        raise PlanError(
-            [
-                f"cloud_confirm_removal: {confirmed}: this run removes no instance; leave it out. If it stays in your "
-                "command or inventory, it confirms the next mistake that removes as many"
-            ]
-        )
+def unneeded(confirmed: int | None, removals: Collection[Removal], lost: Collection[tuple[str, str]]) -> str:
+    """A warning of a confirmation that nothing needs: left in a command or an inventory, it would confirm a later slip.
+    "" if it is needed. It is no reason to refuse: the operator may repeat a command that was interrupted."""
+    if not confirmed or lost or any(not removal.decided for removal in removals):
+        return ""
+    return (
+        f"cloud_confirm_removal: {confirmed}: this run removes no instance that must be confirmed; leave it out. If it "
+        "stays in your command or inventory, it confirms the next mistake that removes as many"
+    )
 
 
 def check_lost(
@@ -112,6 +111,7 @@ def check_lost(
     :param removals: the instances that the run removes; one number confirms both.
     :raises PlanError: the run must not create these instances.
     """
+    removals = tuple(removal for removal in removals if not removal.decided)
     count = len(lost) + len(removals)
     if lost and confirmed != count:
         names = some([f"{name} ({node})" for name, node in sorted(lost, key=lambda item: natural(item[0]))], _SHOWN)
@@ -143,6 +143,7 @@ def check_removals(
             "inventory; to remove it, set instance_protected: false in a run of its own first"
             for removal in protected
         )
+    removals = tuple(removal for removal in removals if not removal.decided)
     count = len(removals)
     if count == 0 or confirmed == count + lost:
         return
