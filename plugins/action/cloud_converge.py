@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 try:
     from headworks.control import handover
     from headworks.control.built import note_built
+    from headworks.control.secrets import Secrets
     from headworks.model.errors import PlanError
     from headworks.state.distribution import Distribution
 except ImportError as error:
@@ -56,7 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         state["distribution"] = options["distribution"]
         arguments = {"state": state, "accept_older": plan["run"]["accept_older"]}
         if options["preview"]:
-            return {**result, **self._preview(node, arguments, variables)}
+            return {**result, **self._preview(node, arguments, variables, Secrets(plan["secrets"]))}
         preview = handover.preview(DIRECTORY, node) or {}
         if self._is_answer(preview, options):
             result.update({**preview, "changed": bool(preview.get("changes"))})
@@ -67,6 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result.update(self._execute_module(module_name="node_state", module_args=arguments, task_vars=variables))
         # The arguments hold user data, which -vvv would show.
         result.pop("invocation", None)
+        result.update(Secrets(plan["secrets"]).hide_in({key: result[key] for key in ANSWER if key in result}))
         if result.get("confirmations"):
             self._confirm(result, variables)
         return self._noted(result, node, state, plan)
@@ -84,7 +86,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             result["notes"] = [*(result.get("notes") or ()), *error.messages]
         return result
 
-    def _preview(self, node: str, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _preview(
+        self, node: str, arguments: Mapping[str, Any], variables: Mapping[str, Any], secrets: Secrets
+    ) -> dict[str, Any]:
         """Ask the node what this run would change, and keep the answer. A node that cannot tell does not fail: a later
         step of the run may start the service that it lacks."""
         answer = self._execute_module(
@@ -92,7 +96,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         )
         if answer.get("unreachable"):
             return dict(answer)
-        handover.put_preview(DIRECTORY, node, {key: answer[key] for key in ANSWER if key in answer})
+        kept = secrets.hide_in({key: answer[key] for key in ANSWER if key in answer})
+        handover.put_preview(DIRECTORY, node, kept)
         return {"changed": False, "would_change": len(answer.get("changes") or ())}
 
     def _is_answer(self, preview: Mapping[str, Any], options: Mapping[str, Any]) -> bool:

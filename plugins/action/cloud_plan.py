@@ -117,6 +117,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         handed = {
             "plan": plan,
             "run": run.model_dump(),
+            "secrets": self._secrets.texts,
             "path": str(path),
             "text": resolution.allocations.text(),
             "nodes": list(resolution.cloud.nodes),

@@ -49,3 +49,10 @@ def test_the_address_of_an_image_from_a_vault_is_refused(secrets: Secrets) -> No
     images = secrets.plain({"nano": {"url": vaulted("https://h/i")}, "other": {"url": "https://h/j"}})
     (message,) = published({"cloud_images": images})
     assert message.startswith("cloud_images.nano.url: must not be encrypted")
+
+
+def test_a_later_step_hides_the_same_texts() -> None:
+    secrets = Secrets()
+    assert secrets.plain(vaulted("battery-staple")) == "battery-staple"
+    later = Secrets(secrets.texts)
+    assert later.hide_in({"changes": [{"name": "flow battery-staple"}]}) == {"changes": [{"name": "flow …"}]}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from headworks.model.errors import PlanError
-from headworks.plan.found.removals import Removal, check_lost, unneeded
+from headworks.plan.found.removals import Removal, check_lost, table, unneeded
 
 NOW = 1_800_000_000
 REMOVALS = (Removal("web1", "u1", "n1", 1 << 30, NOW, "running"), Removal("web2", "u2", "n2"))
@@ -35,3 +35,9 @@ def test_the_number_for_lost_instances_names_the_removals_that_it_confirms_too()
 def test_lost_instances_alone_list_no_removals() -> None:
     with pytest.raises(PlanError, match=r"add -e cloud_confirm_removal=1$"):
         check_lost([("db", "n1")], (), None, NOW)
+
+
+def test_a_removed_instance_without_files_is_not_shown_as_a_small_disk() -> None:
+    lost = Removal("web3", "u3", "n1", 0, NOW, "stopped")
+    assert "missing" in table((lost,), NOW)
+    assert "1.0 GiB" in table(REMOVALS, NOW)

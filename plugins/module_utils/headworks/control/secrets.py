@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible._internal._datatag._tags import VaultedValue
@@ -22,10 +22,18 @@ _WORD = 4
 
 
 class Secrets:
-    """The texts that were decrypted for the plan."""
+    """The texts that were decrypted for the plan.
 
-    def __init__(self) -> None:
-        self._texts: set[str] = set()
+    :param texts: of an earlier step of the run (``texts``).
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._texts = set(texts)
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, for a later step of the run."""
+        return sorted(self._texts)
 
     def note(self, value: Any, raw: Mapping[str, Any]) -> None:
         """Note the encrypted texts that the templates in ``value`` use, by name, also by way of other variables."""

@@ -141,7 +141,7 @@ def _removals(gone: set[str], after: Allocations, found: Found) -> list[PlanChan
     for removal in found.removals:
         kept = after.removed.get(removal.name)
         until = f"kept until {_date(kept.until)}" if kept else "kept for a while"
-        detail = f"on {removal.node}: disk {removal.disk_bytes / (1 << 30):.1f} GiB, {until}"
+        detail = f"on {removal.node}: disk {removal.disk}{f', {until}' if removal.disk_bytes else ''}"
         if removal.pending:
             detail = f"on {removal.node}, which does not answer: it is removed in a run in which the node answers"
         changes.append(PlanChange("-", "instance", removal.name, detail))

@@ -37,6 +37,11 @@ class Removal:
     pending: bool = False
     decided: bool = False
 
+    @property
+    def disk(self) -> str:
+        """The size of the disk for people; a guest whose files are lost has none."""
+        return f"{self.disk_bytes / (1 << 30):.1f} GiB" if self.disk_bytes else "missing"
+
 
 def removals_of(inventory: Inventory, before: Allocations, held: Mapping[str, Holding]) -> tuple[Removal, ...]:
     """The removals of this run, by node and name: all guests that nodes hold and the inventory does not declare, and
@@ -168,7 +173,7 @@ def table(removals: tuple[Removal, ...], now: int) -> str:
     """The first removals as a table: instance, node, disk, age, state. The plan lists all."""
     rows = [("instance", "node", "disk", "age", "state")]
     for removal in removals[:_SHOWN]:
-        disk = "?" if removal.pending else f"{removal.disk_bytes / (1 << 30):.1f} GiB"
+        disk = "?" if removal.pending else removal.disk
         age = f"{max(0, now - removal.created) // DAY} d" if removal.created else "?"
         rows.append((removal.name, removal.node, disk, age, removal.state or "its node does not answer"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
