@@ -58,6 +58,7 @@ class Machine:
     """A node: the document that it keeps, its guests and its removed guests by uuid, its routers and networks."""
 
     document: dict[str, Any] = field(default_factory=dict)
+    applied: int = 0
     guests: dict[str, Guest] = field(default_factory=dict)
     removed: dict[str, Guest] = field(default_factory=dict)
     routers: dict[str, str] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Machine:
         return {
             **{key: kept.get(key, "") for key in ("cloud", "node", "lineage", "digest")},
             "serial": kept.get("serial", 0),
+            "applied": self.applied,
             "allocations": deepcopy(kept.get("allocations", {})),
             "damaged": [],
             "instances": {uuid: guest.report() for uuid, guest in everything},
@@ -165,6 +167,8 @@ class World:
                 here = machine.guests[uuid]
                 here.number, here.until, here.removed = guest.number, 0, 0
                 here.protected = resolution.allocations.instances[guest.name].protected
+        if survives():
+            machine.applied = document["serial"]
         machine.routers = {router.id: router.name for router in cloud.routers.values() if name in router.nodes}
         machine.networks = {cloud.networks[network].id: network for network in cloud.nodes[name].local_vlans}
 

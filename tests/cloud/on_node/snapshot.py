@@ -136,7 +136,7 @@ def files() -> dict[str, str]:
     result = {}
     for top in TREES:
         for path in sorted(Path(top).rglob("*")):
-            if path.name != "node-state.json.prev":  # every run that changes the node state writes it
+            if path.name not in ("node-state.json.prev", "applied-plan"):  # every run with new allocations writes them
                 result[str(path)] = describe(path)
     return result
 

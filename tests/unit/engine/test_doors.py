@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from distributions import DEBIAN
 from headworks.engine import boot, doors
+from headworks.engine.applied import applied_serial
 from headworks.engine.converge import ConflictError, ConvergeError, Result
-from headworks.engine.doors import converge_document
+from headworks.engine.doors import converge_document, kept_document
 from headworks.state.codec import encode
 from headworks.state.document import VERSION
 
@@ -47,6 +48,28 @@ def document(**more: Any) -> dict[str, Any]:
         "sections": {},
         **more,
     }
+
+
+def test_a_plan_is_applied_when_the_run_has_ended(
+    converged: Converged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, begin: Callable[[], None], **_more: Any) -> Result:
+        begin()
+        raise ConvergeError("broken", Result())
+
+    first, second = document(lineage="a", serial=1), document(lineage="a", serial=2)
+    assert [converge_document(first).kept for _ in range(2)] == [False, True]
+    assert converge_document(second, check=True).kept is False
+    assert applied_serial("a", tmp_path) == 1
+    works = doors.converge
+    monkeypatch.setattr(doors, "converge", fail)
+    with pytest.raises(ConvergeError):
+        converge_document(second)
+    assert (kept_document().data or {})["serial"] == 2
+    assert applied_serial("a", tmp_path) == 1
+    monkeypatch.setattr(doors, "converge", works)
+    assert [converge_document(second).kept for _ in range(2)] == [False, True]
+    assert (applied_serial("a", tmp_path), applied_serial("b", tmp_path)) == (2, 0)
 
 
 def test_the_removals_of_the_document_are_what_the_walk_may_remove(converged: Converged) -> None:

@@ -43,7 +43,8 @@ class Result:
     ``changes`` has every change as plain data ``{kind, name, verb, before, after}``, in the order of the subsystems; in
     check mode, the changes that a run would make. ``notes`` tell a person about things that the run does not act on,
     for example a guest that needs a restart. ``confirmations`` are changes that undo themselves unless the control node
-    confirms them. ``kept`` says that the node already kept exactly this document, undamaged, before the run.
+    confirms them. ``kept`` says that the node already kept exactly this document, undamaged, before the run,
+    and had applied it.
     """
 
     changes: list[dict[str, Any]] = field(default_factory=list)

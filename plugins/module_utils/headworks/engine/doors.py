@@ -20,6 +20,7 @@ from ..state.document import older_than_kept, upgrade
 from ..state.places import HEADWORKS_DIR, NODE_STATE
 from ..system.kept_json import Kept, kept_text, read_kept, write_kept_text
 from . import boot
+from .applied import is_applied, note_applied
 from .converge import ConflictError, ConvergeError, Result, Step, converge
 from .order import distribution_of, pipeline
 
@@ -67,8 +68,11 @@ def converge_document(
             raise
         if removable and not check:
             keep_document({**document, "removals": []})  # they are made: a later restore must not make them again
+        was_applied = is_applied(document, STATE_DIR)
+        if not check:
+            note_applied(document, STATE_DIR)
     result.add(notes)
-    result.kept = not kept.damage and kept.data == document
+    result.kept = not kept.damage and kept.data == document and was_applied
     return result
 
 

@@ -20,6 +20,7 @@ from ..node.marks import MARKER_DIR
 from ..state.places import INSTANCES_DIR, NODE_STATE
 from ..system.kept_json import read_kept
 from ..system.netns import is_namespace
+from .applied import applied_serial
 
 LIBVIRT_DEFINITIONS = Path("/etc/libvirt/qemu")
 MARK_URI = "https://headworks.invalid/xmlns/instance/1"  # METADATA_URI in node/compute/domain_xml.py
@@ -34,7 +35,8 @@ def holdings(
     """Return what this node holds, as plain data.
 
     ``cloud``, ``node``, ``lineage``, ``serial``, ``digest`` and ``allocations`` are those of the document that the node
-    applied last. ``instances`` is uuid → guest; its ``state`` is that of libvirt, ``undefined`` without a domain, and
+    keeps; ``applied`` is the serial of the last plan that it applied in whole.
+    ``instances`` is uuid → guest; its ``state`` is that of libvirt, ``undefined`` without a domain, and
     ``removed`` for a removed guest that can come back. ``routers`` and ``networks`` are ids of namespaces of the cloud.
     ``damaged`` has texts about files that are torn.
     """
@@ -51,6 +53,7 @@ def holdings(
         "node": str(origin.get("node", "")),
         "lineage": str(origin.get("lineage", "")),
         "serial": int(origin.get("serial", 0)),
+        "applied": applied_serial(str(origin.get("lineage", "")), document.parent),
         "digest": str(origin.get("digest", "")),
         "allocations": origin.get("allocations", {}),
         "damaged": damaged,

@@ -118,10 +118,10 @@ def resolve(
 def _serials(
     inv: Inventory, before: Allocations, held: Mapping[str, Holding], facts: Mapping[str, Any]
 ) -> dict[str, int | None]:
-    """node → serial of the plan that it applied last; None for a node that does not answer. A node that answers but
-    does not say what it holds was converged by an older headworks, which applied the last plan."""
+    """node → serial of the plan that it applied last in whole; None for a node that does not answer. A node that
+    answers but does not say what it holds was converged by an older headworks, which applied the last plan."""
     return {
-        name: held[name].serial if name in held else before.serial if name in facts else None for name in inv.nodes
+        name: held[name].applied if name in held else before.serial if name in facts else None for name in inv.nodes
     }
 
 

@@ -39,7 +39,8 @@ class HeldInstance:
 @dataclass(frozen=True)
 class Holding:
     """What a node holds. ``cloud``, ``node``, ``lineage``, ``serial`` and ``digest`` are those of the plan that it
-    applied last ("" and 0: none). ``allocations`` is its extract of the allocations of that plan, as plain data.
+    keeps ("" and 0: none); ``applied`` is the serial of the last plan that it has applied in whole. ``allocations`` is
+    its extract of the allocations of the kept plan, as plain data.
 
     ``instances`` is uuid → guest. ``routers`` and ``networks`` are id → name. ``damaged`` are texts about files of the
     node that cannot be read.
@@ -49,6 +50,7 @@ class Holding:
     node: str = ""
     lineage: str = ""
     serial: int = 0
+    applied: int = 0
     digest: str = ""
     allocations: Mapping[str, Any] = field(default_factory=dict)
     instances: Mapping[str, HeldInstance] = field(default_factory=dict)
@@ -89,6 +91,7 @@ def _read(data: Mapping[str, Any]) -> Holding:
         node=str(data.get("node") or ""),
         lineage=str(data.get("lineage") or ""),
         serial=int(data.get("serial") or 0),
+        applied=int(data.get("applied") or 0),
         digest=str(data.get("digest") or ""),
         allocations=data.get("allocations") or {},
         instances={uuid: _guest(uuid, guest) for uuid, guest in (data.get("instances") or {}).items()},
