@@ -50,6 +50,14 @@ def test_no_number_confirms_the_removal_of_a_protected_instance() -> None:
         check_removals((PROTECTED, GONE[1]), 0, 5, 10, 2, START)
 
 
+def test_a_protected_guest_does_not_hide_the_other_removals() -> None:
+    with pytest.raises(PlanError) as refused:
+        check_removals((PROTECTED, *GONE[1:3]), 0, 0, 10, None, START)
+    protected, others = refused.value.messages
+    assert "is protected" in protected
+    assert "this run would remove 3" in others
+
+
 def test_lost_instances_need_the_number_of_lost_and_removed_ones() -> None:
     check_lost([], GONE[:3], None, START)
     check_lost([("vm1", "compute1")], GONE[:2], 3, START)

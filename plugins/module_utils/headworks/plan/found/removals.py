@@ -141,32 +141,39 @@ def check_removals(
     :param confirmed: ``cloud_confirm_removal`` or None.
     :raises PlanError: the run must not remove these instances.
     """
-    protected = [removal for removal in removals if removal.protected]
-    if protected:
-        raise PlanError(
-            f"instances.{removal.name}: is protected on {removal.node} and must not be removed. Put it back into the "
-            "inventory; to remove it, set instance_protected: false in a run of its own first"
-            for removal in protected
-        )
-    removals = tuple(removal for removal in removals if not removal.decided)
+    messages = [
+        f"instances.{removal.name}: is protected on {removal.node} and must not be removed. Put it back into the "
+        "inventory; to remove it, set instance_protected: false in a run of its own first"
+        for removal in removals
+        if removal.protected
+    ]
+    undecided = tuple(removal for removal in removals if not removal.decided)
+    messages += filter(None, [_unconfirmed(undecided, lost, declared, limit, confirmed, now)])
+    if messages:
+        raise PlanError(messages)
+
+
+def _unconfirmed(
+    removals: tuple[Removal, ...], lost: int, declared: int, limit: int, confirmed: int | None, now: int
+) -> str:
+    """Why these removals need a confirmation, or another one; "" if they do not."""
     count = len(removals)
     if count == 0 or confirmed == count + lost:
-        return
+        return ""
     if confirmed is not None:
-        raise PlanError([f"cloud_confirm_removal: {confirmed}: the run would remove {count}:\n{table(removals, now)}"])
+        return f"cloud_confirm_removal: {confirmed}: the run would remove {count}:\n{table(removals, now)}"
     if count > limit or declared == 0:
         why = (
             f"more than cloud_removals_without_asking allows ({limit})"
             if count > limit
             else "and group instances is empty: was the right inventory given, and was all of it read?"
         )
-        raise PlanError(
-            [
-                f"instances: this run would remove {count}, {why}:\n{table(removals, now)}\n"
-                f"  If this is what you want, add -e cloud_confirm_removal={count + lost}. Their disks are kept on "
-                "their nodes for a while (cloud_reclaim_after_days)."
-            ]
+        return (
+            f"instances: this run would remove {count}, {why}:\n{table(removals, now)}\n"
+            f"  If this is what you want, add -e cloud_confirm_removal={count + lost}. Their disks are kept on "
+            "their nodes for a while (cloud_reclaim_after_days)."
         )
+    return ""
 
 
 def table(removals: tuple[Removal, ...], now: int) -> str:
