@@ -49,14 +49,18 @@ distclean: clean  ## remove the caches and .venv as well
 
 # --- testing -----------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-lint test-unit test-functional test-cloud
-test:  ## run what CI runs: lint, unit, functional and cloud tests
+.PHONY: test test-all test-lint test-unit test-functional test-cloud test-safety test-safety-smoke
+test: STAGES := test-lint test-unit test-functional test-cloud test-safety-smoke
+test:  ## run what CI runs: lint, unit, functional and cloud tests, and some of the safety tests
+test-all: STAGES := test-lint test-unit test-functional test-cloud test-safety test-guest
+test-all:  ## run every test
+test test-all:
 	@start=$$(date +%s)
 	scripts/stage "Packages of this machine and .venv" scripts/bootstrap dev
-	for target in test-lint test-unit test-functional test-cloud; do
+	for target in $(STAGES); do
 	    scripts/stage "$$target" $(MAKE) --no-print-directory $$target
 	done
-	printf '\nmake test: all tests passed in %d s\n' $$(($$(date +%s) - start))
+	printf '\nmake $@: all tests passed in %d s\n' $$(($$(date +%s) - start))
 
 test-lint: bootstrap-dev  ## run ruff, mypy, import-linter and ansible-lint
 	@ruff check .
@@ -74,6 +78,14 @@ test-functional: bootstrap-dev  ## run the tests against the real daemons, in a 
 test-cloud: bootstrap-dev guest-image  ## test a whole cloud in separate labs: molecule, then tests/cloud
 	@if [ -f molecule/default/molecule.yml ]; then molecule test --scenario-name default; fi
 	python -m pytest -v --durations=10 tests/cloud $(ARGS)
+
+test-safety: bootstrap-dev guest-image  ## test slips and faults on real nodes, in a lab of their own (docs/safety.md)
+	@scripts/node-image warm >/dev/null
+	python -m pytest -v --durations=10 tests/safety $(ARGS)
+
+test-safety-smoke: bootstrap-dev guest-image  ## run the few safety tests that are part of make test
+	@scripts/node-image warm >/dev/null
+	python -m pytest -v --durations=5 -m smoke tests/safety $(ARGS)
 
 .PHONY: test-guest
 test-guest: bootstrap-dev guest-image  ## boot the guest image in every supported way (not part of make test)
