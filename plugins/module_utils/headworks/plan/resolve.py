@@ -25,7 +25,7 @@ from .cloud import Cloud
 from .facts import NodeFacts
 from .found.heal import heal
 from .found.holdings import Holding, holdings_of
-from .found.removals import Removal, kept_removed, removals_of
+from .found.removals import Removal, kept_removed, removals_of, sooner_reclaimed
 from .found.start import Occasion, start
 from .identity import natural
 from .images import ImageFacts, read_image
@@ -109,7 +109,7 @@ def resolve(
     newest = max([before.serial, *(holding.serial for holding in held.values())])
     after = replace(after, resting=resting.after(after, newest + 1))
     after = next_version(started.stored, after, occasion.lineage, newest)
-    notes = (*filter(None, [started.note]), *healed.notes, *_damaged(held))
+    notes = (*filter(None, [started.note]), *healed.notes, *_damaged(held), *sooner_reclaimed(inv, held))
     lines = (*notes, *warnings, *placement.warnings, *services.warnings)
     limit = inv.cloud.removals_without_asking
     return Resolution(cloud, after, tuple(changes), lines, removals, limit, healed.lost, before, held)

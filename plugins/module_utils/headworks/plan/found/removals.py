@@ -107,6 +107,23 @@ def unneeded(confirmed: int | None, removals: Collection[Removal], lost: Collect
     )
 
 
+def sooner_reclaimed(inventory: Inventory, held: Mapping[str, Holding]) -> list[str]:
+    """A warning for each node that would keep removed instances for a shorter time than now
+    (``cloud_reclaim_after_days``): their disks are deleted with the retention, and nothing asks."""
+    cloud, days = inventory.cloud.name, inventory.cloud.reclaim_after_days
+    declared = {object_id(cloud, "instance", name) for name in inventory.instances}
+    lines = []
+    for node in sorted(held, key=natural):
+        kept = [guest for guest in held[node].removed(cloud) if guest.id not in declared]
+        sooner = [guest.name or guest.id for guest in kept if guest.removed + days * DAY < guest.until]
+        if sooner:
+            lines.append(
+                f"cloud_reclaim_after_days: {days}: {node} deletes removed guests sooner than it was told before: "
+                f"{some(sorted(sooner, key=natural), _SHOWN)}"
+            )
+    return lines
+
+
 def check_lost(
     lost: Collection[tuple[str, str]], removals: tuple[Removal, ...], confirmed: int | None, now: int
 ) -> None:
