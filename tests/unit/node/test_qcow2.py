@@ -44,10 +44,21 @@ def test_the_bases_are_those_of_every_disk_in_the_directories(tmp_path: Path) ->
     for name, base in (("disk", "snapshot"), ("disk.snapshot", "old")):
         (tmp_path / name).write_bytes(header(f"/base/{base}", GIB))
     (tmp_path / "console.log").write_bytes(header("/base/fake", GIB))
-    (tmp_path / "link").symlink_to("/nowhere")
     assert bases_of([tmp_path, tmp_path / "none"]) == {"snapshot", "old"}
 
 
 def test_with_an_unreadable_disk_every_file_may_be_in_use(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"QFI\xfb")
+    assert bases_of([tmp_path]) is None
+
+
+def test_a_disk_that_was_moved_behind_a_symbolic_link_still_uses_its_base(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(header("/base/aa", GIB))
+    (tmp_path / "guest").mkdir()
+    (tmp_path / "guest" / "disk").symlink_to(tmp_path / "elsewhere")
+    assert bases_of([tmp_path / "guest"]) == {"aa"}
+
+
+def test_behind_a_link_to_nowhere_every_file_may_be_in_use(tmp_path: Path) -> None:
+    (tmp_path / "disk").symlink_to("/nowhere")
     assert bases_of([tmp_path]) is None

@@ -58,9 +58,12 @@ def bases_of(directories: Iterable[Path]) -> frozenset[str] | None:
             if path.suffix in OTHER_SUFFIXES:
                 continue
             try:
-                if not stat.S_ISREG(path.lstat().st_mode):
-                    continue
+                mode = path.stat().st_mode  # of the file that a symbolic link names: an operator may move a disk
             except FileNotFoundError:  # systemd-tmpfiles deletes what is left of removed guests at any time
+                if path.is_symlink():
+                    return None
+                continue
+            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
                 continue
             header = read_header(path)
             if not header.readable and path.exists():
