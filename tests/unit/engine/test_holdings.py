@@ -43,8 +43,8 @@ def guest(tmp_path: Path, uuid: str, mark: str | None = None) -> Path:
 
 def test_a_bare_node_holds_nothing(tmp_path: Path) -> None:
     assert held(tmp_path) == {
-        "cloud": "", "node": "", "lineage": "", "serial": 0, "applied": 0, "digest": "", "allocations": {}, "damaged": [],
-        "instances": {}, "routers": {}, "networks": {}, "removed_bytes": 0,
+        "cloud": "", "node": "", "lineage": "", "serial": 0, "applied": 0, "digest": "", "allocations": {},
+        "damaged": [], "instances": {}, "routers": {}, "networks": {}, "removed_bytes": 0,
     }  # fmt: skip
 
 
