@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..node.subsystem import Applied, Change, Confirmation, Note, Reading, Subsystem
-from .removals import keep_refused, leave, leave_unsafe, leave_withheld, refusal
+from .removals import keep_refused, leave, leave_unsafe, leave_withheld, refusal, withheld
 from .stage import Stage
 
 R = TypeVar("R")
@@ -43,14 +43,15 @@ class Result:
     ``changes`` has every change as plain data ``{kind, name, verb, before, after}``, in the order of the subsystems; in
     check mode, the changes that a run would make. ``notes`` tell a person about things that the run does not act on,
     for example a guest that needs a restart. ``confirmations`` are changes that undo themselves unless the control node
-    confirms them. ``kept`` says that the node already kept exactly this document, undamaged, before the run,
-    and had applied it.
+    confirms them. ``kept`` says that the node already kept exactly this document, undamaged, before the run, and had
+    applied it. ``complete`` is False if guests are left as they are because their disk is missing.
     """
 
     changes: list[dict[str, Any]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     confirmations: list[Confirmation] = field(default_factory=list)
     kept: bool = False
+    complete: bool = True
 
     @property
     def changed(self) -> bool:
@@ -107,10 +108,11 @@ def converge(
         begin()
         raise
     _describe_all(stages, result)
+    result.complete = not withheld(stages)
     if check:
         return result
     begin()
-    if result.changes:
+    if result.changes or not result.complete:
         _change_node(stages, result, verify)
     return result
 
@@ -118,7 +120,8 @@ def converge(
 def _change_node(stages: Sequence[Stage], result: Result, verify: bool) -> None:
     """Apply all changes and verify them.
 
-    :raises ConvergeError: a subsystem failed, a difference remained, or a guest failed and the rest is complete.
+    :raises ConvergeError: a subsystem failed, a difference remained, or guests failed or lack their disk and the rest
+        is complete.
     """
     problems = []
     try:
@@ -131,6 +134,8 @@ def _change_node(stages: Sequence[Stage], result: Result, verify: bool) -> None:
     for stage in reversed(stages):
         if stage.failures:
             problems.insert(0, f"{stage.subsystem.kind}: applying: {'; '.join(stage.failures.values())}")
+    if left := withheld(stages):
+        problems.append(f"{', '.join(left)}: left as it is, because its disk is missing (see the notes)")
     if problems:
         raise ConvergeError("; ".join(problems), result)
 

@@ -72,7 +72,7 @@ def converge_document(
         if not check:
             note_applied(document, STATE_DIR)
     result.add(notes)
-    result.kept = not kept.damage and kept.data == document and was_applied
+    result.kept = not kept.damage and kept.data == document and was_applied and result.complete
     return result
 
 

@@ -99,6 +99,17 @@ def leave_withheld(stages: Sequence[Stage]) -> None:
     leave(stages, {name for stage in stages for name in stage.reading.withheld})
 
 
+def withheld(stages: Iterable[Stage]) -> list[str]:
+    """Return the desired guests that a reading withholds, as texts for people."""
+    titles = {
+        name: str(getattr(stage.desired[name], "title", "") or name)
+        for stage in stages
+        for name in stage.reading.withheld
+        if name in stage.desired
+    }
+    return [f"instance {title}" for title in sorted(titles.values())]
+
+
 def leave(stages: Sequence[Stage], names: Collection[str], removals: bool = False) -> None:
     """Drop the changes of guarded objects with these names, the removals only with ``removals``."""
     for stage in stages:
