@@ -83,7 +83,8 @@ def test_a_full_filesystem(cloud: SafetyLab) -> None:
     copy = "/var/tmp/full"
     cloud.on("node2", f"mkdir {copy} && mount -t tmpfs -o mode=0711,size=64m tmpfs {copy}"
                       f" && cp -a --sparse=always {TOP}/. {copy}/ && mount --bind {copy} {TOP}"
-                      f" && dd if=/dev/zero of={TOP}/filler bs=64k status=none; test -s {TOP}/filler")  # fmt: skip
+                      f" && (! dd if=/dev/zero of={TOP}/filler bs=4k status=none 2>&1)"
+                      f" && mount -o remount,nr_inodes=$(df --output=iused {copy} | tail -n 1) {copy}")  # fmt: skip
     try:
         cloud.guests(lambda groups: groups["db"]["hosts"].update(db3={"instance_host": "node2"}))
         run = cloud.site()
@@ -96,7 +97,7 @@ def test_a_full_filesystem(cloud: SafetyLab) -> None:
         assert "No space left on device" in said(run)
         assert cloud.on("node2", f"ls {TOP}/*/{cloud.ids['db2']}*/disk").count("/disk") == 1
         # The way back: make room, and run again.
-        cloud.on("node2", f"rm {TOP}/filler")
+        cloud.on("node2", f"rm {TOP}/filler && mount -o remount,nr_inodes=100000 {copy}")
         cloud.site().must_succeed()
         assert cloud.observe()["node2"]["disks"]["db2"]["marker"] == "kept"
         cloud.restore_inventory()
