@@ -34,8 +34,9 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644, owner: tuple
                 os.fchown(descriptor, *owner)
             os.fsync(descriptor)
         fresh.replace(path)
-    except OSError:  # the filesystem is full, for example
+    except OSError as error:  # the filesystem is full, for example
         fresh.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
         raise
     sync_directory(path.parent)
     return True
