@@ -275,3 +275,14 @@ def test_a_new_node_takes_guests_only_after_it_answered() -> None:
     assert {guest.node for guest in world.plan(inventory, None, silent={"compute9"}).cloud.instances.values()} == {
         "compute1", "compute2",
     }
+
+
+def test_a_removed_guest_whose_disk_is_gone_gets_a_new_disk_and_the_plan_says_so() -> None:
+    world, inventory = World(), s1()
+    first = world.run(inventory)
+    gone = inventory["instances"].pop("vm3")
+    second = world.run(inventory, first)
+    world.machines["compute1"].removed.clear()
+    inventory["instances"]["vm3"] = gone
+    warnings = world.plan(inventory, second).warnings
+    assert any(line.startswith("instances.vm3: compute1 no longer keeps the disk of its removal") for line in warnings)

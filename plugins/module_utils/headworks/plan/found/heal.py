@@ -57,6 +57,12 @@ def heal(inventory: Inventory, before: Allocations, held: Mapping[str, Holding],
             notes.append(f"instances.{name}: is on {node} ({said}); it stays there")
     for name in _perhaps_there(inventory, before, held, instances):
         instances[name] = known.entry(name) or before.removed[name].instance
+    notes += [
+        f"instances.{name}: {removed.instance.node} no longer keeps the disk of its removal (it is reclaimed, or "
+        "/var/lib/headworks is not mounted); it gets a new disk"
+        for name, removed in before.removed.items()
+        if name in inventory.instances and name not in instances and removed.instance.node in held
+    ]
     lost = _lost(inventory, before, held, {*places, *returning})
     for name, _ in lost:
         instances[name] = replace(instances[name], built=False)
