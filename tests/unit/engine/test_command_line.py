@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from headworks.engine import command_line
 from headworks.engine.converge import ConvergeError, Result
+from headworks.node.subsystem import Note
 from headworks.system.kept_json import Kept
 
 
@@ -34,6 +35,18 @@ def test_a_restore_is_repeated_after_a_failure_but_not_for_ever(
     failures: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert restore(monkeypatch, failures) == expected
+
+
+def test_a_failure_is_printed_with_the_notes_that_explain_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def converge_document(state: Mapping[str, Any], *, check: bool = False) -> Result:
+        raise ConvergeError("instance vm1: left as it is", Result(notes=[Note("disk", "u1", "its disk is missing")]))
+
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept({}))
+    monkeypatch.setattr(command_line, "converge_document", converge_document)
+    assert command_line.main(["drift"]) == 1
+    assert capsys.readouterr().err == "headworks: instance vm1: left as it is\nnote: its disk is missing\n"
 
 
 @pytest.mark.parametrize(("damage", "code"), [("", 0), ("node-state.json is empty", 1)])

@@ -13,6 +13,7 @@ from disk_home import BASE, DISK, instance, labels, texts
 from headworks.engine import order
 from headworks.engine.converge import ConflictError, converge
 from headworks.node.compute import disks as disks_module
+from headworks.node.compute import removed
 from headworks.node.compute.disks import GIB, DiskSubsystem
 from headworks.state.disks import Disk
 from test_qcow2 import header
@@ -150,6 +151,17 @@ def test_a_torn_mark_does_not_take_the_protection_away(disks: DiskSubsystem) -> 
     assert disks.read({}).protected == {"u1"}
     with pytest.raises(ConflictError, match="protected"):
         converge([(disks, {})], removable=["u1"])
+
+
+def test_a_guest_with_a_torn_mark_is_removed_and_kept_like_any_other(disks: DiskSubsystem) -> None:
+    """The node state before says whose disk it is."""
+    home = instance(disks)
+    (home / "headworks.json").write_text("")
+    disks.earlier = {"u1": {"cloud": disks.owner, "title": "vm1", "protected": False}}
+    assert "known from the node state before" in disks.read({}).notes[0].text
+    converge([(disks, {})], removable=["u1"])
+    (left,) = removed.list_removed(disks.removed_dir)
+    assert (left.name, left.title, left.cloud, left.complete) == ("u1", "vm1", disks.owner, True)
 
 
 def test_a_torn_mark_of_a_directory_that_no_instance_has_is_left_alone_and_told(disks: DiskSubsystem) -> None:

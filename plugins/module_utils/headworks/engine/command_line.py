@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ..node.subsystem import SIGNS
 from ..node.underlay.rollback import confirm
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = _restore(state) if words == ["restore"] else converge_document(state, check=check)
     except (ConvergeError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
+        if isinstance(error, ConvergeError):
+            _show_notes(error.result, sys.stderr)
         return 1
     if words == ["restore"]:
         confirm()  # the control node confirmed this state in its run; at boot no control node can confirm it
@@ -79,6 +81,10 @@ def _restore(state: Mapping[str, Any]) -> Result:
 def _show(result: Result) -> None:
     for change in result.changes:
         print(f"{SIGNS[change['verb']]} {change['kind']} {change['name']}")
-    for text in [note.text for note in result.notes] + [confirmation.text for confirmation in result.confirmations]:
-        print(f"note: {text}")
+    _show_notes(result, sys.stdout)
     print(f"headworks: {len(result.changes)} change(s)")
+
+
+def _show_notes(result: Result, stream: TextIO) -> None:
+    for text in [note.text for note in result.notes] + [confirmation.text for confirmation in result.confirmations]:
+        print(f"note: {text}", file=stream)

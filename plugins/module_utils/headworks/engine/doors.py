@@ -56,7 +56,8 @@ def converge_document(
 
     with converge_lock(check=check):
         kept = read_kept(KEPT_DOCUMENT)
-        steps = pipeline({**complete, "allocations": _all_allocations(document, kept)})
+        earlier = {"allocations": _all_allocations(document, kept), "earlier_disks": _disks_of(kept)}
+        steps = pipeline({**complete, **earlier})
         notes = [Note("document", KEPT_DOCUMENT.name, kept.damage)] if kept.damage else []
         if not accept_older:
             _refuse_older(document, kept)
@@ -84,6 +85,12 @@ def _all_allocations(document: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
         if isinstance(allocations, dict) and isinstance(allocations.get("instances"), dict):
             instances |= allocations["instances"]
     return {**document.get("allocations", {}), "instances": instances}
+
+
+def _disks_of(kept: Kept) -> list[dict[str, Any]]:
+    """Return the disks of the kept document: whose they are is known from it if their marks are lost."""
+    document = kept.data or {}
+    return [{**disk, "cloud": document.get("cloud")} for disk in document.get("sections", {}).get("disks", ())]
 
 
 def _refuse_older(document: Mapping[str, Any], kept: Kept) -> None:

@@ -20,7 +20,7 @@ from ...state.disks import Disk
 from ...state.distribution import Distribution
 from ...state.retention import DEFAULT_DAYS
 from ...system.files import sync_directory, write_file
-from ...system.kept_json import read_kept
+from ...system.kept_json import Kept, read_kept
 from ...system.process import ToolError, run
 from ..subsystem import Applied, Change, Conflict, Note, Reading, Scope, Subsystem
 from . import directories, removed
@@ -37,7 +37,8 @@ GIB = 1 << 30
 class DiskSubsystem(Subsystem[Disk]):
     """Root disks. An existing disk is never recreated, because it holds the guest's data.
 
-    ``days`` and ``allocations`` (title → what the plan assigned) are kept with the disk of a removed guest.
+    ``days`` and ``allocations`` (title → what the plan assigned) are kept with the disk of a removed guest. ``earlier``
+    (uuid → mark) are the disks of the node state before: a removed guest whose mark is lost is known from it.
     """
 
     kind = "disk"
@@ -57,14 +58,16 @@ class DiskSubsystem(Subsystem[Disk]):
         self.removed_dir = removed_dir
         self.days = DEFAULT_DAYS
         self.allocations: Mapping[str, Any] = {}
+        self.earlier: Mapping[str, dict[str, Any]] = {}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any], distribution: Distribution) -> DiskSubsystem:
-        """Return the subsystem with the days and the allocations of a document."""
+        """Return the subsystem with the days, the allocations and the earlier disks of a document."""
         disks = cls(str(document["cloud"]))
         for item in document.get("sections", {}).get("retention", ()):
             disks.days = int(item.get("days", DEFAULT_DAYS))
         disks.allocations = document.get("allocations", {}).get("instances") or {}
+        disks.earlier = {str(disk.get("name")): dict(disk) for disk in document.get("earlier_disks", ())}
         return disks
 
     def read(self, desired: Mapping[str, Disk], scope: Scope | None = None) -> Reading[Disk]:
@@ -80,7 +83,9 @@ class DiskSubsystem(Subsystem[Disk]):
             if kept.damage:
                 notes.append(self._damaged(name, kept.damage, desired))
             if kept.data is None and name not in desired:
-                continue
+                if name not in self.earlier:
+                    continue
+                kept = Kept(self.earlier[name], kept.damage or f"{directory / MARK_FILE} is missing")
             found = directories.read_directory(directory, kept)
             objects[name] = found
             if self.owner is not None and found.cloud == self.owner:
@@ -179,6 +184,9 @@ class DiskSubsystem(Subsystem[Disk]):
     def _damaged(self, name: str, damage: str, desired: Mapping[str, Disk]) -> Note:
         if name in desired:
             return self.note(name, f"instance {desired[name].title}: {damage}; it is written again, the disk is kept")
+        if name in self.earlier:
+            title = self.earlier[name].get("title", "")
+            return self.note(name, f"instance {title}: {damage}; whose disk it is is known from the node state before")
         return self.note(name, f"instance directory {name}: {damage}; no instance has this uuid; it is left alone")
 
     def _conflicts(self, leaving: Sequence[str], objects: Mapping[str, Disk]) -> tuple[Conflict, ...]:
