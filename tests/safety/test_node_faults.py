@@ -121,7 +121,7 @@ def test_a_dead_node_keeps_its_guests_and_their_addresses(cloud: SafetyLab) -> N
     try:
         cloud.guests(lambda groups: groups["db"]["hosts"].pop("db2"))
         cloud.guests(lambda groups: groups["web"]["hosts"].update(new={"instance_host": "node1"}))
-        run = cloud.site()
+        run = cloud.site("--timeout", "5")
         assert run.failures() == {"node2": "unreachable"}
         assert "node2: does not answer" in said(run)
         new = cloud.read_allocations()["instances"]["new"]
@@ -130,7 +130,7 @@ def test_a_dead_node_keeps_its_guests_and_their_addresses(cloud: SafetyLab) -> N
         kept = {path: path.read_bytes() for path in cloud.allocations.parent.glob("allocations.yml*")}
         for path in kept:
             path.unlink()
-        lost = cloud.site()
+        lost = cloud.site("--timeout", "5")
         for path, content in kept.items():
             path.write_bytes(content)
         assert lost.rc != 0
