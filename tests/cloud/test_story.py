@@ -266,11 +266,6 @@ def test_the_guest_of_the_new_node_reaches_the_other_guests(lab: CloudLab) -> No
 # --- network, guests and node are removed ----------------------------------------------------------------------------
 
 
-def is_of_a_removed_guest(difference: str) -> bool:
-    """Whether a line of a comparison is about what a node keeps of a removed guest."""
-    return "/var/lib/headworks/removed" in difference
-
-
 def test_a_removed_network_and_removed_guests_leave_no_trace(
     lab: CloudLab, ping: GuestPing, recorded: Recorded
 ) -> None:
@@ -280,7 +275,7 @@ def test_a_removed_network_and_removed_guests_leave_no_trace(
     assert check.changes() == run.changes()
     assert "- network internal2" in "\n".join(run.plan())
     ping.must_have_lost_no_packet()
-    snapshots.must_be_unchanged(lab, recorded["two guests"], allowed=is_of_a_removed_guest)
+    snapshots.must_be_unchanged(lab, recorded["two guests"], allowed=snapshots.is_of_a_removed_guest)
     for node, name in (("compute1", "vm3"), ("compute3", "vm4")):
         if lab.summary["instances"][name]["node"] == node:
             uuid = lab.summary["instances"][name]["id"]

@@ -102,7 +102,8 @@ def test_the_next_run_completes_the_work_of_engines_killed_while_they_remove_obj
         {"network1": ("gone", f"/run/netns/{namespace}"), host: ("gone", f"/sys/class/net/{tap}")},
     )
     lab.site().must_succeed()
-    snapshots.must_be_unchanged(lab, recorded["before the kills"])
+    # vm3 came back while objects were created, and was removed again: at another time.
+    snapshots.must_be_unchanged(lab, recorded["before the kills"], allowed=snapshots.is_of_a_removed_guest)
     assert foreign.state(lab) == recorded["foreign"]
 
 
