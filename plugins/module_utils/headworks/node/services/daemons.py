@@ -10,6 +10,7 @@ files, and what a single kind of daemon does (the subclasses in ``dhcp/`` and ``
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..subsystem import Applied, Change, Effect, Note, Reading, Scope, Subsystem
 RECORD = "record.json"  # the record that the files were made from, and its cloud
 PENDING = "pending"  # exists while files and daemon may differ; the next run sees by it that a run was killed
 PID = "pid"  # the daemon, or its master process, writes its process id here
+PID_SECONDS = 1.0  # how long an empty pid file is read again
 NETNS_LINK = "netns"  # a link to the network namespace that the unit runs in
 
 D = TypeVar("D", bound=Any)
@@ -194,7 +196,7 @@ class DaemonSubsystem(Subsystem[D]):
         """Return whether the unit's link and the running daemon are in the namespace of the record."""
         directory = self.directory(daemon.name)
         linked = read_link(directory / NETNS_LINK) == _netns_path(self.netns(daemon))
-        return linked and systemd.in_namespace(read_text(directory / PID) or "", self.netns(daemon))
+        return linked and systemd.in_namespace(_pid(directory / PID), self.netns(daemon))
 
     def _write(self, daemon: D) -> tuple[bool, bool]:
         """Write the files that differ. Returns whether the daemon needs a restart, and whether it needs a reload."""
@@ -232,3 +234,12 @@ class DaemonSubsystem(Subsystem[D]):
 
 def _netns_path(netns: str) -> str:
     return str(NETNS_DIR / netns) if netns else "/proc/1/ns/net"
+
+
+def _pid(file: Path) -> str:
+    """Return the content of a daemon's pid file. A daemon that was reloaded writes the file again, so an empty file is
+    read again for a short time."""
+    end = time.monotonic() + PID_SECONDS
+    while not (text := (read_text(file) or "").strip()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return text
