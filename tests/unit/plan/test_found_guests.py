@@ -286,3 +286,15 @@ def test_a_removed_guest_whose_disk_is_gone_gets_a_new_disk_and_the_plan_says_so
     inventory["instances"]["vm3"] = gone
     warnings = world.plan(inventory, second).warnings
     assert any(line.startswith("instances.vm3: compute1 no longer keeps the disk of its removal") for line in warnings)
+
+
+def test_a_router_that_a_node_still_has_is_announced_although_the_node_reports_only_its_id() -> None:
+    """Nodes see namespaces with ids. The names are in their part of the allocations."""
+    world, inventory = World(), s1()
+    first = world.run(inventory)
+    inventory["cloud"]["cloud_routers"] = {}
+    inventory["cloud"]["cloud_floating_ips"] = {}
+    second = world.run(inventory, first, silent=["network1"])
+    machine = world.machines["network1"]
+    machine.routers = dict.fromkeys(machine.routers, "")
+    assert "- router r1" in [change.label for change in world.plan(inventory, second).plan_changes]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...model.errors import PlanError
 from ..allocation.allocations import Allocations, InstanceAllocation, load
+from ..identity import object_id
 
 REMOVED = "removed"
 
@@ -95,10 +96,19 @@ def _read(data: Mapping[str, Any]) -> Holding:
         digest=str(data.get("digest") or ""),
         allocations=data.get("allocations") or {},
         instances={uuid: _guest(uuid, guest) for uuid, guest in (data.get("instances") or {}).items()},
-        routers=data.get("routers") or {},
-        networks=data.get("networks") or {},
+        routers=_named("router", data),
+        networks=_named("network", data),
         damaged=tuple(data.get("damaged") or ()),
     )
+
+
+def _named(kind: str, data: Mapping[str, Any]) -> dict[str, str]:
+    """id → name of the routers or networks of a node. The node sees namespaces with ids; their names are in its part of
+    the allocations."""
+    section = f"{kind}s"
+    known = (data.get("allocations") or {}).get(section) or {}
+    names = {object_id(str(data.get("cloud") or ""), kind, name): name for name in known}
+    return {uuid: name or names.get(uuid, "") for uuid, name in (data.get(section) or {}).items()}
 
 
 def _guest(uuid: str, data: Mapping[str, Any]) -> HeldInstance:
