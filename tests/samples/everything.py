@@ -132,6 +132,7 @@ COMPUTE1 = {
     "node_bridge_mappings": {"physnet1": {"bridge": "br-ex", "interface": "eth2"}},
     "node_datapath_type": "system",
     "node_virt_type": "auto",
+    "node_rollback_seconds": 60,
     "node_availability_zone": "nova",
     "node_enabled": True,
     "node_cpu_allocation_ratio": 4.0,

@@ -41,6 +41,14 @@ ONE_MESSAGE = {
         in_node("compute1", "virt_type", "kvm"),
         "compute1 has no usable /dev/kvm; use auto or qemu",
     ),
+    "rollback before a new connection can be made": (
+        in_node("compute1", "rollback_seconds", 9),
+        "nodes.compute1.node_rollback_seconds: 9: must be at least 10",
+    ),
+    "rollback that leaves a node cut off for hours": (
+        in_node("compute1", "rollback_seconds", 3601),
+        "nodes.compute1.node_rollback_seconds: 3601: must be at most 3600",
+    ),
     "node in no group": (
         put("nodes|spare", {"groups": [], "vars": {}}),
         "nodes.spare: 'spare': must be in at least one of the groups controller, network, compute",

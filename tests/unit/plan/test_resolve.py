@@ -117,6 +117,13 @@ def test_a_single_node_can_have_all_roles() -> None:
     assert cloud.nodes["aio"].local_vlans == {"internal": 1, "internal2": 2, "ext": 3}
 
 
+def test_a_node_has_the_rollback_seconds_of_its_variable() -> None:
+    inventory = s1()
+    inventory["nodes"]["network1"]["vars"]["node_rollback_seconds"] = "120"
+    nodes = resolved(inventory).cloud.nodes
+    assert (nodes["network1"].rollback_seconds, nodes["compute1"].rollback_seconds) == (120, 60)
+
+
 def test_virt_type_auto_is_kvm_on_a_node_with_usable_kvm() -> None:
     assert resolved(s1(), kvm=True).cloud.nodes["compute1"].virt_type == "kvm"
     assert resolved(s1(), kvm=False).cloud.nodes["compute1"].virt_type == "qemu"

@@ -79,6 +79,13 @@ def test_userspace_node_has_its_nics_in_bridges(s1: Callable[[str], Sections]) -
     ]
 
 
+def test_each_nic_has_the_rollback_seconds_of_its_node() -> None:
+    cloud = s1_cloud()
+    node = replace(cloud.nodes["network1"], rollback_seconds=300)
+    found = sections(replace(cloud, nodes={**cloud.nodes, "network1": node}), "network1")
+    assert [(nic["name"], nic["rollback_seconds"]) for nic in found["underlay"]] == [("eth1", 300), ("eth2", 300)]
+
+
 def test_userspace_node_with_unknown_tunnel_nic_has_no_underlay_section() -> None:
     cloud = s1_cloud()
     node = replace(cloud.nodes["network1"], tunnel_interface="")

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ..state.underlay import MAX_ROLLBACK_SECONDS, MIN_ROLLBACK_SECONDS
 from .addresses import Address4
-from .base import Count, Model, Named, Ratio
+from .base import Count, Model, Named, Ratio, Whole
 from .names import LinkName, Name, ProviderBridge
 from .written import EMPTY_TEXT
 
@@ -28,6 +29,9 @@ class MappingModel(Model):
         "node. With null, you plug a NIC into the bridge yourself.",
         examples=["eth2"],
     )
+
+
+RollbackSeconds = Annotated[Whole, Field(ge=MIN_ROLLBACK_SECONDS, le=MAX_ROLLBACK_SECONDS)]
 
 
 def _no_empty(value: Any) -> Any:
@@ -73,4 +77,9 @@ class NodeModel(Model):
         default=None,
         description="Disk space in GiB that is reserved for the node itself and not given to instances. With null, it "
         "is 10 % of the filesystem.",
+    )
+    rollback_seconds: RollbackSeconds = Field(
+        default=60,
+        description="Seconds after which the node takes back the move of a NIC into or out of a bridge, if the run "
+        "could not reach the node over a new connection since.",
     )

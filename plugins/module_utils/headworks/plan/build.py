@@ -84,6 +84,7 @@ class Builder:
             tunnel_interface=facts.nic_with(tunnel) if facts and tunnel else "",
             datapath_type=entry.model.datapath_type,
             virt_type=virt,
+            rollback_seconds=entry.model.rollback_seconds,
             mappings=tuple(
                 resolved.BridgeMapping(physical, mapping.bridge, mapping.interface or "")
                 for physical, mapping in sorted(entry.model.bridge_mappings.items())

@@ -35,6 +35,7 @@ class Node:
     """A node. ``roles`` is a subset of controller, network and compute; ``virt_type`` is kvm or qemu, never auto.
 
     ``tunnel_interface`` is the NIC that has ``tunnel_ip``, according to the node's facts ("" = unknown).
+    ``rollback_seconds`` is the time after which the move of a NIC is undone, if it is not confirmed.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Node:
     virt_type: str = "qemu"
     mappings: tuple[BridgeMapping, ...] = ()
     local_vlans: Mapping[str, int] = field(default_factory=dict)  # network with a port on the node → VLAN on br-int
+    rollback_seconds: int = 60
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,15 @@ def underlay(view: NodeView) -> list[NicAttachment] | None:
         if not node.tunnel_interface:
             return None
         bridge_of[node.tunnel_interface] = names.BR_PHY
-    datapath = node.datapath_type
-    return [NicAttachment(name=nic, bridge=bridge_of[nic], datapath_type=datapath) for nic in sorted(bridge_of)]
+    return [
+        NicAttachment(
+            name=nic,
+            bridge=bridge_of[nic],
+            datapath_type=node.datapath_type,
+            rollback_seconds=node.rollback_seconds,
+        )
+        for nic in sorted(bridge_of)
+    ]
 
 
 def needs_br_phy(node: Node) -> bool:
