@@ -68,6 +68,18 @@ effects:
   elements: dict
   sample:
     - {kind: domain, name: 6f1f5a3e-58f1-5d42-a2a1-55f4f4f1a001, effect: outage, text: "instance vm1: it is shut down"}
+failures:
+  description:
+    - What is not as declared at the end of the run, each with C(kind), C(name) and C(text). C(name) is empty for a
+      subsystem that failed as a whole. Everything else was done.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{kind: nic, name: eth2, text: "nic eth2: this node has no such interface"}]
+paused:
+  description: Whether the run ended early, because a change must be confirmed before it goes on.
+  returned: success
+  type: bool
 kept:
   description: Whether the node kept exactly this node state already, before the run.
   returned: success
@@ -82,9 +94,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (headworks-restore.service runs it)
-from ansible.module_utils.headworks.engine.converge import ConvergeError, Result
 from ansible.module_utils.headworks.engine.doors import LockError, converge_document
-from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, succeed
+from ansible.module_utils.headworks.engine.result import ConvergeError, Result
+from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, failures, succeed
 
 
 def confirmations(result: Result) -> list[dict[str, str]]:
@@ -115,7 +127,14 @@ def main() -> None:
     except (LockError, OSError, ValueError) as error:
         module.fail_json(msg=f"node_state: {error}", invocation={})
     succeed(
-        module, result, confirmations=confirmations(result), effects=effects(result), kept=result.kept, invocation={}
+        module,
+        result,
+        confirmations=confirmations(result),
+        effects=effects(result),
+        failures=failures(result),
+        paused=result.paused,
+        kept=result.kept,
+        invocation={},
     )
 
 

@@ -131,6 +131,25 @@ def test_the_kept_document_lists_no_removals_that_were_made(converged: Converged
     assert doors.kept_document().data == document(removals=[], serial=1)
 
 
+def test_a_paused_run_is_not_applied_and_keeps_its_removals(
+    converged: Converged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause(*_: Any, begin: Callable[[], None], **_more: Any) -> Result:
+        begin()
+        return Result(paused=True, complete=False)
+
+    plan = document(lineage="a", serial=1, removals=["a"])
+    works = doors.converge
+    monkeypatch.setattr(doors, "converge", pause)
+    assert converge_document(plan).kept is False
+    assert doors.kept_document().data == plan
+    assert applied_serial("a", tmp_path) == 0
+    assert converge_document(plan).kept is False
+    monkeypatch.setattr(doors, "converge", works)
+    converge_document(plan)
+    assert applied_serial("a", tmp_path) == 1
+
+
 def test_a_failed_run_keeps_its_removals(converged: Converged, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_steps: object, *, begin: Callable[[], None], **_more: Any) -> Result:
         begin()

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from ..node.subsystem import SIGNS
 from ..node.underlay.rollback import confirm
 from ..system.kept_json import Kept
-from .converge import ConvergeError, Result
 from .doors import converge_document, kept_document
+from .result import ConvergeError, Result
 
 RESTORE_ATTEMPTS = 3
 RESTORE_PAUSE_S = 2.0

@@ -67,10 +67,11 @@ def converge_document(
         except ConvergeError as error:
             error.result.add(notes)
             raise
-        if removable and not check:
+        ended = not check and not result.paused
+        if removable and ended:
             keep_document({**document, "removals": []})  # they are made: a later restore must not make them again
         was_applied = is_applied(document, STATE_DIR)
-        if not check:
+        if ended:
             note_applied(document, STATE_DIR)
     result.add(notes)
     result.kept = not kept.damage and kept.data == document and was_applied and result.complete

@@ -110,6 +110,33 @@ def withheld(stages: Iterable[Stage]) -> list[str]:
     return [f"instance {title}" for title in sorted(titles.values())]
 
 
+def leave_unread(stages: Sequence[Stage]) -> list[Note]:
+    """Hold the removals of a run in which a subsystem could not be read: what its objects need is unknown. If it is a
+    guarded one, leave all guests as they are. Return a note on what waits."""
+    unread = [stage for stage in stages if not stage.compared]
+    waiting = hold_removals(stages)
+    if any(stage.subsystem.guarded for stage in unread):
+        for stage in stages:
+            stage.changes = [] if stage.subsystem.guarded else stage.changes
+    if not waiting:
+        return []
+    kinds = ", ".join(stage.subsystem.kind for stage in unread)
+    text = f"not removed in this run, because {kinds} could not be read: {', '.join(waiting)}"
+    return [Note(unread[0].subsystem.kind, "", text)]
+
+
+def hold_removals(stages: Sequence[Stage]) -> list[str]:
+    """Drop all removals that can wait (``Subsystem.can_wait``). Return how many of each kind."""
+    waiting = []
+    for stage in stages:
+        removals = stage.subsystem.can_wait([change for change in stage.changes if change.after is None], stage.desired)
+        if removals:
+            names = {change.name for change in removals}
+            stage.changes = [change for change in stage.changes if change.after is not None or change.name not in names]
+            waiting.append(f"{len(removals)} {stage.subsystem.kind}")
+    return waiting
+
+
 def leave(stages: Sequence[Stage], names: Collection[str], removals: bool = False) -> None:
     """Drop the changes of guarded objects with these names, the removals only with ``removals``."""
     for stage in stages:

@@ -7,15 +7,15 @@ A module that is used alone marks nothing as a cloud's and prunes nothing. It re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..engine import converge as engine
-from ..engine.converge import ConvergeError, Result
 from ..engine.doors import LockError, converge_steps
+from ..engine.result import ConvergeError, Result
 from ..node.subsystem import Applied, Change, Note, Reading, Scope, Subsystem, Undone
 
 
@@ -120,7 +120,19 @@ def succeed(module: AnsibleModule, result: Result, **extra: Any) -> None:
 
 def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> None:
     """End the module with an error: the message, the changes that were found, and ``extra``."""
-    module.fail_json(msg=str(error), changes=_brief(error.result), notes=_texts(error.result), **extra)
+    module.fail_json(
+        msg=str(error),
+        changes=_brief(error.result),
+        notes=_texts(error.result),
+        failures=failures(error.result),
+        **extra,
+    )
+
+
+def failures(result: Result) -> list[dict[str, str]]:
+    """Return what is not as desired at the end of a run, each with kind, name and text. The name of a subsystem that
+    failed as a whole is empty."""
+    return [{"kind": failure.kind, "name": failure.name, "text": failure.text} for failure in result.failures]
 
 
 class Selected(Subsystem[Any]):
@@ -149,6 +161,18 @@ class Selected(Subsystem[Any]):
     def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Any], actual: Reading[Any]) -> Undone:
         """Return which desired objects the earlier changes undo, as the inner subsystem finds them."""
         return self.inner.undone_by(earlier, desired, actual)
+
+    def parts(self, item: Any) -> Collection[str]:
+        """Return the names under which the inner subsystem reports a failure of the object."""
+        return self.inner.parts(item)
+
+    def requires(self, item: Any) -> Mapping[str, Collection[str]]:
+        """Return what the object must not go on without, as the inner subsystem says."""
+        return self.inner.requires(item)
+
+    def can_wait(self, removals: Sequence[Change[Any]], desired: Mapping[str, Any]) -> Sequence[Change[Any]]:
+        """Return the removals that can wait, as the inner subsystem says."""
+        return self.inner.can_wait(removals, desired)
 
     def foreseen(self, change: Change[Any]) -> Sequence[Note]:
         """Return the effects that the inner subsystem foresees."""

@@ -8,7 +8,7 @@ subsystem. What does not belong here: the order of the subsystems
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
@@ -97,8 +97,9 @@ class Reading(Generic[T]):
     ``objects`` maps name → object. ``owned`` has the names of the objects with our mark: only these may be removed.
     ``needs`` maps the kind of another subsystem → names of its objects that must not be removed, because objects that
     stay use them. ``protected`` has the names of objects whose mark forbids to remove them. ``withheld`` has the names
-    of guests that are left as they are: their guarded objects are neither created nor changed. ``notes`` and
-    ``conflicts`` say where the node does not fit the desired objects.
+    of guests that are left as they are: their guarded objects are neither created nor changed. ``broken`` maps the name
+    of a desired object → why it cannot be brought to its desired state now: it is left alone, and the run fails at its
+    end. ``notes`` and ``conflicts`` say where the node does not fit the desired objects.
     """
 
     objects: Mapping[str, T] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class Reading(Generic[T]):
     conflicts: tuple[Conflict, ...] = ()
     protected: frozenset[str] = frozenset()
     withheld: frozenset[str] = frozenset()
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,10 @@ class Undone:
 
 @dataclass(frozen=True)
 class Applied:
-    """The result of ``apply``: notes for people, and changes that must be confirmed. ``failures`` maps the name of a
-    guarded object → why it could not be changed. The walk leaves the other guarded objects of this guest as they are,
-    completes the rest, and then fails with these texts."""
+    """The result of ``apply``: notes for people, and changes that must be confirmed. ``failures`` maps the name of an
+    object, or of a part of it (``Subsystem.parts``), → why it could not be changed. The walk leaves as they are: the
+    other guarded objects of a guest, and objects that require what failed (``Subsystem.requires``). It completes the
+    rest, and then fails with these texts."""
 
     notes: tuple[Note, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
@@ -210,6 +213,25 @@ class Subsystem(Generic[T]):
     ) -> Undone:
         """Return which objects that are as desired now the changes of earlier subsystems undo. Pure."""
         return Undone()
+
+    def parts(self, item: T) -> Collection[str]:
+        """Return further names under which ``apply`` may report a failure of the object: what it shares with others,
+        and fails with. Override it where one failure concerns many objects."""
+        return ()
+
+    def requires(self, item: T) -> Mapping[str, Collection[str]]:
+        """Return what the object must not go on without: the kind of another subsystem → names of its objects or parts.
+
+        If one of these fails, the object is neither created nor changed. If the object cannot be removed, these stay.
+        Name only what would be dangerous to go on without; an object that simply does not work without another fails by
+        itself.
+        """
+        return {}
+
+    def can_wait(self, removals: Sequence[Change[T]], desired: Mapping[str, T]) -> Sequence[Change[T]]:
+        """Return those of ``removals`` that wait in a run that removes nothing, because a subsystem cannot be read.
+        Override it where a removal belongs to the replacement of something that stays."""
+        return removals
 
     def unsafe_to_restore(self, changes: Sequence[Change[T]]) -> Sequence[Note]:
         """Return a note for each of ``changes`` that a restore must not make, because it would create an object that
