@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,8 @@ from headworks.state.underlay import NicAttachment
 ADDRESSES = """[{"addr_info": [
   {"family": "inet", "local": "192.0.2.5", "prefixlen": 24, "broadcast": "192.0.2.255", "scope": "global"},
   {"family": "inet6", "local": "2001:db8::5", "prefixlen": 64, "scope": "global"},
-  {"family": "inet6", "local": "2001:db8::abc", "prefixlen": 64, "scope": "global", "dynamic": true},
+  {"family": "inet6", "local": "2001:db8::abc", "prefixlen": 64, "scope": "global", "dynamic": true,
+   "noprefixroute": true, "valid_life_time": 7000, "preferred_life_time": 300},
   {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"}]}]"""
 ROUTES4 = """default via 192.0.2.1 proto static metric 100 linkdown
 192.0.2.0/24 proto kernel scope link src 192.0.2.5
@@ -40,15 +42,22 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> Carried:
         return ADDRESSES if "address" in args else ROUTES4 if "-4" in args else ROUTES6
 
     monkeypatch.setattr(carry, "run", run)
+    monkeypatch.setattr(carry, "read_token", lambda device: "")
     return read_carried("eth0")
 
 
 def test_configured_addresses_and_routes_are_carried_and_those_of_the_kernel_are_not(nic: Carried) -> None:
-    assert nic.addresses == (Address("192.0.2.5/24", "broadcast 192.0.2.255"), Address("2001:db8::5/64", "nodad"))
+    assert nic.addresses == (
+        Address("192.0.2.5/24", "broadcast 192.0.2.255"),
+        Address("2001:db8::5/64", "nodad"),
+        Address("2001:db8::abc/64", "nodad valid_lft 7000 preferred_lft 300 noprefixroute"),
+    )
+    assert [address.lasting for address in nic.addresses] == [True, True, False]
     assert nic.routes == (
         "198.51.100.0/24 scope link",
         "default via 192.0.2.1 proto static metric 100",
         "203.0.113.0/24 via 192.0.2.9 table 77",
+        "default via fe80::9 proto ra metric 1024 expires 1790 pref medium",
     )
 
 
@@ -58,10 +67,30 @@ def test_the_bridge_has_the_addresses_before_the_nic_loses_them(nic: Carried) ->
         "link set dev br-ex up",
         "address replace 192.0.2.5/24 broadcast 192.0.2.255 dev br-ex",
         "address replace 2001:db8::5/64 nodad dev br-ex",
+        "address replace 2001:db8::abc/64 nodad valid_lft 7000 preferred_lft 300 noprefixroute dev br-ex",
     ]
     lines = lines_after_move(nic, "eth0", "br-ex")
-    assert lines[:3] == [f"route replace {route} dev br-ex" for route in nic.routes]
-    assert lines[3:] == ["address flush dev eth0 to 192.0.2.5/24", "address flush dev eth0 to 2001:db8::5/64"]
+    assert lines[:3] == [f"route replace {route} dev br-ex" for route in nic.routes[:3]]
+    assert lines[-3:] == [f"address flush dev eth0 to {address.text}" for address in nic.addresses]
+
+
+def test_an_advertised_route_moves_with_the_next_metric_so_that_the_kernel_can_add_its_own(nic: Carried) -> None:
+    assert lines_after_move(nic, "eth0", "br-ex")[3:6] == [
+        "route replace default via fe80::9 proto ra metric 1025 expires 1790 pref medium dev br-ex",
+        "route replace default via fe80::9 proto ra metric 1024 expires 1790 pref medium dev eth0",
+        "route delete default via fe80::9 proto ra metric 1024 dev eth0",
+    ]
+
+
+def test_saved_addresses_are_loaded_again(nic: Carried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry, "UNDERLAY_DIR", tmp_path)
+    carried = replace(nic, token="::5")
+    carry.save_carried("eth0", carried)
+    assert carry.load_carried("eth0") == carried
+    assert lines_before_move(carried, "br-ex")[-1] == "token set ::5 dev br-ex"
+    before = '{"addresses": [{"text": "192.0.2.5/24", "extra": ""}], "routes": []}'
+    (tmp_path / "eth0.json").write_text(before)
+    assert carry.load_carried("eth0") == Carried((Address("192.0.2.5/24"),))
 
 
 def test_a_nic_without_addresses_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +169,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(nics.rtnl, "links", lambda names=None: links)
     monkeypatch.setattr(nics, "read_carried", lambda device: carried)
     monkeypatch.setattr(nics, "ip_batch", lambda lines, force=False: steps.extend(lines[-1:]))
-    for name in ("save_carried", "delete_carried", "show_to_kernel"):
+    for name in ("save_carried", "delete_carried", "show_to_kernel", "copy_settings"):
         monkeypatch.setattr(nics, name, lambda *arguments: None)
     monkeypatch.setattr(nics, "load_carried", lambda nic: None)
     monkeypatch.setattr(nics, "move_clients", lambda old, new: [])

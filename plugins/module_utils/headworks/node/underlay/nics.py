@@ -14,6 +14,7 @@ from ...state.underlay import NicAttachment
 from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
+from .advertised import copy_settings
 from .carry import (
     Carried,
     delete_carried,
@@ -85,6 +86,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         carried = read_carried(nic.name)
         if carried.addresses:
             save_carried(nic.name, carried)
+            copy_settings(nic.name, nic.bridge)
         else:
             carried = load_carried(nic.name) or read_carried(nic.bridge)
         needs_confirmation = is_management(carried)
@@ -158,7 +160,7 @@ def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapa
     if read_carried(nic).addresses:
         return f"addresses are still on {nic}"
     on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == device.index}
-    if saved and not {address.text for address in saved.addresses} <= on_bridge:
+    if saved and not {address.text for address in saved.addresses if address.lasting} <= on_bridge:
         return f"addresses are missing on {bridge}"
     if device.mac != links[nic].mac:
         return f"{bridge} does not have the MAC of {nic}"
