@@ -41,7 +41,10 @@ DISTRIBUTION = {
     "haproxy_group": "haproxy",
     "dnsmasq_user": "dnsmasq",
     "openvswitch_service": "openvswitch-switch.service",
+    "ovsdb_service": "ovsdb-server.service",
+    "vswitchd_service": "ovs-vswitchd.service",
     "libvirt_service": "libvirtd.service",
+    "libvirt_guests_service": "libvirt-guests.service",
     "nftables_service": "nftables.service",
 }
 IMAGE = Image("none", f"sha256:{'0' * 64}", "0" * 64, "file:///nonexistent")

@@ -26,7 +26,13 @@ options:
       haproxy_group: {description: The group of haproxy., type: str, required: true}
       dnsmasq_user: {description: The user that dnsmasq runs as., type: str, required: true}
       openvswitch_service: {description: The systemd unit of Open vSwitch., type: str, required: true}
+      ovsdb_service: {description: The systemd unit of Open vSwitch's database., type: str, required: true}
+      vswitchd_service: {description: The systemd unit of Open vSwitch's daemon., type: str, required: true}
       libvirt_service: {description: The systemd unit of libvirt., type: str, required: true}
+      libvirt_guests_service:
+        description: The systemd unit that stops libvirt's guests when the node shuts down.
+        type: str
+        required: true
       nftables_service: {description: The systemd unit that loads the node's own rules., type: str, required: true}
   preview:
     description:
@@ -54,7 +60,10 @@ EXAMPLES = r"""
       haproxy_group: haproxy
       dnsmasq_user: dnsmasq
       openvswitch_service: openvswitch-switch.service
+      ovsdb_service: ovsdb-server.service
+      vswitchd_service: ovs-vswitchd.service
       libvirt_service: libvirtd.service
+      libvirt_guests_service: libvirt-guests.service
       nftables_service: nftables.service
 """
 

@@ -12,7 +12,10 @@ DEBIAN = Distribution(
     haproxy_group="haproxy",
     dnsmasq_user="dnsmasq",
     openvswitch_service="openvswitch-switch.service",
+    ovsdb_service="ovsdb-server.service",
+    vswitchd_service="ovs-vswitchd.service",
     libvirt_service="libvirtd.service",
+    libvirt_guests_service="libvirt-guests.service",
     nftables_service="nftables.service",
 )
 ACCOUNTS = Accounts(DEBIAN.nginx_user, DEBIAN.nginx_group, DEBIAN.haproxy_group)

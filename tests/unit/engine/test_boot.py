@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-from distributions import DEBIAN
-from headworks.engine.boot import build_archive, package_sources, unit_text
+import pytest
+from headworks.engine import boot
+from headworks.engine.boot import BootEngine, BootSubsystem, build_archive, package_sources
+from headworks.node.subsystem import Change
 
 
 def test_the_same_sources_in_another_order_give_the_same_archive() -> None:
@@ -27,27 +28,60 @@ def test_the_archive_contains_only_the_packages_of_the_node_side() -> None:
     assert {path.split("/")[0] for path in package_sources()} == {"state", "engine", "node", "system", "__init__.py"}
 
 
-MOUNTS = "var-lib-headworks-instances.mount var-lib-headworks-removed.mount"
-UNIT_OF_DEBIAN = f"""\
-# headworks: brings this node back to its declared state after a power cycle, without Ansible.
-[Unit]
-Description=headworks: restore the node's networks, then its guests
-RequiresMountsFor=/var/lib/headworks
-Wants=openvswitch-switch.service libvirtd.service network-online.target {MOUNTS}
-After=openvswitch-switch.service libvirtd.service network-online.target nftables.service {MOUNTS}
+@pytest.fixture
+def subsystem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BootSubsystem:
+    """The subsystem with two units in a directory of the test, on a machine where systemctl does what it is told."""
+    units = tmp_path / "units"
 
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/python3 /usr/lib/headworks/engine.zip restore
-TimeoutStartSec=600
+    def systemctl(words: list[str], **_: object) -> str:
+        if words[1] == "enable":
+            for name in words[2:]:
+                (units / "multi-user.target.wants" / name).parent.mkdir(exist_ok=True)
+                (units / "multi-user.target.wants" / name).symlink_to(units / name)
+        return ""
 
-[Install]
-WantedBy=multi-user.target
-"""
+    monkeypatch.setattr(boot, "UNIT_DIR", units)
+    monkeypatch.setattr(boot, "ENGINE", tmp_path / "lib" / "engine.zip")
+    monkeypatch.setattr(boot, "ENABLED", ("a.service",))
+    monkeypatch.setattr(boot, "run", systemctl)
+    monkeypatch.setattr(boot, "has_tool", lambda _: True)
+    files = {units / "a.service": "[Unit]\n", units / "b.service.d" / "x.conf": "[Service]\n"}
+    return BootSubsystem("lab", units=files)
 
 
-def test_the_unit_waits_for_the_services_of_the_distribution() -> None:
-    assert unit_text(DEBIAN) == UNIT_OF_DEBIAN
-    other = unit_text(replace(DEBIAN, openvswitch_service="openvswitch.service"))
-    assert other == UNIT_OF_DEBIAN.replace("openvswitch-switch.service", "openvswitch.service")
+def written(subsystem: BootSubsystem) -> BootEngine:
+    """The engine that the subsystem reads after it has written it."""
+    subsystem.apply([Change("boot", boot.NAME, None, BootEngine(boot.NAME, "new"))])
+    return subsystem.read({}).objects[boot.NAME]
+
+
+def test_what_is_written_is_what_the_section_of_the_document_says(
+    subsystem: BootSubsystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "unit_files", lambda _: subsystem.units)
+    assert boot.section(boot.running_archive(), None) == [{"name": boot.NAME, "digest": written(subsystem).digest}]  # type: ignore[arg-type]
+
+
+def test_a_unit_that_somebody_changed_is_a_difference(subsystem: BootSubsystem) -> None:
+    before = written(subsystem)
+    for path in subsystem.units:
+        text = path.read_text()
+        path.write_text("changed")
+        assert subsystem.read({}).objects[boot.NAME] != before
+        path.write_text(text)
+    assert subsystem.read({}).objects[boot.NAME] == before
+
+
+def test_a_unit_that_is_missing_or_not_enabled_is_a_difference(subsystem: BootSubsystem) -> None:
+    for path in (*subsystem.units, boot.UNIT_DIR / "multi-user.target.wants" / "a.service"):
+        written(subsystem)
+        path.unlink()
+        assert subsystem.read({}).objects == {}
+        (boot.UNIT_DIR / "multi-user.target.wants" / "a.service").unlink(missing_ok=True)
+
+
+def test_a_removal_deletes_all_files(subsystem: BootSubsystem) -> None:
+    engine = written(subsystem)
+    subsystem.apply([Change("boot", boot.NAME, engine, None)])
+    assert not boot.ENGINE.exists()
+    assert [path for path in subsystem.units if path.exists()] == []

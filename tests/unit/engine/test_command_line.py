@@ -1,13 +1,14 @@
-"""The engine's command line: a restore is repeated after a failure."""
+"""The engine's command line: what is restored and repaired, and how failures are told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 from headworks.engine import command_line
 from headworks.engine.converge import ConvergeError, Result
+from headworks.engine.repair import NETWORK, PARTS
 from headworks.node.subsystem import Note
 from headworks.system.kept_json import Kept
 
@@ -25,7 +26,7 @@ def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:
 
     monkeypatch.setattr(command_line, "RESTORE_PAUSE_S", 0.0)
     monkeypatch.setattr(command_line, "kept_document", lambda: Kept({"cloud": "lab"}))
-    monkeypatch.setattr(command_line, "confirm", lambda: [])
+    monkeypatch.setattr(command_line, "repair", lambda _: (Kept({}), Result()))
     monkeypatch.setattr(command_line, "converge_document", converge_document)
     return command_line.main(["restore"]), len(runs)
 
@@ -35,6 +36,52 @@ def test_a_restore_is_repeated_after_a_failure_but_not_for_ever(
     failures: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert restore(monkeypatch, failures) == expected
+
+
+def failing_repair(sections: Collection[str]) -> tuple[Kept, Result]:
+    raise ConvergeError("link: broken", Result())
+
+
+def test_a_restore_brings_the_networks_back_before_it_looks_at_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[frozenset[str]] = []
+
+    def repair(sections: Collection[str]) -> tuple[Kept, Result]:
+        calls.append(frozenset(sections))
+        return Kept({}), Result()
+
+    def converge_document(state: Mapping[str, Any], **_: object) -> Result:
+        calls.append(frozenset({"all"}))
+        return Result()
+
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept({"cloud": "lab"}))
+    monkeypatch.setattr(command_line, "repair", repair)
+    monkeypatch.setattr(command_line, "converge_document", converge_document)
+    assert command_line.main(["restore"]) == 0
+    assert calls == [NETWORK, {"all"}]
+
+
+def test_networks_that_fail_do_not_keep_the_restore_from_the_guests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept({"cloud": "lab"}))
+    monkeypatch.setattr(command_line, "repair", failing_repair)
+    monkeypatch.setattr(command_line, "converge_document", lambda state, **_: Result())
+    assert command_line.main(["restore"]) == 0
+    assert capsys.readouterr().err == "headworks: networks: link: broken\n"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_repair_is_a_restore_of_its_sections(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "repair", lambda sections: (Kept({"sections": sections}), Result()))
+    assert command_line.main(["repair", part]) == 0
+    monkeypatch.setattr(command_line, "repair", failing_repair)
+    assert command_line.main(["repair", part]) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["repair"], ["repair", "guests"], ["restore", "all"], ["apply"], ["drift", "x"]])
+def test_other_words_are_refused_with_the_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(words) == 2
+    assert "repair switch" in capsys.readouterr().err
 
 
 def test_a_failure_is_printed_with_the_notes_that_explain_it(

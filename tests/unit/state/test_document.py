@@ -69,9 +69,24 @@ def test_a_document_of_the_present_version_is_not_changed() -> None:
     assert upgrade(present) == present
 
 
+def test_a_document_of_version_2_gets_the_units_that_it_does_not_name() -> None:
+    units = ("ovsdb_service", "vswitchd_service", "libvirt_guests_service")
+    names = {name: value for name, value in encode(DEBIAN).items() if name not in units}
+    older = {**version1(), "version": 2, "distribution": names}
+    copied = copy.deepcopy(older)
+    assert upgrade(older) == {**older, "version": VERSION, "distribution": encode(DEBIAN)}
+    assert older == copied, "upgrade must not change its argument"
+    assert pipeline(older) == []
+
+
+def test_a_document_of_version_2_with_a_damaged_distribution_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"^state\.distribution: "):
+        pipeline({**version1(), "version": 2, "distribution": ["x"]})
+
+
 @pytest.mark.parametrize("version", [None, 0, VERSION + 1, "1", True])
 def test_an_unknown_version_is_refused_with_the_known_versions(version: Any) -> None:
-    with pytest.raises(ValueError, match=rf"state.version: {version!r}: must be one of 1, 2, which this engine"):
+    with pytest.raises(ValueError, match=rf"state.version: {version!r}: must be one of 1, 2, 3, which this engine"):
         pipeline({**version1(), "version": version})
 
 
@@ -83,7 +98,7 @@ def test_a_damaged_domain_of_version_1_is_refused_with_its_section() -> None:
 @pytest.mark.parametrize(
     ("distribution", "error"),
     [
-        (None, "missing 8 required positional arguments"),
+        (None, "missing 11 required positional arguments"),
         ({**encode(DEBIAN), "nginx_usr": "x"}, "unexpected keyword argument 'nginx_usr'"),
         ({**encode(DEBIAN), "nginx_user": "www-data;\nuser root"}, r"nginx_user: .* letters, digits and _ \. @ - only"),
         ({**encode(DEBIAN), "dnsmasq_user": ""}, "dnsmasq_user: ''"),

@@ -1,7 +1,8 @@
-"""The engine on the node's disk, and the unit that restores the node at boot (invariant I8).
+"""The engine on the node's disk, and the units that run it there (invariant I8).
 
-A run writes its own code to the disk, so the boot unit always runs the engine of the last run. What does not belong
-here: the document that the unit restores (``doors.py`` keeps it), and the command that it runs (``command_line.py``).
+A run writes its own code to the disk, so the units always run the engine of the last run. What does not belong
+here: the texts of the units (``units.py``), the document that is restored (``doors.py`` keeps it), and the commands
+that the units run (``command_line.py``).
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ from pathlib import Path
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..state.codec import encode
 from ..state.distribution import Distribution
-from ..state.places import HEADWORKS_DIR, INSTANCES_DIR, REMOVED_DIR
 from ..system.files import write_file
 from ..system.process import has_tool, run
+from .units import ENABLED, ENGINE, RESTORE, UNIT_DIR, unit_files
 
-ENGINE = Path("/usr/lib/headworks/engine.zip")
-UNIT_NAME = "headworks-restore.service"
-UNIT = Path("/etc/systemd/system") / UNIT_NAME
+NAME = f"{RESTORE}.service"
 # A run is short and creates little garbage. Without the garbage collector it starts faster.
 MAIN = (
     "import gc\n\ngc.disable()\n\n"
@@ -32,95 +31,83 @@ PACKAGES = frozenset({"state", "engine", "node", "system"})
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def unit_text(distribution: Distribution) -> str:
-    """Return the boot unit. It starts after the services that the subsystems need, and after the filesystems of the
-    guests' directories are mounted. If such a filesystem cannot be mounted, the networks are restored nevertheless."""
-    mounts = " ".join(_mount_unit(path) for path in (INSTANCES_DIR, REMOVED_DIR))
-    services = f"{distribution.openvswitch_service} {distribution.libvirt_service} network-online.target"
-    return f"""\
-# headworks: brings this node back to its declared state after a power cycle, without Ansible.
-[Unit]
-Description=headworks: restore the node's networks, then its guests
-RequiresMountsFor={HEADWORKS_DIR}
-Wants={services} {mounts}
-After={services} {distribution.nftables_service} {mounts}
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/python3 {ENGINE} restore
-TimeoutStartSec=600
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-
-def _mount_unit(path: str) -> str:
-    """Return the name of the systemd unit of a mount point whose path has only letters and slashes."""
-    return path.strip("/").replace("/", "-") + ".mount"
-
-
 @dataclass(frozen=True)
 class BootEngine:
-    """The boot unit ``name`` and the digest of the engine that it runs."""
+    """The boot unit ``name`` and the digest of the engine and of all its units."""
 
     name: str
     digest: str
 
 
 class BootSubsystem(Subsystem[BootEngine]):
-    """The engine's zip and the boot unit, as a single object. It is desired as long as the node belongs to the
-    cloud."""
+    """The engine's zip and its units, as a single object. It is desired as long as the node belongs to the cloud.
+
+    :param units: the unit files, path → text.
+    """
 
     kind = "boot"
     record = BootEngine
 
-    def __init__(self, owner: str | None = None, *, unit: str) -> None:
+    def __init__(self, owner: str | None = None, *, units: Mapping[Path, str]) -> None:
         super().__init__(owner)
-        self.unit = unit
+        self.units = units
 
     @classmethod
     def of_node(cls, owner: str, distribution: Distribution) -> BootSubsystem:
-        """Return the subsystem with the boot unit for the distribution."""
-        return cls(owner, unit=unit_text(distribution))
+        """Return the subsystem with the units for the distribution."""
+        return cls(owner, units=unit_files(distribution))
 
     def read(self, desired: Mapping[str, BootEngine], scope: Scope | None = None) -> Reading[BootEngine]:
-        """Return the engine and the unit on the disk; an empty reading if a file is missing or the unit is not
+        """Return the engine and the units on the disk; an empty reading if a file is missing or a unit is not
         enabled."""
-        enabled = UNIT.parent / "multi-user.target.wants" / UNIT_NAME
-        if not (ENGINE.exists() and UNIT.exists() and enabled.is_symlink()):
+        enabled = all((_wants() / name).is_symlink() for name in ENABLED)
+        if not (enabled and ENGINE.exists() and all(path.exists() for path in self.units)):
             return Reading()
-        engine = BootEngine(UNIT_NAME, _digest(ENGINE.read_bytes(), UNIT.read_bytes()))
-        return Reading({UNIT_NAME: engine}, frozenset({UNIT_NAME}))
+        units = {path: path.read_text(errors="replace") for path in self.units}
+        engine = BootEngine(NAME, _digest(ENGINE.read_bytes(), units))
+        return Reading({NAME: engine}, frozenset({NAME}))
 
     def apply(self, changes: Sequence[Change[BootEngine]]) -> Applied:
-        """Write the zip and the unit, and enable the unit."""
+        """Write the zip and the units, and enable those that run at boot."""
         for change in changes:
             if change.after is None:
-                run(["systemctl", "disable", UNIT_NAME])
-                UNIT.unlink(missing_ok=True)
-                ENGINE.unlink(missing_ok=True)
+                self._remove()
                 continue
             ENGINE.parent.mkdir(parents=True, exist_ok=True)
             write_file(ENGINE, running_archive())
-            write_file(UNIT, self.unit)
+            for path, text in self.units.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, text)
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
-                run(["systemctl", "enable", UNIT_NAME])
+                run(["systemctl", "enable", *ENABLED])
         return Applied()
+
+    def _remove(self) -> None:
+        """Delete all files. The retries end; a service that runs now ends by itself."""
+        timers = [path.name for path in self.units if path.suffix == ".timer"]
+        run(["systemctl", "disable", *ENABLED])
+        run(["systemctl", "--no-block", "stop", *timers], ok=(0, 5))
+        for path in (*self.units, ENGINE):
+            path.unlink(missing_ok=True)
+        run(["systemctl", "daemon-reload"])
 
 
 def section(archive: bytes, distribution: Distribution) -> list[dict[str, str]]:
     """Return section ``boot`` of a node state document: the running engine. The plan does not know the engine's digest,
     so ``doors.py`` adds this section."""
-    return [encode(BootEngine(UNIT_NAME, _digest(archive, unit_text(distribution).encode())))]
+    return [encode(BootEngine(NAME, _digest(archive, unit_files(distribution))))]
 
 
 def replace_engine(archive: bytes) -> None:
     """Replace the engine on the disk by the running engine. Does nothing if the disk has no engine yet."""
     if ENGINE.exists():
         write_file(ENGINE, archive)
+
+
+def _wants() -> Path:
+    """Return the directory with the links to the units that are enabled."""
+    return UNIT_DIR / "multi-user.target.wants"
 
 
 @cache
@@ -166,10 +153,10 @@ def build_archive(sources: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _digest(*parts: bytes) -> str:
+def _digest(archive: bytes, units: Mapping[Path, str]) -> str:
     from hashlib import sha256
 
-    digest = sha256()
-    for part in parts:
-        digest.update(part)
+    digest = sha256(archive)
+    for path in sorted(units):
+        digest.update(f"\0{path}\0{units[path]}".encode())
     return digest.hexdigest()[:16]

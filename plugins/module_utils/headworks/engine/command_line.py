@@ -1,7 +1,8 @@
 """The engine's command line on a node.
 
 ``restore`` converges the node to its kept document (at boot), ``drift`` prints the differences from it; ``apply`` and
-``check`` do the same with the document of a file.
+``check`` do the same with the document of a file. ``repair`` restores only some sections of the kept document
+(``repair.py``).
 """
 
 from __future__ import annotations
@@ -13,45 +14,77 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..node.subsystem import SIGNS
-from ..node.underlay.rollback import confirm
 from ..system.kept_json import Kept
 from .doors import converge_document, kept_document
+from .repair import NETWORK, PARTS, repair
 from .result import ConvergeError, Result
 
 RESTORE_ATTEMPTS = 3
 RESTORE_PAUSE_S = 2.0
-USAGE = "usage: engine.zip restore | drift | apply FILE | check FILE"
+USAGE = "usage: engine.zip restore | repair switch | repair filters | drift | apply FILE | check FILE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 0 success, 1 failure, 2 wrong usage, 3 ``drift`` or ``check`` found
     differences."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words not in (["restore"], ["drift"]) and not (len(words) == 2 and words[0] in {"apply", "check"}):
-        print(USAGE, file=sys.stderr)
-        return 2
-    if len(words) == 2:
-        with open(words[1], encoding="utf-8") as source:
-            state = json.load(source)
-    else:
-        kept = kept_document()
-        if kept.damage:
-            print(f"headworks: {kept.damage}", file=sys.stderr)
-        if kept.data is None:
-            return _without_document(kept)
-        state = kept.data
-    check = words[0] in {"drift", "check"}
     try:
-        result = _restore(state) if words == ["restore"] else converge_document(state, check=check)
+        if words == ["restore"]:
+            return _restore()
+        if len(words) == 2 and words[0] == "repair" and words[1] in PARTS:
+            return _repair(words[1])
+        if words == ["drift"]:
+            return _drift()
+        if len(words) == 2 and words[0] in {"apply", "check"}:
+            with open(words[1], encoding="utf-8") as source:
+                return _converge(json.load(source), check=words[0] == "check")
     except (ConvergeError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         if isinstance(error, ConvergeError):
             _show_notes(error.result, sys.stderr)
         return 1
-    if words == ["restore"]:
-        confirm()  # the control node confirmed this state in its run; at boot no control node can confirm it
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+def _converge(state: Mapping[str, Any], check: bool) -> int:
+    result = converge_document(state, check=check)
     _show(result)
     return 3 if check and result.changed else 0
+
+
+def _drift() -> int:
+    kept = kept_document()
+    _tell_damage(kept)
+    return _without_document(kept) if kept.data is None else _converge(kept.data, check=True)
+
+
+def _repair(part: str) -> int:
+    kept, result = repair(PARTS[part])
+    _tell_damage(kept)
+    if kept.data is None:
+        return _without_document(kept)
+    _show(result)
+    return 0
+
+
+def _restore() -> int:
+    """Restore the networks, and then the whole node: a libvirt that does not answer delays no network."""
+    kept = kept_document()
+    _tell_damage(kept)
+    if kept.data is None:
+        return _without_document(kept)
+    try:
+        repair(NETWORK)
+    except ConvergeError as error:
+        print(f"headworks: networks: {error}", file=sys.stderr)
+    _show(_restore_all())
+    return 0
+
+
+def _tell_damage(kept: Kept) -> None:
+    if kept.damage:
+        print(f"headworks: {kept.damage}", file=sys.stderr)
 
 
 def _without_document(kept: Kept) -> int:
@@ -63,19 +96,19 @@ def _without_document(kept: Kept) -> int:
     return 0
 
 
-def _restore(state: Mapping[str, Any]) -> Result:
-    """Converge to ``state``, again after a failure: at boot other daemons still change what a run reads and writes, and
-    no operator is there to repeat the run.
+def _restore_all() -> Result:
+    """Converge to the kept document, again after a failure: at boot other daemons still change what a run reads and
+    writes. Later attempts are made by a timer (``units.py``).
 
     :raises ConvergeError: the last attempt failed, too.
     """
     for _ in range(RESTORE_ATTEMPTS - 1):
         try:
-            return converge_document(state, restore=True)
+            return converge_document(kept_document().data or {}, restore=True)
         except ConvergeError as error:
             print(f"headworks: {error}; restoring again in {RESTORE_PAUSE_S:.0f} s", file=sys.stderr)
             time.sleep(RESTORE_PAUSE_S)
-    return converge_document(state, restore=True)
+    return converge_document(kept_document().data or {}, restore=True)
 
 
 def _show(result: Result) -> None:

@@ -22,7 +22,10 @@ class Distribution:
     haproxy_group: str
     dnsmasq_user: str
     openvswitch_service: str
+    ovsdb_service: str
+    vswitchd_service: str
     libvirt_service: str
+    libvirt_guests_service: str
     nftables_service: str
 
     def __post_init__(self) -> None:

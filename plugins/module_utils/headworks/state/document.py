@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 # In the order of ``ORDER`` in ``engine/order.py``. Section ``boot`` is missing here, because the engine adds it itself.
 SECTIONS = (
@@ -118,8 +118,22 @@ def _distribution(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "distribution": debian}
 
 
+def _units_of_daemons(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the names of units that version 2 does not have. A document of version 2 can only be of Debian."""
+    debian = {
+        "ovsdb_service": "ovsdb-server.service",
+        "vswitchd_service": "ovs-vswitchd.service",
+        "libvirt_guests_service": "libvirt-guests.service",
+    }
+    distribution = document.get("distribution")
+    if not isinstance(distribution, dict):
+        return document
+    return {**document, "distribution": {**debian, **distribution}}
+
+
 # Version → the steps that upgrade a document of that version to the next version, in order. A step returns a new
 # document and does not change its argument.
 _STEPS: Mapping[int, tuple[Step, ...]] = {
     1: (_disks_of_domains, _distribution),
+    2: (_units_of_daemons,),
 }
