@@ -35,8 +35,7 @@ def repair(sections: Collection[str]) -> tuple[Kept, Result]:
     """Bring the objects of ``sections`` back to their state in the kept document. Return the document as it was read,
     and the result; without a document nothing is changed.
 
-    Nothing is removed, except flows and rules that are replaced together with others: which objects the sections that
-    are not in play need is unknown.
+    Nothing is removed, except what is replaced: which objects the sections that are not in play need is unknown.
 
     :raises ValueError: the document is malformed; the node is not changed.
     :raises ConvergeError: a subsystem failed.

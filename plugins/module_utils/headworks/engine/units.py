@@ -39,6 +39,7 @@ def unit_files(distribution: Distribution) -> dict[Path, str]:
         f"{REPAIR_SWITCH}.timer": _retries(REPAIR_SWITCH, REPAIR_TIMES),
         filters: _repair("filters", REPAIR_FILTERS, distribution.nftables_service),
         f"{REPAIR_FILTERS}.timer": _retries(REPAIR_FILTERS, REPAIR_TIMES),
+        f"{distribution.openvswitch_service}.d/headworks.conf": _ALWAYS_RESTARTED,  # it is restarted with the others
         f"{distribution.vswitchd_service}.d/headworks.conf": _vswitchd_drop_in(switch),
         f"{distribution.ovsdb_service}.d/headworks.conf": _ALWAYS_RESTARTED,
         f"{distribution.nftables_service}.d/headworks.conf": _nftables_drop_in(filters),
