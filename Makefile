@@ -40,6 +40,19 @@ lab: bootstrap  ## start the lab, or change it to match the inventory
 lab-down:  ## remove the lab; the caches stay
 	@if [ -x .venv/bin/ansible-playbook ]; then ansible-playbook playbooks/lab-down.yml $(ARGS); fi
 
+.PHONY: bootstrap-machines machine-image lab-machines lab-machines-down
+bootstrap-machines: bootstrap  ## install what the machine lab needs in addition
+	@scripts/bootstrap machines
+
+machine-image: bootstrap-machines  ## build the disk of the machine lab's machines
+	@scripts/machine-image
+
+lab-machines: bootstrap-machines  ## start the machine lab (QEMU machines with their own kernel), or change it
+	@ansible-playbook -i inventory/lab-machines playbooks/machines-up.yml $(ARGS)
+
+lab-machines-down:  ## remove the machine lab; the caches stay
+	@if [ -x .venv/bin/ansible-playbook ]; then ansible-playbook -i inventory/lab-machines playbooks/machines-down.yml $(ARGS); fi
+
 clean:  ## remove every lab and test container, and their traces on this machine; the caches stay
 	@scripts/clean
 
@@ -52,7 +65,7 @@ distclean: clean  ## remove the caches and .venv as well
 .PHONY: test test-all test-lint test-unit test-functional test-cloud test-safety test-safety-smoke
 test: STAGES := test-lint test-unit test-functional test-cloud test-safety-smoke
 test:  ## run what CI runs: lint, unit, functional and cloud tests, and some of the safety tests
-test-all: STAGES := test-lint test-unit test-functional test-cloud test-safety test-guest
+test-all: STAGES := test-lint test-unit test-functional test-cloud test-safety test-guest test-machines
 test-all:  ## run every test
 test test-all:
 	@start=$$(date +%s)
@@ -86,6 +99,11 @@ test-safety: bootstrap-dev guest-image  ## test slips and faults on real nodes, 
 test-safety-smoke: bootstrap-dev guest-image  ## run the few safety tests that are part of make test
 	@scripts/node-image warm >/dev/null
 	python -m pytest -v --durations=5 -m smoke tests/safety $(ARGS)
+
+.PHONY: test-machines
+test-machines: bootstrap-dev bootstrap-machines  ## test nodes with a kernel of their own, in the machine lab (not part of make test)
+	@scripts/machine-image >/dev/null
+	python -m pytest -v --durations=10 tests/machines $(ARGS)
 
 .PHONY: test-guest
 test-guest: bootstrap-dev guest-image  ## boot the guest image in every supported way (not part of make test)

@@ -196,7 +196,7 @@ def run(params: dict[str, Any], check: bool) -> converge.Report:
     nodes = [{**node, "image": params["images"].get(node["image"], node["image"])} for node in params["nodes"]]
     lab = parse(params["lab"], params["networks"], nodes)
     podman = Podman(Path(params["podman"]), Path(params["cache"]))
-    with converge.one_at_a_time(Path(params["cache"]), lab):
+    with converge.one_at_a_time(Path(params["cache"]), lab.name):
         return _run(lab, podman, params, check)
 
 

@@ -71,7 +71,7 @@ def ensure_key(directory: Path) -> Access:
     public = directory / "id_ed25519.pub"
     if not (private.exists() and public.exists()):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = _new_key("headworks-lab")
+        text = new_key("headworks-lab")
         for path, content, mode in ((private, text[0], 0o600), (public, text[1], 0o644)):
             temporary = path.with_suffix(".new")
             temporary.write_text(content)
@@ -81,9 +81,9 @@ def ensure_key(directory: Path) -> Access:
 
 
 @contextmanager
-def one_at_a_time(cache: Path, lab: Lab) -> Iterator[None]:
+def one_at_a_time(cache: Path, name: str) -> Iterator[None]:
     """Hold the lock of a lab while the body runs. The kernel releases the lock when the process ends."""
-    path = cache / "lab" / f"{lab.name}.lock"
+    path = cache / "lab" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -322,13 +322,13 @@ def _seed(lab: Lab, node: Node, access: Access) -> bytes:
         lab,
         node,
         authorized_key=access.public_key,
-        host_key=_new_key(node.name),
+        host_key=new_key(node.name),
         resolv_conf=host.resolv_conf(),
         hosts=host.extra_hosts(),
     )
 
 
-def _new_key(comment: str) -> tuple[str, str]:
+def new_key(comment: str) -> tuple[str, str]:
     """A new ed25519 key pair: (private, public)."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "key")
