@@ -86,6 +86,11 @@ facts:
           files. C(removed_bytes) is what removed instances occupy.
       type: dict
     kvm: {description: Whether KVM can be used., type: bool}
+    kernel:
+      description:
+        - C(release), C(modules) (which modules of the kernel datapath the kernel has or can load), and C(limits),
+          numbers by sysctl.
+      type: dict
     nics:
       description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
       type: dict

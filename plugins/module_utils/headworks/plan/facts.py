@@ -28,9 +28,19 @@ class NicFacts:
 
 
 @dataclass(frozen=True)
+class KernelFacts:
+    """A node's kernel. ``modules`` is module → whether the kernel has it or can load it, for those of which this is
+    known. ``limits`` is sysctl → number."""
+
+    release: str = ""
+    modules: Mapping[str, bool] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class NodeFacts:
     """A node. ``disk_gb`` is the space for the disks of all instances; ``removed_gb`` is what the disks of removed
-    instances occupy of it (it is not kept); ``kvm`` says whether /dev/kvm is usable."""
+    instances occupy of it; ``kvm`` says whether /dev/kvm is usable. ``removed_gb`` and ``kernel`` are not kept."""
 
     vcpus: int = 0
     ram_mb: int = 0
@@ -38,6 +48,7 @@ class NodeFacts:
     removed_gb: int = 0
     kvm: bool = False
     nics: Mapping[str, NicFacts] = field(default_factory=dict)
+    kernel: KernelFacts | None = None
 
     def nic_with(self, address: str) -> str:
         """The name of the NIC that has the address, or ""."""
@@ -51,7 +62,15 @@ def read(data: Mapping[str, Any]) -> NodeFacts:
         for name, nic in sorted((data.get("nics") or {}).items())
     }
     sizes = {name: int(data.get(name) or 0) for name in ("vcpus", "ram_mb", "disk_gb", "removed_gb")}
-    return NodeFacts(**sizes, kvm=bool(data.get("kvm")), nics=nics)
+    return NodeFacts(**sizes, kvm=bool(data.get("kvm")), nics=nics, kernel=_kernel(data.get("kernel")))
+
+
+def _kernel(data: Mapping[str, Any] | None) -> KernelFacts | None:
+    if not data:
+        return None
+    modules = {str(name): bool(there) for name, there in (data.get("modules") or {}).items()}
+    limits = {str(name): int(value) for name, value in (data.get("limits") or {}).items()}
+    return KernelFacts(str(data.get("release", "")), modules, limits)
 
 
 def write(facts: NodeFacts) -> dict[str, Any]:
@@ -81,7 +100,8 @@ def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset
 
 def remember(current: NodeFacts, before: NodeFacts | None, nics: frozenset[str]) -> NodeFacts:
     """The facts to keep: ``nics`` of ``current``, and the sizes of ``before`` where they changed only a little."""
-    kept = replace(current, removed_gb=0, nics={name: nic for name, nic in current.nics.items() if name in nics})
+    used = {name: nic for name, nic in current.nics.items() if name in nics}
+    kept = replace(current, removed_gb=0, kernel=None, nics=used)
     if before is None:
         return kept
     return replace(

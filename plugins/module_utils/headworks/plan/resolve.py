@@ -30,6 +30,7 @@ from .found.start import Occasion, start
 from .identity import natural
 from .images import ImageFacts, read_image
 from .latest_facts import latest_facts, remembered
+from .limits import check_limits
 from .placement.instances import Placement, schedule
 from .placement.services import Placer, ServicePlacement
 
@@ -103,6 +104,8 @@ def resolve(
     after = replace(after, facts=remembered(inv, before, latest), removed=removed)
     checksums = {name: image.checksum for name, image in images.items()}
     cloud = Builder(inv, after, latest.nodes, spaces, checksums).build()
+    limits = check_limits(cloud, latest.nodes, problems)
+    problems.raise_if_any()
     after = replace(after, declared=declarations(inv, cloud, after))
     changes = announce(before, after, cloud, Found(held, removals, healed.returning))
 
@@ -110,7 +113,7 @@ def resolve(
     after = replace(after, resting=resting.after(after, newest + 1))
     after = next_version(started.stored, after, occasion.lineage, newest)
     notes = (*filter(None, [started.note]), *healed.notes, *_damaged(held), *sooner_reclaimed(inv, held))
-    lines = (*notes, *warnings, *placement.warnings, *services.warnings)
+    lines = (*notes, *warnings, *placement.warnings, *services.warnings, *limits)
     limit = inv.cloud.removals_without_asking
     return Resolution(cloud, after, tuple(changes), lines, removals, limit, healed.lost, before, held)
 

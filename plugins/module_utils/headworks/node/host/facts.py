@@ -17,6 +17,7 @@ from ...state.places import HEADWORKS_DIR, INSTANCES_DIR
 from ...system.ovsdb import ENDPOINT, Ovsdb, OvsdbError, from_map, from_set, present, select
 from ...system.process import run
 from ..marks import NIC_MARK
+from .kernel import kernel
 
 # The directory of the instances, then the directories in which it will be created.
 INSTANCES_PARENTS = (INSTANCES_DIR, HEADWORKS_DIR, "/var/lib")
@@ -29,7 +30,8 @@ def gather() -> dict[str, Any]:
     """Return all facts of this node as plain data. (``survey.py`` reports missing software.)
 
     ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
-    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``.
+    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``,
+    ``kernel`` (release, modules, limits: see ``kernel.py``).
     """
     return {
         "hostname": os.uname().nodename,
@@ -39,6 +41,7 @@ def gather() -> dict[str, Any]:
         "disk_gb": disk_gb(),
         "kvm": kvm_usable(),
         "nics": nics(),
+        "kernel": kernel(),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from .addresses import check_addresses
 from .context import Check
 from .instances import check_instances
+from .kernel import check_kernel
 from .networks import check_networks
 from .nodes import check_nodes
 from .pending import check_pending
@@ -21,6 +22,7 @@ from .services import check_services
 
 CHECKS: tuple[Callable[[Check], None], ...] = (
     check_nodes,
+    check_kernel,
     check_networks,
     check_routers,
     check_instances,
