@@ -41,7 +41,7 @@ def default_metrics(device: str) -> list[int]:
     return sorted(route["metric"] for route in ip_json("-6", "route", "show", "default", "dev", device))
 
 
-def wait_for_advertisement(device: str, least: int, seconds: float = 12) -> None:
+def wait_for_advertisement(device: str, least: int, seconds: float = 30) -> None:
     """Wait until an advertisement has set the lifetime of the device's addresses to more than ``least``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

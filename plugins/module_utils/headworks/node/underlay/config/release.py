@@ -1,0 +1,180 @@
+"""The NIC gets its own addresses while Open vSwitch does not run: after a boot of a kernel without its module, say.
+
+The bridge does not exist then, or nothing serves it. ``headworks-release-<NIC>.service`` gives the addresses back to
+the NIC; systemd starts it when ovs-vswitchd fails, and by a timer if the bridge is missing some time after boot. The
+next successful start of ovs-vswitchd starts ``headworks-take-<NIC>.service``. None of them needs headworks or Python.
+What does not belong here: the commands for a program of the system (``networkd.py``, ``ifupdown.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ....state.nft import TABLE
+from ....system import systemd
+from ....system.files import sync_directory, write_file, write_link
+from ....system.process import run
+from ....system.systemd import program
+from ..userspace import quiet_chain
+
+VSWITCHD = "ovs-vswitchd.service"
+BOOT_SECONDS = 60  # after the kernel's start: a bridge that is missing then is not waited for
+_WANTS = "timers.target.wants"
+
+Command = Sequence[str]
+
+
+def is_written(nic: str) -> bool:
+    """Return whether the units of the NIC are installed."""
+    return not systemd.available() or all((systemd.UNIT_DIR / name).exists() for name in _units(nic))
+
+
+def write(nic: str, release: Sequence[Command], take: Sequence[Command], bridge: str, vswitchd: str) -> None:
+    """Install the units of the NIC.
+
+    :param release: the commands that give the NIC its own addresses.
+    :param take: the commands that give them to the bridge again.
+    """
+    if not systemd.available():
+        return
+    directory = systemd.UNIT_DIR
+    service, timer, taker = _units(nic)
+    write_file(directory / service, release_service(nic, bridge, release))
+    write_file(directory / taker, take_service(nic, bridge, take))
+    write_file(directory / timer, _timer(nic))
+    (directory / _WANTS).mkdir(exist_ok=True)
+    write_link(directory / _WANTS / timer, str(directory / timer))
+    (directory / f"{vswitchd}.d").mkdir(exist_ok=True)
+    write_file(_dropin(nic, vswitchd), dropin_text(nic))
+    run(["systemctl", "daemon-reload"])
+
+
+def delete(nic: str, vswitchd: str = VSWITCHD) -> None:
+    """Delete the units of the NIC. Without them, nothing takes its addresses back."""
+    gone = [path for path in _paths(nic, vswitchd) if path.is_symlink() or path.exists()]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    if gone:
+        sync_directory(systemd.UNIT_DIR)
+        run(["systemctl", "stop", _units(nic)[1]], ok=range(256))
+        run(["systemctl", "daemon-reload"], ok=range(256))
+
+
+def undo_commands(nic: str, vswitchd: str = VSWITCHD) -> list[list[str]]:
+    """Return the commands that delete the units of the NIC."""
+    return [
+        [program("rm"), "-f", *(str(path) for path in _paths(nic, vswitchd))],
+        [program("systemctl"), "--no-block", "stop", _units(nic)[1]],
+    ]
+
+
+def release_service(nic: str, bridge: str, commands: Sequence[Command]) -> str:
+    """Return the unit that gives the NIC its own addresses, if Open vSwitch serves no bridge for it."""
+    serves = (
+        f"test -e {_quoted_for_shell(f'/sys/class/net/{bridge}')} && "
+        f"{program('ovs-appctl')} --timeout=5 -t ovs-vswitchd version"
+    )
+    lines = [
+        # A datapath of the kernel that nobody serves keeps the NIC.
+        [program("ovs-dpctl"), "del-if", "ovs-system", nic],
+        [program("nft"), "delete", "chain", "netdev", TABLE, quiet_chain(nic)],
+        [program("ip"), "address", "flush", "dev", bridge, "scope", "global"],
+        *commands,
+    ]
+    return f"""\
+[Unit]
+Description=headworks: NIC {nic} has its own addresses, because Open vSwitch does not run
+
+[Service]
+Type=oneshot
+TimeoutStartSec=180
+ExecCondition={_line([program("sh"), "-c", f"! {{ {serves}; }}"])}
+{_lines(lines)}
+"""
+
+
+def take_service(nic: str, bridge: str, commands: Sequence[Command]) -> str:
+    """Return the unit that gives the NIC's addresses to the bridge again. The first command that fails ends it."""
+    first, *rest = commands
+    return f"""\
+[Unit]
+Description=headworks: bridge {bridge} has the addresses of NIC {nic}, because Open vSwitch runs
+
+[Service]
+Type=oneshot
+TimeoutStartSec=180
+{f"ExecCondition={_line(first)}" if rest else f"ExecStart=-{_line(first)}"}
+{_lines(rest)}
+"""
+
+
+def dropin_text(nic: str) -> str:
+    """Return the drop-in of ovs-vswitchd."""
+    service, _, taker = _units(nic)
+    return f"""\
+# headworks: NIC {nic} gets its own addresses when Open vSwitch fails, and its bridge gets them when it runs again.
+[Unit]
+OnFailure={service}
+
+[Service]
+ExecStartPost=-{_line([program("systemctl"), "--no-block", "start", taker])}
+"""
+
+
+def _timer(nic: str) -> str:
+    return f"""\
+[Unit]
+Description=headworks: wait until the bridge of NIC {nic} exists after a boot
+
+[Timer]
+OnBootSec={BOOT_SECONDS}
+AccuracySec=1
+Unit={_units(nic)[0]}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _units(nic: str) -> tuple[str, str, str]:
+    """Return the names of the release service, its timer, and the take service."""
+    part = "".join(char if char.isascii() and (char.isalnum() or char in "-_.:") else _hex(char) for char in nic)
+    return f"headworks-release-{part}.service", f"headworks-release-{part}.timer", f"headworks-take-{part}.service"
+
+
+def _hex(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())
+
+
+def _dropin(nic: str, vswitchd: str) -> Path:
+    return systemd.UNIT_DIR / f"{vswitchd}.d" / _units(nic)[0].replace(".service", ".conf")
+
+
+def _paths(nic: str, vswitchd: str) -> list[Path]:
+    """Return all files, in the order in which they are deleted."""
+    timer = _units(nic)[1]
+    return [
+        _dropin(nic, vswitchd),
+        systemd.UNIT_DIR / _WANTS / timer,
+        *(systemd.UNIT_DIR / name for name in _units(nic)),
+    ]
+
+
+def _lines(commands: Sequence[Command]) -> str:
+    return "\n".join(f"ExecStart=-{_line(command)}" for command in commands)
+
+
+def _line(command: Command) -> str:
+    return " ".join(_quoted(word) for word in command)
+
+
+def _quoted(word: str) -> str:
+    text = word.replace("%", "%%").replace("$", "$$")
+    if text and all(char not in text for char in " \t\"';\\"):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _quoted_for_shell(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
