@@ -31,6 +31,14 @@ options:
     description: Only return the changes, as in check mode. M(cloud_converge) uses it to print the plan of a run.
     type: bool
     default: false
+  pause:
+    description:
+      - End early after a NIC has moved into its bridge, or out of it, and return RV(paused). The caller confirms the
+        move with M(underlay_confirm), over a new connection, and then calls this module again. M(cloud_converge) does.
+      - Without this option the whole state is converged first. The move must still be confirmed in time; otherwise the
+        node takes it back.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: Returns exactly the changes that a run would make.}
   diff_mode: {support: full, description: "Shows every object before and after the change, but never user data."}
@@ -116,11 +124,12 @@ def effects(result: Result) -> list[dict[str, Any]]:
 def main() -> None:
     """Run the module."""
     flag = {"type": "bool", "default": False}
-    options = {"state": {"type": "dict", "required": True}, "accept_older": flag, "preview": flag}
+    options = {"state": {"type": "dict", "required": True}, "accept_older": flag, "preview": flag, "pause": flag}
     module = DiscreetModule(argument_spec=options, supports_check_mode=True)
     check = module.check_mode or module.params["preview"]
     try:
-        result = converge_document(module.params["state"], check=check, accept_older=module.params["accept_older"])
+        flags = {name: module.params[name] for name in ("accept_older", "pause")}
+        result = converge_document(module.params["state"], check=check, **flags)
     except ConvergeError as error:
         result = error.result
         fail(module, error, confirmations=confirmations(result), effects=effects(result), invocation={})

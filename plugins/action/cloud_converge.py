@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
     from headworks.control.built import note_built
+    from headworks.control.nic_moves import NodeOnTheMove, Unanswered
     from headworks.control.secrets import Secrets
     from headworks.model.errors import PlanError
     from headworks.state.distribution import Distribution
@@ -65,12 +66,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if not handover.begun(DIRECTORY):
             result.update(failed=True, msg="The run has not begun: run cloud_begin before, in the same run.")
             return result
-        result.update(self._execute_module(module_name="node_state", module_args=arguments, task_vars=variables))
+        result.update(self._converge(arguments, preview, variables))
         # The arguments hold user data, which -vvv would show.
         result.pop("invocation", None)
         result.update(Secrets(plan["secrets"]).hide_in({key: result[key] for key in ANSWER if key in result}))
-        if result.get("confirmations"):
-            self._confirm(result, variables)
         return self._noted(result, node, state, plan)
 
     def _noted(
@@ -107,13 +106,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         settled = not preview.get("failed") and not preview.get("changes") and bool(preview.get("kept"))
         return settled and not options["prepared"]
 
-    def _confirm(self, result: dict[str, Any], variables: Mapping[str, Any]) -> None:
-        """Confirm moves of NICs into bridges over a new connection: only that shows that the node can be reached."""
-        self._connection.reset()
-        confirmed = self._execute_module(module_name="underlay_confirm", module_args={}, task_vars=variables)
-        if confirmed.get("failed"):
-            result.update(failed=True, msg=f"the move of a NIC into its bridge was not confirmed: {confirmed['msg']}")
-            return
-        notes = [f"nic {nic}: moved into its bridge; the node still answers" for nic in confirmed["nics"]]
-        armed = [confirmation["text"] for confirmation in result.pop("confirmations")]
-        result["notes"] = [note for note in result["notes"] if note not in armed] + notes
+    def _converge(
+        self, arguments: Mapping[str, Any], preview: Mapping[str, Any], variables: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Converge the node, and confirm the moves of its NICs over new connections: only these show that the node can
+        be reached."""
+
+        def call(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = self._execute_module(
+                    module_name=module, module_args=dict(options), task_vars=variables
+                )
+            except AnsibleConnectionFailure as error:
+                raise Unanswered(str(error)) from error
+            if answer.get("unreachable"):
+                raise Unanswered(str(answer.get("msg", "")))
+            if module == "underlay_confirm" and answer.get("failed"):
+                raise Unanswered(str(answer.get("msg", "")))
+            return answer
+
+        nics = (arguments["state"].get("sections") or {}).get("underlay") or ()
+        node = NodeOnTheMove(
+            converge=lambda: call("node_state", {**arguments, "pause": True}),
+            confirm=lambda: call("underlay_confirm", {}),
+            reconnect=self._connection.reset,
+            rollback_seconds=max((nic["rollback_seconds"] for nic in nics), default=60),
+        )
+        moves = any(change["kind"] == "nic" for change in preview.get("changes") or ())
+        try:
+            return node.run(moves)
+        except Unanswered as error:
+            raise AnsibleConnectionFailure(str(error)) from error

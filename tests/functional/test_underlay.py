@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.node.host.facts import nics
 from headworks.node.ovs.bridges import OvsBridgeSubsystem
-from headworks.node.underlay import nics as underlay
-from headworks.node.underlay import rollback
+from headworks.node.underlay import mover, moves, rollback
 from headworks.node.underlay.carry import UNDERLAY_DIR
 from headworks.node.underlay.dhcp_client import dhcp_clients
 from headworks.node.underlay.nics import UnderlaySubsystem
+from headworks.state import underlay
 from headworks.state.ovs import OvsBridge
 from headworks.state.underlay import NicAttachment
 from shell import ip_json, link, sh
@@ -47,8 +47,8 @@ class Node:
         """Return the first three octets of a subnet. Each test has its own, because all share the root namespace."""
         return f"10.{int(self.name[1:-2], 16) % 200 + 20}.{int(self.name[-2:], 16)}"
 
-    def attachment(self, bridge: str = "") -> NicAttachment:
-        return NicAttachment(self.nic, bridge or self.bridge, "netdev")
+    def attachment(self, bridge: str = "", seconds: int = 60) -> NicAttachment:
+        return NicAttachment(self.nic, bridge or self.bridge, "netdev", rollback_seconds=seconds)
 
 
 @pytest.fixture
@@ -67,8 +67,9 @@ def node(unique: str) -> Iterator[Node]:
     sh("ip", "route", "add", "2001:db8:78::/64", "via", "2001:db8:77::2")
     bridges(node, node.bridge)
     yield node
-    rollback.confirm()
     run(node)
+    moves.forget_move(node.nic)
+    rollback.disarm(node.nic)
     bridges(node)
     sh("ip", "link", "delete", node.nic, check=False)
     sh("ip", "netns", "delete", node.neighbour)
@@ -79,8 +80,27 @@ def bridges(node: Node, *names: str) -> None:
     converge([(OvsBridgeSubsystem(node.name), desired)])
 
 
-def run(node: Node, *attachments: NicAttachment, check: bool = False) -> Result:
-    return converge([(UnderlaySubsystem(node.name), {nic.name: nic for nic in attachments})], check=check)
+def run(node: Node, *attachments: NicAttachment, check: bool = False, confirm: bool = True) -> Result:
+    """Converge the NICs, and confirm their moves as the control node does."""
+    result = converge([(UnderlaySubsystem(node.name), {nic.name: nic for nic in attachments})], check=check)
+    if confirm and result.confirmations:
+        confirm_all()
+    return result
+
+
+def confirm_all() -> list[str]:
+    """Confirm all moves. Returns the NICs that are confirmed."""
+    confirmed = rollback.confirm()
+    while confirmed.left:
+        confirmed = rollback.confirm()
+    return confirmed.nics
+
+
+def wait_for(state_is: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not state_is() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert state_is()
 
 
 def state(device: str) -> tuple[list[str], list[str]]:
@@ -178,13 +198,14 @@ def test_a_failed_move_is_undone(node: Node, monkeypatch: pytest.MonkeyPatch) ->
     def fail(nic: str) -> None:
         raise OSError("the test fails this step")
 
-    monkeypatch.setattr(underlay, "hide_from_kernel", fail)
+    monkeypatch.setattr(mover, "hide_from_kernel", fail)
     with pytest.raises(ConvergeError, match="the test fails this step"):
         run(node, node.attachment())
     assert state(node.nic) == before
     assert state(node.bridge) == ([], [])
     assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
     assert pings(node.neighbour, f"{node.subnet}.1")
+    assert not leftovers(node)
 
 
 def test_a_nic_moves_from_one_bridge_to_another(node: Node) -> None:
@@ -192,7 +213,7 @@ def test_a_nic_moves_from_one_bridge_to_another(node: Node) -> None:
     run(node, node.attachment())
     other = f"c{node.name}"
     bridges(node, node.bridge, other)
-    assert [change["verb"] for change in run(node, node.attachment(other)).changes] == ["change"]
+    assert [change["verb"] for change in run(node, node.attachment(other)).changes] == ["remove", "add"]
     assert state(other) == before
     assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
     assert pings(node.neighbour, f"{node.subnet}.1")
@@ -219,30 +240,109 @@ def test_a_nic_that_is_a_foreign_port_of_another_bridge_stays_there(node: Node) 
     sh("ovs-vsctl", "del-port", node.nic)
 
 
-def test_a_moved_management_address_moves_back_unless_confirmed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(rollback.start_timer, "__defaults__", (2,))
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow a rollback after a second."""
+    monkeypatch.setattr(underlay, "MIN_ROLLBACK_SECONDS", 1)
+
+
+def leftovers(node: Node) -> list[str]:
+    """Return the names of units and files of the NIC's moves."""
+    units = "/etc/systemd/system"
+    places = (moves.MOVES_DIR, "/run/systemd/system", units, f"{units}/multi-user.target.wants")
+    names = (name for place in places if os.path.isdir(place) for name in os.listdir(place))
+    return sorted(name for name in names if node.nic in name)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_move_that_is_not_confirmed_is_taken_back(node: Node) -> None:
     before = state(node.nic)
-    result = run(node, node.attachment())
-    assert "a timer moves the addresses back in 180 s unless" in result.confirmations[0].text
+    result = run(node, node.attachment(seconds=2), confirm=False)
+    assert "the node takes the move back in 2 s unless" in result.confirmations[0].text
     assert state(node.bridge) == before
-    end = time.monotonic() + 8
-    while state(node.nic) != before and time.monotonic() < end:
-        time.sleep(0.2)
+    wait_for(lambda: moves.stage_of(node.nic) == moves.UNDONE)
     assert state(node.nic) == before
+    assert state(node.bridge) == ([], [])
     assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert pings(node.neighbour, f"{node.subnet}.1")
+    assert rollback.confirm().undone == [node.nic]
+    assert leftovers(node) == [f"{node.nic}.json", f"{node.nic}.undone"]
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    "fault", ["wrong address", "missing route", "NIC down", "no route to the subnet", "open vswitch's port is gone"]
+)
+def test_a_move_that_cuts_the_node_off_is_taken_back(node: Node, fault: str) -> None:
+    before = state(node.nic)
+    run(node, node.attachment(seconds=2), confirm=False)
+    if fault == "wrong address":
+        sh("ip", "address", "flush", "dev", node.bridge)
+        sh("ip", "address", "add", f"{node.subnet}.77/24", "dev", node.bridge)
+    elif fault == "missing route":
+        sh("ip", "route", "flush", "dev", node.bridge, "proto", "boot")
+    elif fault == "NIC down":
+        sh("ip", "link", "set", node.nic, "down")
+    elif fault == "no route to the subnet":
+        sh("ip", "route", "flush", "dev", node.bridge)
+    else:
+        sh("ovs-vsctl", "del-port", node.bridge, node.nic)
+    wait_for(lambda: moves.stage_of(node.nic) == moves.UNDONE)
+    assert state(node.nic) == before
     assert pings(node.neighbour, f"{node.subnet}.1")
 
 
-def test_a_confirmed_move_is_not_undone(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", f"{node.subnet}.2 40000 {node.subnet}.1 22")
-    monkeypatch.setattr(rollback.start_timer, "__defaults__", (1,))
+@pytest.mark.usefixtures("short")
+def test_a_confirmed_move_is_not_taken_back(node: Node) -> None:
     before = state(node.nic)
-    run(node, node.attachment())
-    assert rollback.confirm() == [node.nic]
+    run(node, node.attachment(seconds=1), confirm=False)
+    assert confirm_all() == [node.nic]
     time.sleep(2)
     assert state(node.bridge) == before
-    assert not any(node.nic in name for name in os.listdir("/run/systemd/system"))
+    assert leftovers(node) == [f"{node.nic}.confirmed", f"{node.nic}.json"]
+
+
+def test_a_further_run_before_the_confirmation_asks_for_it_again_and_moves_nothing(node: Node) -> None:
+    run(node, node.attachment(), confirm=False)
+    before = state(node.bridge)
+    with steady_ping(node.neighbour, f"{node.subnet}.1") as counts:
+        result = run(node, node.attachment(), confirm=False)
+    sent, received = counts
+    assert sent == received
+    assert [change["verb"] for change in result.changes] == ["change"]
+    assert result.confirmations
+    assert confirm_all() == [node.nic]
+    assert state(node.bridge) == before
+    assert not run(node, node.attachment()).changed
+
+
+def test_the_unit_of_the_next_boot_takes_an_unconfirmed_nic_out_of_the_bridge(node: Node) -> None:
+    run(node, node.attachment(), confirm=False)
+    unit = f"headworks-undo-{node.nic}.service"
+    assert os.path.islink(f"/etc/systemd/system/multi-user.target.wants/{unit}")
+    sh("systemctl", "start", unit)
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+    assert moves.stage_of(node.nic) == moves.UNDONE
+
+
+def test_a_restore_makes_no_unconfirmed_move_and_makes_a_confirmed_one_without_a_timer(node: Node) -> None:
+    steps = [(UnderlaySubsystem(node.name, restore=True), {node.nic: node.attachment()})]
+    before = state(node.nic)
+    moves.begin_move(moves.Move(node.nic, node.bridge))
+    result = converge(steps, restore=True)
+    assert not result.changes
+    assert "no run has confirmed" in result.notes[0].text
+    assert state(node.nic) == before
+    moves.set_stage(node.nic, moves.CONFIRMED)
+    result = converge(steps, restore=True)
+    assert (len(result.changes), result.confirmations) == (1, [])
+    assert state(node.bridge) == before
+
+
+def test_a_nic_that_leaves_its_bridge_leaves_no_file(node: Node) -> None:
+    run(node, node.attachment())
+    run(node)
+    assert leftovers(node) == []
 
 
 @pytest.mark.skipif(shutil.which("dhclient") is None, reason="this machine has no ISC dhclient")

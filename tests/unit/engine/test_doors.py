@@ -76,10 +76,12 @@ def test_the_removals_of_the_document_are_what_the_walk_may_remove(converged: Co
     converge_document(document(removals=["a"]))
     converge_document(document())
     converge_document(document(), restore=True)
+    converge_document(document(), pause=True)
     assert converged == [
-        {"removable": {"a"}, "restore": False},
-        {"removable": frozenset(), "restore": False},
-        {"removable": frozenset(), "restore": True},
+        {"removable": {"a"}, "restore": False, "pause": False},
+        {"removable": frozenset(), "restore": False, "pause": False},
+        {"removable": frozenset(), "restore": True, "pause": False},
+        {"removable": frozenset(), "restore": False, "pause": True},
     ]
 
 

@@ -9,13 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from headworks.node.subsystem import Change, Reading
-from headworks.node.underlay import carry, nics, ovs_port
+from headworks.node.underlay import carry, mover, moves, nics, ovs_port
 from headworks.node.underlay.carry import Address, Carried, lines_after_move, lines_before_move, read_carried
 from headworks.node.underlay.dhcp_client import arguments_for, leases_for
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.ovs_port import OvsPlug
 from headworks.node.underlay.plug import Plugged
-from headworks.node.underlay.rollback import is_management, service_text
 from headworks.state.underlay import NicAttachment
 
 ADDRESSES = """[{"addr_info": [
@@ -98,22 +97,6 @@ def test_a_nic_without_addresses_carries_nothing(monkeypatch: pytest.MonkeyPatch
     assert read_carried("eth2") == Carried()
 
 
-@pytest.mark.parametrize(
-    ("connection", "routes", "managed"),
-    [
-        ("198.51.100.1 4000 192.0.2.5 22", (), True),
-        ("198.51.100.1 4000 203.0.113.5 22", (), False),
-        ("", ("default via 192.0.2.1",), True),
-        ("", ("198.51.100.0/24 via 192.0.2.1",), False),
-    ],
-)
-def test_addresses_of_the_ssh_connection_or_the_default_route_are_management_addresses(
-    connection: str, routes: tuple[str, ...], managed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", connection)
-    assert is_management(Carried((Address("192.0.2.5/24"),), routes)) == managed
-
-
 def test_an_incomplete_move_of_a_nic_is_a_change() -> None:
     desired = NicAttachment("eth2", "br-ex")
     subsystem = UnderlaySubsystem("cloud")
@@ -161,19 +144,22 @@ class FakePlug:
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Simulate a node with NICs eth1 to eth3. Returns a list to which the steps of moves are added, in order."""
     steps: list[str] = []
     links = {name: SimpleNamespace(mac="02:00:00:00:00:01", up=True) for name in ("eth1", "eth2", "eth3")}
     carried = Carried((Address("192.0.2.5/24"),), ("default via 192.0.2.1",))
     monkeypatch.setattr(nics.rtnl, "links", lambda names=None: links)
-    monkeypatch.setattr(nics, "read_carried", lambda device: carried)
-    monkeypatch.setattr(nics, "ip_batch", lambda lines, force=False: steps.extend(lines[-1:]))
+    monkeypatch.setattr(mover, "read_carried", lambda device: carried)
+    monkeypatch.setattr(mover, "ip_batch", lambda lines, force=False: steps.extend(lines[-1:]))
     for name in ("save_carried", "delete_carried", "show_to_kernel", "copy_settings"):
-        monkeypatch.setattr(nics, name, lambda *arguments: None)
-    monkeypatch.setattr(nics, "load_carried", lambda nic: None)
-    monkeypatch.setattr(nics, "move_clients", lambda old, new: [])
-    monkeypatch.setattr(nics, "start_timer", lambda nic, bridge, carried, unplug: steps.append(" ".join(unplug)))
+        monkeypatch.setattr(mover, name, lambda *arguments: None)
+    monkeypatch.setattr(mover, "load_carried", lambda nic: None)
+    monkeypatch.setattr(mover, "move_clients", lambda old, new: [])
+    for name in ("forget_move", "disarm"):
+        monkeypatch.setattr(mover, name, lambda nic, name=name: steps.append(f"{name} {nic}"))
+    monkeypatch.setattr(mover, "arm", lambda move, carried, unplug, **more: steps.append(" ".join(unplug)))
+    monkeypatch.setattr(nics.moves, "MOVES_DIR", tmp_path)
     return steps
 
 
@@ -196,24 +182,91 @@ def test_the_rollback_is_started_first_and_the_nic_loses_its_addresses_last(step
         "address replace 192.0.2.5/24  dev br1",
         "address flush dev eth1 to 192.0.2.5/24",
     ]
-    subsystem.apply([Change("nic", "eth1", desired, None)])
+    assert subsystem.apply([Change("nic", "eth1", desired, None)]).confirmations[0].name == "eth1"
     assert plug.nics == {}
 
 
-def test_the_rollback_unplugs_the_nic_between_the_two_moves_of_the_addresses() -> None:
-    text = service_text("eth1", "br1", ["/bin/unplug", "eth1"], Path("/run/first"), Path("/run/finish"))
-    commands = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")]
-    assert [commands[0].endswith("-batch /run/first"), commands[1], commands[3].endswith("-batch /run/finish")] == [
-        True,
-        "-/bin/unplug eth1",
-        True,
-    ]
+def test_a_restore_moves_only_nics_whose_move_is_confirmed_and_does_not_arm_it(steps: list[str]) -> None:
+    subsystem, desired = UnderlaySubsystem("cloud", FakePlug(), restore=True), NicAttachment("eth1", "br1")
+    change: Change[NicAttachment] = Change("nic", "eth1", None, desired)
+    (note,) = subsystem.unsafe_to_restore([change])
+    assert "eth1: it is not moved into br1, because no run has confirmed" in note.text
+    moves.begin_move(moves.Move("eth1", "br1"))
+    assert subsystem.unsafe_to_restore([change])
+    moves.set_stage("eth1", moves.CONFIRMED)
+    assert not subsystem.unsafe_to_restore([change])
+    assert not subsystem.apply([change]).confirmations
+    assert "/bin/unplug eth1 from br1" not in steps
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_restore_completes_the_move_of_a_nic_that_was_in_its_bridge_before_moves_were_noted() -> None:
+    subsystem, desired = UnderlaySubsystem("cloud", FakePlug(), restore=True), NicAttachment("eth1", "br1")
+    change = Change("nic", "eth1", NicAttachment("eth1", "br1", unsettled="addresses are still on eth1"), desired)
+    assert not subsystem.unsafe_to_restore([change])
+    moves.set_stage("eth1", moves.UNDONE)
+    assert subsystem.unsafe_to_restore([change])
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_nic_that_never_existed_is_a_conflict_and_one_that_is_gone_is_broken() -> None:
+    desired = {"eth9": NicAttachment("eth9", "br1")}
+    subsystem = UnderlaySubsystem("cloud", FakePlug())
+    reading = subsystem.read(desired)
+    assert [conflict.text for conflict in reading.conflicts] == ["nic eth9: this node has no such interface"]
+    moves.begin_move(moves.Move("eth9", "br1"))
+    reading = subsystem.read(desired)
+    assert reading.conflicts == ()
+    assert dict(reading.broken) == {"eth9": "nic eth9: this node has no such interface"}
+    moves.forget_move("eth9")
+    reading = UnderlaySubsystem("cloud", FakePlug(), restore=True).read(desired)
+    assert (reading.conflicts, set(reading.broken)) == ((), {"eth9"})
+
+
+def test_a_nic_that_changes_its_bridge_first_leaves_the_one_then_enters_the_other() -> None:
+    before, after = NicAttachment("eth1", "br1"), NicAttachment("eth1", "br2")
+    reading = Reading({"eth1": before}, frozenset({"eth1"}))
+    changes = UnderlaySubsystem("cloud", FakePlug()).diff({"eth1": after}, reading)
+    assert [(change.before, change.after) for change in changes] == [(before, None), (None, after)]
+
+
+def test_a_failed_move_into_a_bridge_is_undone_and_the_next_nic_moves(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = FakePlug()
+    subsystem = UnderlaySubsystem("cloud", plug)
+
+    def fail(old: str, new: str) -> list[str]:
+        if old == "eth1":
+            raise OSError("no client")
+        return []
+
+    monkeypatch.setattr(mover, "move_clients", fail)
+    changes = [Change("nic", nic, None, NicAttachment(nic, "br1")) for nic in ("eth1", "eth2")]
+    applied = subsystem.apply(changes)
+    assert dict(applied.failures) == {"eth1": "nic eth1: no client"}
+    assert [confirmation.name for confirmation in applied.confirmations] == ["eth2"]
+    assert plug.nics == {"eth2": Plugged("br1", owner="cloud")}
+    assert steps.index("forget_move eth1") < steps.index("disarm eth1")
+
+
+def test_a_failure_while_a_plugged_nic_is_completed_leaves_it_in_the_bridge_and_armed(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = FakePlug(eth1=Plugged("br1", owner="cloud"))
+    monkeypatch.setattr(mover, "move_clients", lambda old, new: 1 / 0)
+    desired = NicAttachment("eth1", "br1")
+    applied = UnderlaySubsystem("cloud", plug).apply([Change("nic", "eth1", desired, desired)])
+    assert set(applied.failures) == {"eth1"}
+    assert [confirmation.name for confirmation in applied.confirmations] == ["eth1"]
+    assert plug.nics == {"eth1": Plugged("br1", owner="cloud")}
+    assert "disarm eth1" not in steps
 
 
 def test_the_unplug_command_of_open_vswitch_deletes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ovs_port, "tool_path", lambda name: None)
     words = OvsPlug().unplug_command("eth1", "br-ex")
-    assert " ".join(words) == "/usr/bin/ovs-vsctl --no-wait --if-exists del-port br-ex eth1"
+    assert " ".join(words) == "/usr/bin/ovs-vsctl --timeout=10 --no-wait --if-exists del-port br-ex eth1"
 
 
 @pytest.mark.parametrize("name", ["", "eth0 up", "eth0\nlink delete eth1", "sixteen-letters-"])

@@ -2,7 +2,7 @@
 
 ``restore`` converges the node to its kept document (at boot), ``drift`` prints the differences from it; ``apply`` and
 ``check`` do the same with the document of a file. ``repair`` restores only some sections of the kept document
-(``repair.py``).
+(``repair.py``). ``confirm`` confirms the moves of NICs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, TextIO
 
 from ..node.subsystem import SIGNS
 from ..system.kept_json import Kept
-from .doors import converge_document, kept_document
+from .doors import converge_document, converge_lock, kept_document
 from .repair import NETWORK, PARTS, repair
 from .result import ConvergeError, Result
 
 RESTORE_ATTEMPTS = 3
 RESTORE_PAUSE_S = 2.0
-USAGE = "usage: engine.zip restore | repair switch | repair filters | drift | apply FILE | check FILE"
+USAGE = "usage: engine.zip restore | repair switch | repair filters | drift | confirm | apply FILE | check FILE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _repair(words[1])
         if words == ["drift"]:
             return _drift()
+        if words == ["confirm"]:
+            return _confirm()
         if len(words) == 2 and words[0] in {"apply", "check"}:
             with open(words[1], encoding="utf-8") as source:
                 return _converge(json.load(source), check=words[0] == "check")
@@ -57,6 +59,21 @@ def _drift() -> int:
     kept = kept_document()
     _tell_damage(kept)
     return _without_document(kept) if kept.data is None else _converge(kept.data, check=True)
+
+
+def _confirm() -> int:
+    """Confirm the moves of NICs, for an operator who applied a document by hand."""
+    from ..node.underlay.rollback import confirm  # a repair does not need it
+
+    with converge_lock():
+        confirmed = confirm()
+    lines = [f"nic {nic}: its move is confirmed" for nic in confirmed.nics]
+    lines += [f"nic {nic}: not confirmed yet: connect again and repeat this command" for nic in confirmed.left]
+    lines += [f"nic {nic}: its move was taken back" for nic in confirmed.undone]
+    print("\n".join([*confirmed.notes, *lines] or ["headworks: no move of a NIC waits for a confirmation"]))
+    for text in confirmed.failures.values():
+        print(f"headworks: {text}", file=sys.stderr)
+    return 1 if confirmed.failures or confirmed.undone else 0
 
 
 def _repair(part: str) -> int:

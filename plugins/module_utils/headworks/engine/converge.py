@@ -153,7 +153,9 @@ def _verify(stage: Stage, result: Result) -> None:
     if not scope:
         return
     subsystem = stage.subsystem
-    desired = {name: stage.desired[name] for name in scope if name in stage.desired}
+    # Of an object that is replaced, a walk that ended early may have made only the removal.
+    made = {name for name, change in scope.items() if change.after is not None}
+    desired = {name: stage.desired[name] for name in made if name in stage.desired}
     try:
         reading = subsystem.read(stage.desired, scope)
         result.add(reading.notes)

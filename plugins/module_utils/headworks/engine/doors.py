@@ -30,7 +30,12 @@ LOCK_FILE = Path("/run/headworks/converge.lock")
 
 
 def converge_document(
-    document: Mapping[str, Any], *, check: bool = False, accept_older: bool = False, restore: bool = False
+    document: Mapping[str, Any],
+    *,
+    check: bool = False,
+    accept_older: bool = False,
+    restore: bool = False,
+    pause: bool = False,
 ) -> Result:
     """Converge this node to a node state document, and keep the document for the next boot.
 
@@ -40,6 +45,8 @@ def converge_document(
 
     :param accept_older: also take a document of another cloud, another lineage or an older plan than the kept document.
     :param restore: the run is a restore without an operator: see ``converge``.
+    :param pause: end early when a change waits for a confirmation: see ``converge``. The caller confirms it and calls
+        this function again.
     :raises ValueError: the document is malformed; the node is not changed.
     :raises ConflictError: the document is older than the kept document, or it would remove a guest that it does not
         list; the node is not changed.
@@ -57,13 +64,15 @@ def converge_document(
     with converge_lock(check=check):
         kept = read_kept(KEPT_DOCUMENT)
         earlier = {"allocations": _all_allocations(document, kept), "earlier_disks": _disks_of(kept)}
-        steps = pipeline({**complete, **earlier})
+        steps = pipeline({**complete, **earlier, "restore": restore})
         notes = [Note("document", KEPT_DOCUMENT.name, kept.damage)] if kept.damage else []
         if not accept_older:
             _refuse_older(document, kept)
         removable = frozenset(document.get("removals", ()))
         try:
-            result = converge(steps, check=check, begin=begin, removable=removable, restore=restore)
+            result = converge(
+                steps, check=check, begin=begin, removable=removable, restore=restore, pause=pause
+            )
         except ConvergeError as error:
             error.result.add(notes)
             raise

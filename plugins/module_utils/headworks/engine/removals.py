@@ -77,21 +77,25 @@ def keep_refused(stages: Sequence[Stage], removable: Collection[str] | None) -> 
 
 
 def leave_unsafe(stages: Sequence[Stage]) -> list[Note]:
-    """Leave the guests as they are whose disk a restore would have to create (``Subsystem.unsafe_to_restore``), and
-    those that have a conflict. Return a note for each of these guests."""
+    """Leave as they are: objects that a restore must not change (``Subsystem.unsafe_to_restore``), with the other
+    guarded objects of the same guest, and guests that have a conflict. Return a note for each."""
     notes: dict[str, Note] = {}
+    others: list[Note] = []
     conflicts: dict[str, Note] = {}
     changed = {change.name for stage in stages if stage.subsystem.guarded for change in stage.changes}
     for stage in stages:
-        if stage.subsystem.guarded:
-            for note in stage.subsystem.unsafe_to_restore(stage.changes):
-                notes.setdefault(note.name, note)
-            for conflict in stage.reading.conflicts:
-                if conflict.name in changed:
-                    conflicts.setdefault(conflict.name, stage.subsystem.note(conflict.name, conflict.text))
+        unsafe = {note.name: note for note in stage.subsystem.unsafe_to_restore(stage.changes)}
+        if not stage.subsystem.guarded:
+            stage.changes = [change for change in stage.changes if change.after is None or change.name not in unsafe]
+            others += unsafe.values()
+            continue
+        notes = {**unsafe, **notes}
+        for conflict in stage.reading.conflicts:
+            if conflict.name in changed:
+                conflicts.setdefault(conflict.name, stage.subsystem.note(conflict.name, conflict.text))
     leave(stages, notes)
     leave(stages, conflicts, removals=True)
-    return [*notes.values(), *conflicts.values()]
+    return [*others, *notes.values(), *conflicts.values()]
 
 
 def leave_withheld(stages: Sequence[Stage]) -> None:

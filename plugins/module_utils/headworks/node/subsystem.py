@@ -234,8 +234,8 @@ class Subsystem(Generic[T]):
         return removals
 
     def unsafe_to_restore(self, changes: Sequence[Change[T]]) -> Sequence[Note]:
-        """Return a note for each of ``changes`` that a restore must not make, because it would create an object that
-        must exist since an earlier run. Override it in guarded subsystems."""
+        """Return a note for each of ``changes`` that a restore must not make: it would create an object that must exist
+        since an earlier run, or it needs an operator. Only objects that are to be created or changed are left alone."""
         return ()
 
     def foreseen(self, change: Change[T]) -> Sequence[Note]:

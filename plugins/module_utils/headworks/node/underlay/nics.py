@@ -1,139 +1,144 @@
 """Physical NICs in bridges: the NIC becomes a port, and its addresses and routes move to the bridge in one step.
 
-This file has the order of the steps. The order keeps the node reachable while its NIC moves. What does not belong here:
-how a NIC gets into a bridge (``plug.py``, ``ovs_port.py``), how its addresses are carried over (``carry.py``) and its
-DHCP client with them (``dhcp_client.py``), the rollback that runs by itself (``rollback.py``), the settings of a NIC in
-a userspace datapath (``userspace.py``), and the bridge itself (``node/ovs/``).
+This file compares the NICs with the declared bridges, and says which NICs move. What does not belong here: the steps of
+a move (``mover.py``), the rollback of a move that the control node does not confirm (``rollback.py``), which moves are
+confirmed (``moves.py``), the system's own network configuration (``config/``), the settings of a NIC in a userspace
+datapath (``userspace.py``), and the bridge itself (``node/ovs/``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+from ...state.distribution import Distribution
 from ...state.underlay import NicAttachment
 from ...system import rtnl
-from ...system.ip_batch import ip_batch
 from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
-from .advertised import copy_settings
-from .carry import (
-    Carried,
-    delete_carried,
-    lines_after_move,
-    lines_before_move,
-    load_carried,
-    read_carried,
-    save_carried,
-)
-from .dhcp_client import dhcp_clients, move_clients
+from . import config, moves
+from .carry import load_carried, read_carried
+from .dhcp_client import dhcp_clients
+from .mover import MoveError, Mover
 from .ovs_port import OvsPlug
 from .plug import BridgePlug
-from .rollback import SECONDS, is_management, start_timer
-from .userspace import hide_from_kernel, is_hidden_from_kernel, show_to_kernel
+from .userspace import is_hidden_from_kernel
 
 
 class UnderlaySubsystem(Subsystem[NicAttachment]):
-    """NICs as ports of bridges. ``plug`` is the kind of the bridges."""
+    """NICs as ports of bridges. ``plug`` is the kind of the bridges. ``restore``: no control node can confirm a move,
+    so only confirmed moves are made again."""
 
     kind = "nic"
     record = NicAttachment
 
-    def __init__(self, owner: str | None = None, plug: BridgePlug | None = None) -> None:
+    def __init__(
+        self, owner: str | None = None, plug: BridgePlug | None = None, *, restore: bool = False, **services: str
+    ) -> None:
         super().__init__(owner)
         self.plug: BridgePlug = plug or OvsPlug()
+        self.restore = restore
+        self.mover = Mover(self.plug, owner, armed=not restore, **services)
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any], distribution: Distribution) -> UnderlaySubsystem:
+        """Return the subsystem for a node state. ``restore`` is a key that ``engine/doors.py`` adds."""
+        return cls(
+            str(document["cloud"]),
+            restore=bool(document.get("restore")),
+            ovsdb_service=distribution.ovsdb_service,
+            vswitchd_service=distribution.vswitchd_service,
+        )
 
     def read(self, desired: Mapping[str, NicAttachment], scope: Scope | None = None) -> Reading[NicAttachment]:
-        """Return the NICs that are ports. A conflict is a desired NIC that does not exist, or that is a foreign port of
-        another bridge."""
+        """Return the NICs that are ports. A conflict is a desired NIC that never existed, that NetworkManager
+        configures, or that is a foreign port of another bridge. A NIC of an earlier run that is gone is broken."""
         links = rtnl.links()
-        missing = tuple(
-            Conflict(name, f"nic {name}: this node has no such interface")
-            for name in sorted(set(desired) - set(links))
-        )
-        if missing:
-            return Reading(conflicts=missing)
         objects, owned = {}, set()
         for name, plugged in self.plug.plugged_nics().items():
             ours = self.owner is not None and plugged.owner == self.owner
             if not (ours or name in desired) or (scope is not None and name not in scope):
                 continue
             bridge, datapath = plugged.bridge, plugged.datapath_type
-            unsettled = _unsettled(links, name, bridge, datapath) if name in desired else ""
-            objects[name] = NicAttachment(name, bridge, datapath, unsettled)
+            unsettled = _unsettled(links, name, bridge, datapath) if name in desired and name in links else ""
+            if not unsettled and name in desired and scope is None:
+                unsettled = _unconfirmed(name, bridge)
+            objects[name] = NicAttachment(name, bridge, datapath, unsettled=unsettled)
             if ours:
                 owned.add(name)
-        return Reading(objects, frozenset(owned), conflicts=conflicts(desired, objects, owned))
+        missing = {name: f"nic {name}: this node has no such interface" for name in sorted(set(desired) - set(links))}
+        broken = {name: text for name, text in missing.items() if name in owned or moves.read_move(name) is not None}
+        found = [Conflict(name, text) for name, text in missing.items() if name not in broken]
+        found += conflicts(desired, objects, owned)
+        found += [_managed(name) for name in desired if name not in objects and name in links and _is_managed(name)]
+        if self.restore:  # one NIC must not stop the restore of the others
+            broken |= {conflict.name: conflict.text for conflict in found}
+            found = []
+        return Reading(objects, frozenset(owned), conflicts=tuple(found), broken=broken)
 
     def same(self, desired: NicAttachment, actual: NicAttachment) -> bool:
         """Return whether the NIC is in the desired bridge and its move is complete."""
         return desired.bridge == actual.bridge and not actual.unsettled
 
+    def diff(
+        self, desired: Mapping[str, NicAttachment], actual: Reading[NicAttachment]
+    ) -> list[Change[NicAttachment]]:
+        """Return the changes. A NIC that changes its bridge leaves the one, and enters the other when its bridge is
+        complete: the first bridge may be removed in between."""
+        changes = []
+        for change in super().diff(desired, actual):
+            if change.before and change.after and change.before.bridge != change.after.bridge:
+                changes += [Change(self.kind, change.name, change.before, None)]
+                changes += [Change(self.kind, change.name, None, change.after)]
+            else:
+                changes.append(change)
+        return changes
+
+    def requires(self, item: NicAttachment) -> Mapping[str, Collection[str]]:
+        """Return the bridge and its flows: without them the addresses could not be reached."""
+        return {"ovs_bridge": {item.bridge}, "flow": {item.bridge}}
+
+    def can_wait(
+        self, removals: Sequence[Change[NicAttachment]], desired: Mapping[str, NicAttachment]
+    ) -> Sequence[Change[NicAttachment]]:
+        """Return the removals of NICs that enter no other bridge."""
+        return [change for change in removals if change.name not in desired]
+
+    def unsafe_to_restore(self, changes: Sequence[Change[NicAttachment]]) -> Sequence[Note]:
+        """Return a note for each NIC whose move into its bridge was never confirmed: at boot it stays outside."""
+        return [
+            self.note(
+                change.name,
+                f"nic {change.name}: it is not moved into {change.after.bridge}, because no run has confirmed that the "
+                "node can be reached then; run site.yml",
+            )
+            for change in changes
+            if change.after is not None and not _may_restore(change.name, change.before, change.after)
+        ]
+
     def apply(self, changes: Sequence[Change[NicAttachment]]) -> Applied:
-        """Move the NICs one after the other. If a move fails, it is undone."""
+        """Move the NICs one after the other. A NIC whose move fails does not stop the others."""
         notes: list[Note] = []
         confirmations: list[Confirmation] = []
+        failures: dict[str, str] = {}
         for change in changes:
-            if change.before is not None and (change.after is None or change.after.bridge != change.before.bridge):
-                notes += self._detach(change.before)
-            if change.after is not None:
-                applied = self._attach(change.after)
-                notes += applied.notes
-                confirmations += applied.confirmations
-        return Applied(tuple(notes), tuple(confirmations))
+            nic, armed = change.after or change.before, self.mover.armed
+            assert nic is not None  # a change has one of both
+            try:
+                if change.after is None:
+                    texts = self.mover.detach(nic)
+                else:
+                    texts = self.mover.attach(nic, was_plugged=change.before is not None)
+                notes += [self.note(nic.name, text) for text in texts]
+            except MoveError as error:
+                failures[nic.name] = f"nic {nic.name}: {error}"
+                armed = error.armed
+            if armed:
+                confirmations.append(Confirmation(self.kind, nic.name, _armed(nic)))
+        return Applied(tuple(notes), tuple(confirmations), failures)
 
-    def _attach(self, nic: NicAttachment) -> Applied:
-        """Move a NIC into its bridge. While it is plugged in, both NIC and bridge have the addresses, so that no packet
-        is lost."""
-        carried = read_carried(nic.name)
-        if carried.addresses:
-            save_carried(nic.name, carried)
-            copy_settings(nic.name, nic.bridge)
-        else:
-            carried = load_carried(nic.name) or read_carried(nic.bridge)
-        needs_confirmation = is_management(carried)
-        if needs_confirmation:
-            start_timer(nic.name, nic.bridge, carried, self.plug.unplug_command(nic.name, nic.bridge))
-        plugged = False
-        try:
-            self.plug.set_mac(nic.name, nic.bridge)
-            ip_batch(lines_before_move(carried, nic.bridge, also_up=nic.name))
-            plugged = self.plug.plug(nic.name, nic.bridge, self.owner)
-            ip_batch(lines_after_move(carried, nic.name, nic.bridge))
-            if nic.datapath_type == "netdev":
-                hide_from_kernel(nic.name)
-            moved = move_clients(nic.name, nic.bridge)
-        except Exception:
-            self._undo_attach(nic, carried, plugged)
-            raise
-        text = f"nic {nic.name}: a timer moves the addresses back in {SECONDS} s unless the move is confirmed"
-        confirmations = (Confirmation(self.kind, nic.name, text),) if needs_confirmation else ()
-        return Applied(tuple(self.note(nic.name, text) for text in moved), confirmations)
 
-    def _detach(self, nic: NicAttachment) -> list[Note]:
-        """Take a NIC out of its bridge, and move the addresses back."""
-        existing = set(rtnl.links([nic.name, nic.bridge]))
-        carried = read_carried(nic.bridge) if nic.bridge in existing else Carried()
-        if not carried.addresses:
-            carried = load_carried(nic.name) or carried
-        if nic.name in existing:
-            show_to_kernel(nic.name)
-            ip_batch(lines_before_move(carried, nic.name))
-        self.plug.unplug(nic.name, nic.bridge)
-        moved: list[str] = []
-        if nic.name in existing:
-            ip_batch(lines_after_move(carried, nic.bridge if nic.bridge in existing else "", nic.name))
-            moved = move_clients(nic.bridge, nic.name)
-        delete_carried(nic.name)
-        return [self.note(nic.name, text) for text in moved]
-
-    def _undo_attach(self, nic: NicAttachment, carried: Carried, plugged: bool) -> None:
-        """Undo the steps of an ``_attach`` that failed."""
-        ip_batch(lines_before_move(carried, nic.name), force=True)
-        show_to_kernel(nic.name)
-        if plugged:
-            self.plug.unplug(nic.name, nic.bridge)
-        bridge = nic.bridge if rtnl.links([nic.bridge]) else ""
-        ip_batch(lines_after_move(carried, bridge, nic.name), force=True)
-        move_clients(nic.bridge, nic.name)
+def _armed(nic: NicAttachment) -> str:
+    return f"nic {nic.name}: the node takes the move back in {nic.rollback_seconds} s unless it is confirmed"
 
 
 def conflicts(
@@ -151,6 +156,25 @@ def conflicts(
     )
 
 
+def _is_managed(nic: str) -> bool:
+    return config.manager_of(nic) in config.REFUSED
+
+
+def _managed(nic: str) -> Conflict:
+    manager = config.REFUSED[config.manager_of(nic)]
+    text = (
+        f"nic {nic}: {manager} configures it, and would take its addresses back from the bridge; let systemd-networkd, "
+        "netplan or ifupdown configure it"
+    )
+    return Conflict(nic, text)
+
+
+def _may_restore(nic: str, before: NicAttachment | None, after: NicAttachment) -> bool:
+    """Return whether a restore may bring the NIC into its bridge: the move was confirmed, or the NIC is in the bridge
+    since before moves were noted."""
+    return moves.is_confirmed(nic, after.bridge) or (before is not None and not moves.stage_of(nic))
+
+
 def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:
     """Return which step of the move of a plugged NIC is missing, in words; "" if the move is complete."""
     device = links.get(bridge)
@@ -160,7 +184,8 @@ def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapa
     if read_carried(nic).addresses:
         return f"addresses are still on {nic}"
     on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == device.index}
-    if saved and not {address.text for address in saved.addresses if address.lasting} <= on_bridge:
+    # A DHCP client may get another address for the bridge than the saved one.
+    if saved and not dhcp_clients(bridge) and not {address.text for address in saved.addresses} <= on_bridge:
         return f"addresses are missing on {bridge}"
     if device.mac != links[nic].mac:
         return f"{bridge} does not have the MAC of {nic}"
@@ -170,4 +195,14 @@ def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapa
         return f"a DHCP client still runs for {nic}"
     if datapath == "netdev" and not is_hidden_from_kernel(nic):
         return f"the kernel still answers packets of {nic}"
+    return ""
+
+
+def _unconfirmed(nic: str, bridge: str) -> str:
+    """Return what is missing until the NIC stays in the bridge for good, in words; "" if nothing is. (It is missing
+    when a run verifies its moves: the control node confirms them afterwards.)"""
+    if not moves.is_confirmed(nic, bridge):
+        return f"its move into {bridge} is not confirmed"
+    if not config.is_written(nic, bridge):
+        return f"the system's network configuration does not give its addresses to {bridge}"
     return ""

@@ -54,7 +54,7 @@ class OvsPlug:
     def unplug_command(self, nic: str, bridge: str) -> list[str]:
         """Return the command with which ``ovs-vsctl`` deletes the port."""
         vsctl = tool_path("ovs-vsctl") or "/usr/bin/ovs-vsctl"
-        return [vsctl, "--no-wait", "--if-exists", "del-port", bridge, nic]
+        return [vsctl, "--timeout=10", "--no-wait", "--if-exists", "del-port", bridge, nic]
 
 
 def _plugged(row: Mapping[str, Any]) -> Plugged:

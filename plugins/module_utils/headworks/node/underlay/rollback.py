@@ -1,96 +1,167 @@
 """The rollback of a move: a systemd timer takes the NIC out of the bridge again, unless the control node confirms the
 move in time.
 
-The timer is started only if the moved addresses carry the connection to the control node. The units are below /run and
-run the tools directly: they need neither headworks nor the network.
+Every move is armed, because any address may be the one that the control node, or something else, reaches the node by.
+Until the move is confirmed, a second unit takes the NIC out of the bridge at the next boot. What does not belong here:
+the texts of these units (``undo_units.py``), and what is noted about a move (``moves.py``).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...state.nft import TABLE
-from ...system.ancestors import inherited
-from ...system.files import write_file
-from ...system.process import has_tool, run, tool_path
-from .carry import UNDERLAY_DIR, Carried, lines_after_move, lines_before_move
-from .userspace import quiet_chain
+from ...system import rtnl, systemd
+from ...system.files import write_file, write_link
+from ...system.process import run
+from . import config
+from .carry import UNDERLAY_DIR, Carried, delete_carried, lines_after_move, lines_before_move, read_carried
+from .dhcp_client import undo_client_commands
+from .moves import CONFIRMED, Move, begin_move, forget_move, pending_nics, read_move, set_stage, undone_nics
+from .undo_units import Command, Undo, boot_service, rollback_service, rollback_timer, unit_part
 
-SECONDS = 180  # longer than a run takes from the move to the confirmation
-UNITS = Path("/run/systemd/system")
-_PREFIX = "headworks-underlay-undo-"
-
-
-def is_management(carried: Carried) -> bool:
-    """Return whether the control node reaches the node through these addresses: the SSH connection ends at one of them,
-    or the default route is among the routes."""
-    words = inherited("SSH_CONNECTION").split()
-    server = words[2] if len(words) == 4 else ""
-    return any(address.text.split("/")[0] == server for address in carried.addresses) or any(
-        route.startswith("default ") for route in carried.routes
-    )
+WANTED_BY = "multi-user.target.wants"
+UNDO_SECONDS = 60.0  # how long a rollback that is under way may take
 
 
-def start_timer(nic: str, bridge: str, carried: Carried, unplug: Sequence[str], seconds: int = SECONDS) -> None:
-    """Start the timer that moves ``nic`` out of ``bridge`` and its addresses back. Does nothing without systemd.
+@dataclass
+class Confirmed:
+    """The result of ``confirm``. ``nics``: the moves that are confirmed now. ``left``: NICs that need a further call,
+    over a new connection, because the system's configuration was changed. ``undone``: NICs that the node has taken out
+    of their bridge. ``failures`` maps NIC → what could not be done."""
 
+    nics: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def arm(
+    move: Move, carried: Carried, unplug: Command, *, quiet_bridge: bool, ovsdb_service: str, vswitchd_service: str
+) -> None:
+    """Install the units that take the move back, and start the timer. Without systemd, only note that the move is not
+    confirmed.
+
+    :param carried: the addresses and routes that the NIC gets back.
     :param unplug: the command that takes the NIC out of the bridge.
+    :param quiet_bridge: the bridge's device has no addresses of its own.
     """
-    if not has_tool("systemctl") or not UNITS.parent.is_dir():
+    begin_move(move)
+    if not systemd.available():
         return
+    nic, bridge = move.nic, move.bridge
     UNDERLAY_DIR.mkdir(parents=True, exist_ok=True)
     first, finish = UNDERLAY_DIR / f"{nic}.first", UNDERLAY_DIR / f"{nic}.finish"
-    write_file(first, "\n".join(lines_before_move(carried, nic)) + "\n")
-    write_file(finish, "\n".join(lines_after_move(carried, bridge, nic)) + "\n")
-    UNITS.mkdir(parents=True, exist_ok=True)
-    write_file(UNITS / f"{_PREFIX}{nic}.service", service_text(nic, bridge, unplug, first, finish))
-    write_file(UNITS / f"{_PREFIX}{nic}.timer", _timer(nic, seconds))
+    write_file(first, _batch(lines_before_move(carried, nic)))
+    write_file(finish, _batch(lines_after_move(carried, bridge, nic)))
+    clients = undo_client_commands(nic, bridge)
+    undo = Undo(move, unplug, first, finish, config.undo_commands(nic, bridge), clients, quiet_bridge)
+    boot = systemd.UNIT_DIR / _boot_unit(nic)
+    write_file(boot, boot_service(undo, ovsdb_service, vswitchd_service))
+    (systemd.UNIT_DIR / WANTED_BY).mkdir(exist_ok=True)
+    write_link(systemd.UNIT_DIR / WANTED_BY / boot.name, str(boot))
+    systemd.RUNTIME_DIR.mkdir(parents=True, exist_ok=True)
+    write_file(systemd.RUNTIME_DIR / f"{_rollback(nic)}.service", rollback_service(undo))
+    write_file(systemd.RUNTIME_DIR / f"{_rollback(nic)}.timer", rollback_timer(move))
     run(["systemctl", "daemon-reload"])
-    run(["systemctl", "restart", f"{_PREFIX}{nic}.timer"])
+    run(["systemctl", "restart", f"{_rollback(nic)}.timer"])
 
 
-def unconfirmed_nics() -> list[str]:
-    """Return the NICs whose move is not confirmed. The timer may have undone the move already."""
-    return sorted(path.name.removeprefix(_PREFIX).removesuffix(".timer") for path in UNITS.glob(f"{_PREFIX}*.timer"))
-
-
-def confirm() -> list[str]:
-    """Confirm all moves: stop and delete their timers. Returns the NICs whose move was not confirmed before."""
-    nics = unconfirmed_nics()
-    for nic in nics:
-        timer = UNITS / f"{_PREFIX}{nic}.timer"
-        run(["systemctl", "stop", timer.name])
-        batches = (UNDERLAY_DIR / f"{nic}.first", UNDERLAY_DIR / f"{nic}.finish")
-        for path in (timer, timer.with_suffix(".service"), *batches):
-            path.unlink(missing_ok=True)
-    if nics:
+def disarm(nic: str) -> None:
+    """Stop the timer of the NIC and delete the units. A rollback that is under way is waited for."""
+    if not systemd.available():
+        return
+    _stop_timer(nic)
+    boot = systemd.UNIT_DIR / _boot_unit(nic)
+    paths: Sequence[Path] = [
+        *(systemd.RUNTIME_DIR / f"{_rollback(nic)}.{kind}" for kind in ("timer", "service")),
+        systemd.UNIT_DIR / WANTED_BY / boot.name,
+        boot,
+        *(UNDERLAY_DIR / f"{nic}.{name}" for name in ("first", "finish")),
+    ]
+    present = [path for path in paths if path.is_symlink() or path.exists()]
+    for path in present:
+        path.unlink(missing_ok=True)
+    if present:
         run(["systemctl", "daemon-reload"])
-    return nics
 
 
-def service_text(nic: str, bridge: str, unplug: Sequence[str], first: Path, finish: Path) -> str:
-    """Return the unit that takes the NIC out of the bridge and moves its addresses back."""
-    ip, nft = (tool_path(name) or f"/usr/bin/{name}" for name in ("ip", "nft"))
-    return f"""\
-[Unit]
-Description=headworks: take {nic} out of {bridge}, because the move was not confirmed
+def confirm() -> Confirmed:
+    """Confirm all moves, and let the bridges get the NICs' addresses from the system's configuration at each boot.
 
-[Service]
-Type=oneshot
-ExecStart={ip} -force -batch {first}
-ExecStart=-{" ".join(unplug)}
-ExecStart=-{nft} delete chain netdev {TABLE} {quiet_chain(nic)}
-ExecStart={ip} -force -batch {finish}
-"""
+    A change of this configuration can disconnect the node, too. So the timer goes on after it, and the NIC is in
+    ``left``: call this function again, over a new connection.
+    """
+    result = Confirmed()
+    for nic in pending_nics():
+        _stop_timer(nic)
+        if nic in undone_nics():
+            continue
+        move = read_move(nic)
+        if move is not None and not move.leaves and not _configure(move, result):
+            continue
+        _finish(nic, move)
+        result.nics.append(nic)
+    for nic in undone_nics():
+        disarm(nic)
+        result.undone.append(nic)
+    return result
 
 
-def _timer(nic: str, seconds: int) -> str:
-    return f"""\
-[Unit]
-Description=headworks: wait until the move of {nic} is confirmed
+def _configure(move: Move, result: Confirmed) -> bool:
+    """Write the system's configuration for a NIC in its bridge. Returns whether the move is complete with it."""
+    nic, bridge = move.nic, move.bridge
+    if not rtnl.links([bridge]) or config.is_written(nic, bridge):
+        return True
+    _restart_timer(nic)
+    try:
+        result.notes += config.write(nic, bridge, read_carried(bridge))
+    except (OSError, RuntimeError, ValueError) as error:
+        result.failures[nic] = (
+            f"nic {nic}: the system's network configuration does not give its addresses to {bridge}: {error}; "
+            "only headworks moves them after a boot"
+        )
+        return True
+    result.left.append(nic)
+    return False
 
-[Timer]
-OnActiveSec={seconds}
-AccuracySec=1
-"""
+
+def _finish(nic: str, move: Move | None) -> None:
+    """Note that the move is confirmed, then delete the units: a boot in between finds nothing to undo."""
+    if move is None or move.leaves:
+        forget_move(nic)
+    else:
+        set_stage(nic, CONFIRMED)
+        if config.manager_of(nic) in config.KEEPS_BRIDGE:
+            delete_carried(nic)  # the bridge has its addresses from there now, and these may change
+    disarm(nic)
+
+
+def _stop_timer(nic: str) -> None:
+    """Stop the timer. If it has expired just now, wait until the rollback has ended."""
+    if not systemd.available():
+        return
+    run(["systemctl", "stop", f"{_rollback(nic)}.timer"], ok=(0, 5))
+    service, end = f"{_rollback(nic)}.service", time.monotonic() + UNDO_SECONDS
+    while run(["systemctl", "is-active", service], ok=range(256)).strip() == "activating" and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _restart_timer(nic: str) -> None:
+    if systemd.available() and (systemd.RUNTIME_DIR / f"{_rollback(nic)}.timer").exists():
+        run(["systemctl", "restart", f"{_rollback(nic)}.timer"])
+
+
+def _boot_unit(nic: str) -> str:
+    return f"headworks-undo-{unit_part(nic)}.service"
+
+
+def _rollback(nic: str) -> str:
+    return f"headworks-rollback-{unit_part(nic)}"
+
+
+def _batch(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

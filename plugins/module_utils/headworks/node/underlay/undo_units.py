@@ -1,0 +1,131 @@
+"""The texts of the units that take a NIC out of its bridge again, if the move is not confirmed.
+
+They run the tools directly. They need neither headworks nor Python nor the network, and no step waits for the success
+of another. What does not belong here: when the units are installed and removed (``rollback.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...state.nft import TABLE
+from ...system.systemd import program
+from .moves import PENDING, UNDONE, Move, marker
+from .userspace import quiet_chain
+
+LOCK_SECONDS = 10  # how long the rollback waits for a run that is at work
+
+Command = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What takes a move back. ``unplug`` is the command that takes the NIC out of the bridge; ``first`` and ``finish``
+    are files for ``ip -batch``; ``configuration`` are the commands that give the NIC its own configuration back, and
+    ``clients`` its DHCP client. ``quiet_bridge``: the bridge's device had no addresses before, so it is set down."""
+
+    move: Move
+    unplug: Command
+    first: Path
+    finish: Path
+    configuration: Sequence[Command] = ()
+    clients: Sequence[Command] = ()
+    quiet_bridge: bool = True
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands, in their order. Each works by itself."""
+        ip, nic = program("ip"), self.move.nic
+        return [
+            # A run that is just at work ends first. One that hangs is not waited for.
+            [program("flock"), "--timeout", str(LOCK_SECONDS), "/run/headworks/converge.lock", program("true")],
+            [ip, "-force", "-batch", str(self.first)],
+            self.unplug,
+            [program("nft"), "delete", "chain", "netdev", TABLE, quiet_chain(nic)],
+            *([[ip, "link", "set", "dev", self.move.bridge, "down"]] if self.quiet_bridge else []),
+            [ip, "-force", "-batch", str(self.finish)],
+            *self.configuration,
+            *self.clients,
+            # Again, since a service that read its configuration anew may have removed them.
+            [ip, "-force", "-batch", str(self.first)],
+            [ip, "-force", "-batch", str(self.finish)],
+            _mark_undone(nic),
+        ]
+
+
+def rollback_service(undo: Undo) -> str:
+    """Return the unit that the timer starts."""
+    return f"""\
+[Unit]
+Description=headworks: take {undo.move.nic} out of {undo.move.bridge}, because the move was not confirmed
+
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+{_lines(undo.commands)}
+"""
+
+
+def rollback_timer(move: Move) -> str:
+    """Return the timer. It expires ``rollback_seconds`` after it was started."""
+    return f"""\
+[Unit]
+Description=headworks: wait until the move of {move.nic} is confirmed
+
+[Timer]
+OnActiveSec={move.rollback_seconds}
+AccuracySec=1
+"""
+
+
+def boot_service(undo: Undo, ovsdb_service: str, vswitchd_service: str) -> str:
+    """Return the unit that takes the NIC out of the bridge at the next boot, before Open vSwitch takes it. The system
+    then gives the NIC its own addresses."""
+    pending = marker(undo.move.nic, PENDING)
+    return f"""\
+[Unit]
+Description=headworks: take {undo.move.nic} out of {undo.move.bridge}, because the move was not confirmed
+ConditionPathExists={_escaped(str(pending))}
+Wants={ovsdb_service}
+After={ovsdb_service}
+Before={vswitchd_service}
+
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+{_lines([undo.unplug, *undo.configuration, _mark_undone(undo.move.nic)])}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit_part(nic: str) -> str:
+    """Return the name of a NIC as part of a unit's name: other characters are written as systemd-escape writes them."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.:") else _hex(char) for char in nic)
+
+
+def _hex(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())
+
+
+def _mark_undone(nic: str) -> Command:
+    return [program("mv"), "-f", str(marker(nic, PENDING)), str(marker(nic, UNDONE))]
+
+
+def _lines(commands: Sequence[Command]) -> str:
+    return "\n".join("ExecStart=-" + " ".join(_quoted(word) for word in command) for command in commands)
+
+
+def _quoted(word: str) -> str:
+    """Return a word as an argument in ``ExecStart=``."""
+    text = _escaped(word).replace("$", "$$")
+    if text and all(char not in text for char in " \t\"';\\"):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")

@@ -1,0 +1,116 @@
+"""What is noted about the moves of NICs, and the units that take an unconfirmed move back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from headworks.node.underlay import moves
+from headworks.node.underlay.moves import CONFIRMED, PENDING, UNDONE, Move
+from headworks.node.underlay.undo_units import Undo, boot_service, rollback_service, rollback_timer, unit_part
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(moves, "MOVES_DIR", tmp_path / "underlay")
+    return tmp_path / "underlay"
+
+
+def test_a_move_is_pending_until_it_is_confirmed() -> None:
+    moves.begin_move(Move("eth0", "br-ex", rollback_seconds=30))
+    assert moves.stage_of("eth0") == PENDING
+    assert moves.read_move("eth0") == Move("eth0", "br-ex", rollback_seconds=30)
+    assert not moves.is_confirmed("eth0", "br-ex")
+    moves.set_stage("eth0", CONFIRMED)
+    assert moves.is_confirmed("eth0", "br-ex")
+    assert not moves.is_confirmed("eth0", "br-other")
+    assert moves.pending_nics() == []
+
+
+def test_a_nic_that_leaves_its_bridge_is_not_confirmed_in_it() -> None:
+    moves.begin_move(Move("eth0", "br-ex", leaves=True))
+    moves.set_stage("eth0", CONFIRMED)
+    assert not moves.is_confirmed("eth0", "br-ex")
+
+
+def test_an_unconfirmed_move_counts_if_a_power_cut_left_two_markers(directory: Path) -> None:
+    moves.begin_move(Move("eth0", "br-ex"))
+    moves.set_stage("eth0", CONFIRMED)
+    moves.begin_move(Move("eth0", "br-ex"))
+    assert sorted(path.suffix for path in directory.iterdir()) == [".confirmed", ".json", ".pending"]
+    assert moves.stage_of("eth0") == PENDING
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"nic": "eth0"}', '{"unknown": 1}'])
+def test_a_move_whose_file_is_damaged_is_not_confirmed(directory: Path, text: str) -> None:
+    moves.begin_move(Move("eth0", "br-ex"))
+    moves.set_stage("eth0", CONFIRMED)
+    (directory / "eth0.json").write_text(text)
+    assert moves.read_move("eth0") is None
+    assert not moves.is_confirmed("eth0", "br-ex")
+
+
+def test_a_forgotten_move_leaves_no_file(directory: Path) -> None:
+    moves.begin_move(Move("eth0.100", "br-ex"))
+    assert moves.pending_nics() == ["eth0.100"]
+    moves.set_stage("eth0.100", UNDONE)
+    assert moves.undone_nics() == ["eth0.100"]
+    moves.forget_move("eth0.100")
+    assert list(directory.iterdir()) == []
+
+
+UNDO = Undo(
+    Move("eth0", "br-ex", rollback_seconds=45),
+    ["/bin/unplug", "eth0"],
+    Path("/run/first"),
+    Path("/run/finish"),
+    configuration=[["/bin/configure", "a b", "50%", "$x"]],
+    clients=[["/bin/client"]],
+)
+
+
+def commands(text: str) -> list[str]:
+    return [line.removeprefix("ExecStart=") for line in text.splitlines() if line.startswith("ExecStart=")]
+
+
+def test_no_step_of_the_rollback_waits_for_the_success_of_another() -> None:
+    lines = commands(rollback_service(UNDO))
+    assert lines
+    assert all(line.startswith("-/") for line in lines)
+
+
+def test_the_rollback_gives_the_nic_its_addresses_before_it_leaves_the_bridge_and_ends_with_the_marker() -> None:
+    words = [line.split() for line in commands(rollback_service(UNDO))]
+    steps = [word[1] if len(word) > 1 else word[0] for word in words]
+    assert [Path(word[0]).name for word in words] == [
+        "flock", "ip", "unplug", "nft", "ip", "ip", "configure", "client", "ip", "ip", "mv",
+    ]  # fmt: skip
+    assert steps[2] == "eth0"
+    assert " ".join(words[4][1:]) == "link set dev br-ex down"
+    assert words[-1][-2].endswith("eth0.pending")
+    assert words[-1][-1].endswith("eth0.undone")
+
+
+def test_a_bridge_that_has_addresses_of_its_own_stays_up() -> None:
+    text = rollback_service(Undo(UNDO.move, UNDO.unplug, UNDO.first, UNDO.finish, quiet_bridge=False))
+    assert "link set dev br-ex down" not in text
+
+
+def test_words_are_quoted_for_systemd() -> None:
+    assert '-/bin/configure "a b" 50%% $$x' in commands(rollback_service(UNDO))
+
+
+def test_the_timer_expires_after_the_declared_time() -> None:
+    assert "OnActiveSec=45\n" in rollback_timer(UNDO.move)
+
+
+def test_at_boot_the_nic_is_unplugged_before_open_vswitch_takes_it() -> None:
+    text = boot_service(UNDO, "ovsdb-server.service", "ovs-vswitchd.service")
+    assert "After=ovsdb-server.service\nBefore=ovs-vswitchd.service\n" in text
+    assert [Path(line.split()[0]).name for line in commands(text)] == ["unplug", "configure", "mv"]
+    assert f"ConditionPathExists={moves.MOVES_DIR}/eth0.pending" in text
+
+
+@pytest.mark.parametrize(("nic", "part"), [("eth0.100", "eth0.100"), ("br-x", "br-x"), ("a@b", "a\\x40b")])
+def test_a_nic_s_name_becomes_part_of_a_unit_s_name(nic: str, part: str) -> None:
+    assert unit_part(nic) == part
