@@ -325,6 +325,16 @@ def test_the_unit_of_the_next_boot_takes_an_unconfirmed_nic_out_of_the_bridge(no
     assert moves.stage_of(node.nic) == moves.UNDONE
 
 
+def test_a_restore_takes_a_nic_out_of_its_bridge_whose_move_was_not_confirmed_before_the_boot(node: Node) -> None:
+    run(node, node.attachment(), confirm=False)
+    rollback.undo_leftovers()
+    assert moves.stage_of(node.nic) == moves.PENDING  # this is no boot: the timer still runs
+    os.unlink(f"/run/systemd/system/headworks-rollback-{node.nic}.timer")
+    rollback.undo_leftovers()
+    assert moves.stage_of(node.nic) == moves.UNDONE
+    assert sh("ovs-vsctl", "list-ports", node.bridge) == ""
+
+
 def test_a_restore_makes_no_unconfirmed_move_and_makes_a_confirmed_one_without_a_timer(node: Node) -> None:
     steps = [(UnderlaySubsystem(node.name, restore=True), {node.nic: node.attachment()})]
     before = state(node.nic)

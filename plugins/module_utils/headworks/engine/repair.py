@@ -44,4 +44,9 @@ def repair(sections: Collection[str]) -> tuple[Kept, Result]:
         kept = kept_document()  # after the lock: the run that had it may have kept another document
         if kept.data is None:
             return kept, Result()
-        return kept, converge(pipeline(kept.data, sections), restore=True, remove=False)
+        if "underlay" in sections:
+            from ..node.underlay.rollback import undo_leftovers  # a repair of other sections does not need it
+
+            undo_leftovers()
+        steps = pipeline({**kept.data, "restore": True}, sections)
+        return kept, converge(steps, restore=True, remove=False)

@@ -89,6 +89,16 @@ def disarm(nic: str) -> None:
         run(["systemctl", "daemon-reload"])
 
 
+def undo_leftovers() -> None:
+    """Take back the moves that were not confirmed before the last boot. The units of the boot do this before Open
+    vSwitch starts; this is for the case that they could not, because the database of Open vSwitch did not answer."""
+    if not systemd.available():
+        return
+    for nic in pending_nics():
+        if not (systemd.RUNTIME_DIR / f"{_rollback(nic)}.timer").exists():
+            run(["systemctl", "start", _boot_unit(nic)], ok=range(256))
+
+
 def confirm() -> Confirmed:
     """Confirm all moves, and let the bridges get the NICs' addresses from the system's configuration at each boot.
 
