@@ -5,6 +5,7 @@ Section ``boot`` puts the engine and its units on the node; systemd starts the r
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,7 @@ def node() -> Iterator[None]:
     converge_document({**state, "sections": {name: [] for name in ("boot", *state["sections"])}})
     assert not Path("/etc/systemd/system/ovs-vswitchd.service.d/headworks.conf").exists()
     subprocess.run(["systemctl", "stop", "nftables"], check=True)
+    subprocess.run(["systemctl", "reset-failed", "headworks-restore"], check=False)
     for path in Path(HEADWORKS_DIR).glob("node-state.json*"):
         path.unlink()
 
@@ -119,6 +121,35 @@ def test_the_declared_state_is_back_within_seconds(name: str) -> None:
     print(f"{name}: {seconds_until_repaired(part, earlier):.1f} s")
 
 
+def daemons() -> list[str]:
+    """The units of the small cloud's daemons."""
+    words = ["systemctl", "list-units", "--plain", "--no-legend", "headworks-dhcp@*", "headworks-metadata*"]
+    return [line.split()[0] for line in subprocess.run(words, capture_output=True, text=True).stdout.splitlines()]
+
+
+@pytest.mark.parametrize("crashes", [1, 8])
+def test_daemons_that_crash_are_back_as_declared(crashes: int) -> None:
+    units = daemons()
+    assert {unit.partition("@")[0] for unit in units} == {
+        "headworks-dhcp", "headworks-metadata", "headworks-metadata-store.service"
+    }  # fmt: skip
+    for _ in range(crashes):
+        killed = {unit: show(unit, "MainPID") for unit in units}
+        for pid in killed.values():
+            os.kill(int(pid), signal.SIGKILL)
+        begin = time.monotonic()
+        while any(show(u, "MainPID") in ("0", killed[u]) or show(u, "ActiveState") != "active" for u in units):
+            assert time.monotonic() - begin < SECONDS, [(u, show(u, "ActiveState")) for u in units]
+            time.sleep(0.1)
+        print(f"daemons are back after {time.monotonic() - begin:.1f} s")
+    assert differences() == []
+
+
+def test_daemons_that_are_restarted_are_back_as_declared() -> None:
+    systemctl("restart", *daemons())()
+    assert differences() == []
+
+
 def test_a_crash_during_the_repair_is_repaired_too() -> None:
     earlier = repairs("switch")
     for _ in range(4):
@@ -154,3 +185,63 @@ def test_a_repair_that_fails_is_tried_again_until_it_succeeds() -> None:
         kept.write_text(text)
     seconds_until_repaired("switch", earlier)
     assert show("headworks-repair-switch.timer", "ActiveState") == "inactive"
+
+
+def test_a_restore_that_fails_is_tried_again_until_it_succeeds() -> None:
+    kept = Path(NODE_STATE)
+    text = kept.read_text()
+    kept.write_text(text.replace('"flows":', '"unknown":'))
+    try:
+        failed = subprocess.run(["systemctl", "restart", "headworks-restore"], capture_output=True, check=False)
+        assert failed.returncode != 0
+        assert show("headworks-restore", "ActiveState") == "failed"
+        assert show("headworks-restore.timer", "ActiveState") == "active"
+    finally:
+        kept.write_text(text)
+    subprocess.run(["ovs-ofctl", "del-flows", "br-int"], check=True)
+    end = time.monotonic() + 30
+    while show("headworks-restore", "ActiveState") != "active" and time.monotonic() < end:
+        time.sleep(0.2)
+    assert show("headworks-restore", "ActiveState") == "active"
+    assert show("headworks-restore.timer", "ActiveState") == "inactive"
+    assert differences() == []
+
+
+def test_a_restore_does_not_wait_for_libvirt() -> None:
+    """libvirtd hangs in its start: the networks are there nevertheless."""
+    kept = Path(NODE_STATE)
+    text = kept.read_text()
+    drop_in = Path("/run/systemd/system/libvirtd.service.d/hang.conf")
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
+    drop_in.write_text("[Service]\nExecStartPre=/usr/bin/sleep 60\n")
+    state = json.loads(text)
+    state["sections"]["domains"] = []
+    kept.write_text(json.dumps(state))
+    subprocess.run(["ovs-ofctl", "del-flows", "br-int"], check=True)
+    try:
+        systemctl("daemon-reload")()
+        systemctl("stop", "libvirtd.service")()
+        systemctl("start", "libvirtd.socket")()
+        systemctl("--no-block", "restart", "headworks-restore")()
+        begin = time.monotonic()
+        while differences() and time.monotonic() - begin < SECONDS:
+            time.sleep(0.2)
+        assert differences() == []
+        assert show("headworks-restore", "ActiveState") == "activating", "it waits for libvirt now"
+    finally:
+        drop_in.unlink()
+        systemctl("daemon-reload")()
+        kept.write_text(text)
+        # The restore ends with an error now, which starts its timer.
+        for unit in ("headworks-restore", "libvirtd.service", "headworks-restore.timer"):
+            subprocess.run(["systemctl", "stop", unit], check=False)
+        systemctl("restart", "libvirtd.service")()
+
+
+def test_stopping_the_guests_unit_stops_no_guest_while_the_node_runs() -> None:
+    assert show("headworks-guests", "ActiveState") == "active"
+    systemctl("stop", "headworks-guests")()
+    words = ["journalctl", "--unit", "headworks-guests", "--output=cat", "--boot"]
+    log = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "this node does not shut down: its guests go on" in log
+    systemctl("start", "headworks-guests")()

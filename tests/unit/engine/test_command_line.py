@@ -9,6 +9,7 @@ import pytest
 from headworks.engine import command_line
 from headworks.engine.converge import ConvergeError, Result
 from headworks.engine.repair import NETWORK, PARTS
+from headworks.node.compute import shutdown
 from headworks.node.subsystem import Note
 from headworks.system.kept_json import Kept
 
@@ -105,3 +106,13 @@ def test_without_an_intact_document_nothing_is_restored(
     captured = capsys.readouterr()
     assert damage in captured.err
     assert ("nothing to do" in captured.out) == (code == 0)
+
+
+@pytest.mark.parametrize("shutting_down", [True, False])
+def test_the_guests_are_stopped_only_when_the_node_shuts_down(
+    shutting_down: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutdown, "is_shutting_down", lambda: shutting_down)
+    monkeypatch.setattr(shutdown, "stop_all_guests", lambda: ["instance-1: destroyed"])
+    assert command_line.main(["stop-guests"]) == 0
+    assert ("instance-1: destroyed" in capsys.readouterr().out) == shutting_down

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from distributions import DEBIAN
+from distributions import ACCOUNTS, DEBIAN
 from headworks.engine import doors, units
 from headworks.engine.repair import PARTS
 from headworks.engine.units import UNIT_DIR, unit_files
+from headworks.node.compute.guest_states import SHUTDOWN_SECONDS
+from headworks.node.services.dhcp.files import unit_text
+from headworks.node.services.metadata import server
+from headworks.node.services.metadata.proxy import MetadataProxySubsystem
 
 MOUNTS = "var-lib-headworks-instances.mount var-lib-headworks-removed.mount"
 RESTORE_OF_DEBIAN = f"""\
@@ -53,6 +58,7 @@ def test_the_names_of_units_are_those_of_the_distribution() -> None:
         "ovsdb_service": "ovsdb.service",
         "vswitchd_service": "vswitchd.service",
         "libvirt_service": "virtqemud.service",
+        "libvirt_guests_service": "guests.service",
         "nftables_service": "nft.service",
     }
     files = {
@@ -61,6 +67,7 @@ def test_the_names_of_units_are_those_of_the_distribution() -> None:
     for key, name in renamed.items():
         files = {path.replace(getattr(DEBIAN, key), name): text.replace(getattr(DEBIAN, key), name)
                  for path, text in files.items()}
+    files = {path: text.replace("libvirtd.socket", "virtqemud.socket") for path, text in files.items()}
     assert {str(path): text for path, text in unit_files(replace(DEBIAN, **renamed)).items()} == files
 
 
@@ -117,3 +124,19 @@ def test_crashes_of_the_switch_do_not_reach_a_limit(service: str) -> None:
 def test_the_units_that_are_enabled_exist() -> None:
     for name in units.ENABLED:
         assert values(name, "WantedBy") == ["multi-user.target"]
+
+
+def test_at_shutdown_the_guests_stop_before_all_that_they_need() -> None:
+    """systemd stops units in the reverse order of their start."""
+    after = values("headworks-guests.service", "After")
+    assert {"libvirtd.service", "libvirtd.socket", "virt-guest-shutdown.target", "network.target"} <= set(after)
+    assert {"openvswitch-switch.service", "ovs-vswitchd.service", "libvirt-guests.service"} <= set(after)
+    dhcp = unit_text(Path("/run/headworks/dhcp"))
+    proxy = MetadataProxySubsystem.of_node("lab", DEBIAN).unit_text()
+    for unit in (dhcp, proxy, server.unit_text(Path("/run/headworks/metadata"), ACCOUNTS)):
+        assert "\nBefore=headworks-guests.service\n" in unit
+
+
+def test_guests_get_less_time_to_shut_down_than_systemd_waits() -> None:
+    (wait,) = values("headworks-guests.service", "TimeoutStopSec")
+    assert int(wait) > 2 * SHUTDOWN_SECONDS

@@ -58,6 +58,7 @@ UNIT_TEXT = """\
 Description=headworks: image store
 Wants=network-online.target
 After=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=forking
@@ -66,6 +67,7 @@ ExecStartPre={nginx} -q -t -c {home}/nginx.conf
 ExecStart={nginx} -c {home}/nginx.conf
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
+RestartSec=1
 ProtectHome=yes
 ProtectSystem=full
 PrivateTmp=yes

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..node.subsystem import Applied, Change, Reading, Scope, Subsystem
 from ..state.codec import encode
 from ..state.distribution import Distribution
+from ..state.places import GUESTS_UNIT
 from ..system.files import write_file
 from ..system.process import has_tool, run
 from .units import ENABLED, ENGINE, RESTORE, UNIT_DIR, unit_files
@@ -81,6 +82,8 @@ class BootSubsystem(Subsystem[BootEngine]):
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
                 run(["systemctl", "enable", *ENABLED])
+                # It has nothing to do until the node shuts down, but only an active unit is stopped then.
+                run(["systemctl", "--no-block", "start", GUESTS_UNIT])
         return Applied()
 
     def _remove(self) -> None:

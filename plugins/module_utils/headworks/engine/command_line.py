@@ -2,7 +2,7 @@
 
 ``restore`` converges the node to its kept document (at boot), ``drift`` prints the differences from it; ``apply`` and
 ``check`` do the same with the document of a file. ``repair`` restores only some sections of the kept document
-(``repair.py``). ``confirm`` confirms the moves of NICs.
+(``repair.py``). ``confirm`` confirms the moves of NICs. ``stop-guests`` stops the guests of a node that shuts down.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _restore()
         if len(words) == 2 and words[0] == "repair" and words[1] in PARTS:
             return _repair(words[1])
+        if words == ["stop-guests"]:
+            return _stop_guests()
         if words == ["drift"]:
             return _drift()
         if words == ["confirm"]:
@@ -96,6 +98,18 @@ def _restore() -> int:
     except ConvergeError as error:
         print(f"headworks: networks: {error}", file=sys.stderr)
     _show(_restore_all())
+    return 0
+
+
+def _stop_guests() -> int:
+    """Stop the guests if the node shuts down. At another time, stopping the unit must not stop them."""
+    from ..node.compute.shutdown import is_shutting_down, stop_all_guests
+
+    if not is_shutting_down():
+        print("headworks: this node does not shut down: its guests go on")
+        return 0
+    for text in stop_all_guests():
+        print(f"headworks: {text}")
     return 0
 
 

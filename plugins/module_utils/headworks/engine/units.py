@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..state.distribution import Distribution
-from ..state.places import HEADWORKS_DIR, INSTANCES_DIR, REMOVED_DIR
+from ..state.places import GUESTS_UNIT, HEADWORKS_DIR, INSTANCES_DIR, REMOVED_DIR
 
 ENGINE = Path("/usr/lib/headworks/engine.zip")
 UNIT_DIR = Path("/etc/systemd/system")
@@ -18,7 +18,7 @@ RESTORE = "headworks-restore"
 REPAIR_SWITCH = "headworks-repair-switch"
 REPAIR_FILTERS = "headworks-repair-filters"
 ONLINE = "headworks-online"
-ENABLED = (f"{RESTORE}.service", f"{ONLINE}.service")
+ENABLED = (f"{RESTORE}.service", f"{ONLINE}.service", GUESTS_UNIT)
 PYTHON = "/usr/bin/python3"
 SYSTEMCTL = "/usr/bin/systemctl"
 # Seconds after the first failure. A restore is tried again at these times; a repair at these, too.
@@ -35,6 +35,7 @@ def unit_files(distribution: Distribution) -> dict[Path, str]:
         f"{RESTORE}.service": _restore(distribution),
         f"{RESTORE}.timer": _retries(RESTORE, RESTORE_TIMES),
         f"{ONLINE}.service": _online(),
+        GUESTS_UNIT: _guests(distribution),
         switch: _repair("switch", REPAIR_SWITCH, distribution.vswitchd_service),
         f"{REPAIR_SWITCH}.timer": _retries(REPAIR_SWITCH, REPAIR_TIMES),
         filters: _repair("filters", REPAIR_FILTERS, distribution.nftables_service),
@@ -126,6 +127,31 @@ After=network-online.target {RESTORE}.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=-{SYSTEMCTL} --no-block restart {REPAIR_SWITCH}.service
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _guests(distribution: Distribution) -> str:
+    """Return the unit that stops the guests of headworks when the node shuts down: before their networks, and before
+    libvirt-guests, which then waits only for the guests of others. Stopping the unit at another time does nothing."""
+    socket = distribution.libvirt_service.removesuffix(".service") + ".socket"
+    switch = f"{distribution.openvswitch_service} {distribution.vswitchd_service}"
+    return f"""\
+# headworks: when this node shuts down, its guests get the time to do so, too.
+[Unit]
+Description=headworks: stop the guests when the node shuts down
+Wants=virt-guest-shutdown.target
+After=virt-guest-shutdown.target {distribution.libvirt_guests_service} {distribution.libvirt_service} {socket}
+After=network.target {switch}
+RequiresMountsFor={HEADWORKS_DIR}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStop={PYTHON} {ENGINE} stop-guests
+TimeoutStopSec=120
 
 [Install]
 WantedBy=multi-user.target

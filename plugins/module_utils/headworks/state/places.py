@@ -9,6 +9,7 @@ HEADWORKS_DIR = "/var/lib/headworks"
 NODE_STATE = "/var/lib/headworks/node-state.json"  # the document of the last run
 INSTANCES_DIR = "/var/lib/headworks/instances"  # <uuid>/
 REMOVED_DIR = "/var/lib/headworks/removed"  # <uuid>.<unix time>/
+GUESTS_UNIT = "headworks-guests.service"  # it stops the guests at shutdown, before what serves them
 DHCP_DIR = "/run/headworks/dhcp"  # <network id>/
 DHCP_LEASES = "leases"  # dnsmasq's lease file in the network's directory
 

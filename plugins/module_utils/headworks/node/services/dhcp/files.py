@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ....state.places import DHCP_LEASES
+from ....state.places import DHCP_LEASES, GUESTS_UNIT
 from ....system.systemd import program
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def unit_text(root: Path) -> str:
     return f"""\
 [Unit]
 Description=DHCP and DNS of network %i
+Before={GUESTS_UNIT}
 StartLimitIntervalSec=0
 
 [Service]

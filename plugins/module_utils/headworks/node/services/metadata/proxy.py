@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ....state.distribution import Distribution
 from ....state.metadata import METADATA_ADDRESS, NETWORK_ID, MetadataProxy
+from ....state.places import GUESTS_UNIT
 from ....system import systemd
 from ..daemons import DaemonSubsystem
 from .server import HEADER, SOCKET
@@ -89,6 +90,7 @@ class MetadataProxySubsystem(DaemonSubsystem[MetadataProxy]):
         return f"""\
 [Unit]
 Description=Metadata proxy in %i
+Before={GUESTS_UNIT}
 StartLimitIntervalSec=0
 
 [Service]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....state.metadata import ADDRESS, NETWORK_ID
+from ....state.places import GUESTS_UNIT
 from ....system import systemd
 from ....system.files import read_text, write_file
 
@@ -41,6 +42,7 @@ def unit_text(root: Path, accounts: Accounts) -> str:
     return f"""\
 [Unit]
 Description=Metadata of instances
+Before={GUESTS_UNIT}
 StartLimitIntervalSec=0
 
 [Service]
