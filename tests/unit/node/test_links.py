@@ -31,6 +31,7 @@ def test_fields_that_the_plan_leaves_open_are_not_compared() -> None:
         replace(VETH, peer="?"),
         replace(VETH, peer_netns="?"),
         replace(VETH, kind="bridge"),
+        replace(VETH, closed=False),
     ],
 )
 def test_each_other_difference_counts(actual: Link) -> None:
@@ -59,9 +60,14 @@ def test_a_veth_is_created_with_its_mark_and_peer_and_without_ipv6_before_it_is_
     assert _create(VETH, " group 26743") == [
         "link add name tap1 mtu 1450 group 26743 type veth"
         " peer name qr-1 mtu 1450 address fa:16:3e:00:00:01 netns qrouter-1",
-        "link set dev tap1 addrgenmode none",
+        "link set dev tap1 arp off addrgenmode none",
         "link set dev tap1 up",
     ]
+
+
+def test_an_open_link_is_closed_without_being_recreated() -> None:
+    assert _adjustments(VETH, replace(VETH, closed=False)) == ["arp off addrgenmode none"]
+    assert not _must_recreate(VETH, replace(VETH, closed=False))
 
 
 def test_a_foreign_link_is_a_conflict_for_a_cloud_but_not_for_a_module() -> None:

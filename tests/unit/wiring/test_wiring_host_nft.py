@@ -9,6 +9,9 @@ from clouds import s1_cloud
 from headworks.plan.cloud import BridgeMapping, Cloud
 from states import sections
 
+SENT = ["oifgroup 26743 drop", 'oifname { "br-int", "br-tun" } drop']
+RECEIVED = ["iifgroup 26743 drop", 'iifname { "br-int", "br-tun" } drop']
+
 
 def rules(datapath: str) -> dict[str, dict[str, list[str]]]:
     """Family → chain → rules of the root namespace's tables."""
@@ -18,8 +21,8 @@ def rules(datapath: str) -> dict[str, dict[str, list[str]]]:
 
 def test_userspace_node_drops_packets_from_and_to_guests() -> None:
     assert rules("netdev") == {
-        "inet": {"output": ["oifgroup 26743 drop"], "prerouting": ["iifgroup 26743 drop"]},
-        "arp": {"output": ["oifgroup 26743 drop"], "input": ["iifgroup 26743 drop"]},
+        "inet": {"output": SENT, "prerouting": RECEIVED},
+        "arp": {"output": SENT, "input": RECEIVED},
     }
 
 
@@ -27,11 +30,11 @@ def test_kernel_node_drops_them_too_and_tunnel_packets_of_others() -> None:
     to_node = "ip daddr 10.0.1.31 meta l4proto gre"
     assert rules("system") == {
         "inet": {
-            "output": ["oifgroup 26743 drop"],
-            "prerouting": ["iifgroup 26743 drop"],
+            "output": SENT,
+            "prerouting": RECEIVED,
             "input": [f"{to_node} ip saddr != @tunnel_peers drop", f'{to_node} iifname != "eth1" drop'],
         },
-        "arp": {"output": ["oifgroup 26743 drop"], "input": ["iifgroup 26743 drop"]},
+        "arp": {"output": SENT, "input": RECEIVED},
     }
 
 

@@ -17,7 +17,8 @@ class Link:
     ``kind`` is ``veth``, ``tap``, ``bridge``, or ``existing`` (a NIC of the node, which is never created or removed).
     A veth's ``peer`` is created inside namespace ``peer_netns`` ("" = root) with ``peer_mac``. ``mtu`` is in bytes (0:
     the link keeps its MTU). ``tx_checksum`` False switches transmit checksum offload off (needed on links that send
-    into the userspace datapath). ``master`` is a Linux bridge. A desired link is always ``up``.
+    into the userspace datapath). ``master`` is a Linux bridge. A desired link is always ``up``, and ``closed``: the
+    node's own network stack takes no ARP and IPv6 packets from a tap or a veth.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Link:
     master: str = ""
     tx_checksum: bool = True
     up: bool = True
+    closed: bool = True
 
     def __post_init__(self) -> None:
         """Check the names, because they go on command lines.

@@ -38,15 +38,21 @@ IFLA_MTU = 4
 IFLA_LINK = 5
 IFLA_MASTER = 10
 IFLA_LINKINFO = 18
+IFLA_AF_SPEC = 26
 IFLA_GROUP = 27
 IFLA_EXT_MASK = 29
 IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND = 1  # within IFLA_LINKINFO
 IFLA_INFO_DATA = 2
 IFLA_TUN_TYPE = 3  # within IFLA_INFO_DATA of a tun or tap device
+IFLA_INET6_CONF = 2  # within AF_INET6 of IFLA_AF_SPEC: an array of the link's IPv6 sysctls
+
+# linux/ipv6.h
+DEVCONF_DISABLE_IPV6 = 26
 
 # linux/if.h, linux/if_tun.h
 IFF_UP = 1 << 0
+IFF_NOARP = 1 << 7
 IFF_TAP = 0x0002
 
 # linux/if_addr.h
@@ -63,7 +69,8 @@ _FEW = 16  # up to this number, links are requested by name; more links by a dum
 @dataclass(frozen=True)
 class LinkInfo:
     """A link as the kernel reports it. ``kind`` is the rtnetlink kind (``tap`` and ``tun`` are distinguished; "" is
-    hardware). ``peer_index`` is the index of the other end, in this namespace unless ``peer_elsewhere``."""
+    hardware). ``peer_index`` is the index of the other end, in this namespace unless ``peer_elsewhere``. ``arp`` and
+    ``ipv6``: the kernel's stack takes such packets from the link."""
 
     index: int
     name: str
@@ -75,6 +82,8 @@ class LinkInfo:
     master_index: int
     peer_index: int
     peer_elsewhere: bool
+    arp: bool = True
+    ipv6: bool = True
 
 
 def links(names: Iterable[str] | None = None) -> dict[str, LinkInfo]:
@@ -118,7 +127,16 @@ def _link(body: bytes) -> LinkInfo:
         master_index=number(found.get(IFLA_MASTER, b"")),
         peer_index=number(found.get(IFLA_LINK, b"")),
         peer_elsewhere=IFLA_LINK_NETNSID in found,
+        arp=not flags & IFF_NOARP,
+        ipv6=_has_ipv6(found.get(IFLA_AF_SPEC, b"")),
     )
+
+
+def _has_ipv6(families: bytes) -> bool:
+    """Whether IPv6 is on for a link. A link that is down or has a small MTU may have no IPv6 part."""
+    values = attributes(attributes(families).get(socket.AF_INET6, b"")).get(IFLA_INET6_CONF, b"")
+    offset = 4 * DEVCONF_DISABLE_IPV6
+    return len(values) >= offset + 4 and values[offset : offset + 4] == bytes(4)
 
 
 def _link_kind(info: bytes) -> str:

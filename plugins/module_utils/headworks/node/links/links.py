@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ...state.links import GROUP, Link
 from ...system import rtnl
@@ -17,10 +16,10 @@ from ...system.ip_batch import ip_batch
 from ...system.netns import in_netns
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
 from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
+from .closed import closing_words, is_closed, switch_off_ipv6
 from .taps import create_taps
 
 REMOVAL_GROUP = 26744  # the link group of links that are being removed
-IPV6 = Path("/proc/sys/net/ipv6")  # missing if the kernel was started without IPv6
 KINDS = ("bridge", "veth", "tap", "existing")  # the order in which links are created: masters first
 _ORDER = {kind: position for position, kind in enumerate(KINDS)}
 
@@ -81,6 +80,9 @@ class LinkSubsystem(Subsystem[Link]):
                 lines += [f"link set dev {change.name} {words}" for words in _adjustments(change.after, change.before)]
         ip_batch(lines)
         create_taps([(link.name, _create(link, group)) for link in created if link.kind == "tap"])
+        for link in (change.after for change in ordered if change.after is not None):
+            if closing_words(link):
+                switch_off_ipv6(link.name)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
             for link in (change.after for change in ordered if change.after is not None):
                 if _compares_tx_checksum(link) and tx_checksum(query, link.name) != link.tx_checksum:
@@ -139,7 +141,7 @@ def _create(link: Link, group: str) -> list[str]:
     master = f" master {link.master}" if link.master else ""
     up = f"link set dev {link.name} up"
     if link.kind == "tap":
-        return [f"link set dev {link.name}{group}{mtu}{mac}{master}", *_without_ipv6(link.name), up]
+        return [f"link set dev {link.name}{group}{mtu}{mac}{master} {closing_words(link)}", up]
     if link.kind == "bridge" and link.mtu:
         # A bridge takes the MTU of its ports until someone sets an MTU that differs from its present MTU.
         add = f"link add name {link.name} mtu {link.mtu - 1}{mac}{group}{master} up type bridge"
@@ -148,20 +150,11 @@ def _create(link: Link, group: str) -> list[str]:
         add = f"link add name {link.name}{mtu}{mac}{group}{master} type veth"
         netns = f" netns {link.peer_netns}" if link.peer_netns else ""
         peer_mac = f" address {link.peer_mac}" if link.peer_mac else ""
-        lines = [f"{add} peer name {link.peer}{mtu}{peer_mac}{netns}", *_without_ipv6(link.name), up]
+        add = f"{add} peer name {link.peer}{mtu}{peer_mac}{netns}"
+        lines = [add, f"link set dev {link.name} {closing_words(link)}", up]
         # node/l3 brings up a peer that is inside a namespace.
         return lines if netns else [*lines, f"link set dev {link.peer} up"]
     return [f"link add name {link.name}{mtu}{mac}{group}{master} up type {link.kind}"]
-
-
-def _without_ipv6(name: str) -> list[str]:
-    """Return the ``ip`` command that keeps the kernel from giving the link an IPv6 address. It must run before the link
-    is up.
-
-    The node must not have an address on a guest's link. Such addresses also cost time: the userspace datapath of
-    ovs-vswitchd searches all of them for each port that it floods a packet to.
-    """
-    return [f"link set dev {name} addrgenmode none"] if IPV6.exists() else []
 
 
 def _must_recreate(desired: Link, actual: Link) -> bool:
@@ -184,6 +177,8 @@ def _adjustments(desired: Link, actual: Link) -> list[str]:
         words.append(f"mtu {desired.mtu}")
     if desired.master != actual.master:
         words.append(f"master {desired.master}" if desired.master else "nomaster")
+    if not actual.closed:
+        words.append(closing_words(desired))
     if desired.up and not actual.up:
         words.append("up")
     return words
@@ -199,6 +194,7 @@ def _link(
         return link
     return replace(
         link,
+        closed=kind == "existing" or is_closed(info),
         master=_master(info, desired, by_index),
         peer_mac=desired.peer_mac,  # node/l3 compares and sets the MAC of the peer
         tx_checksum=tx_checksum(query, info.name) if _compares_tx_checksum(desired) else True,

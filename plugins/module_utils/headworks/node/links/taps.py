@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 
 from ...system.ip_batch import ip_batch
+from .closed import switch_off_ipv6
 
 _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
@@ -35,6 +36,8 @@ def create_taps(taps: Sequence[tuple[str, Sequence[str]]]) -> None:
                     fcntl.ioctl(files[-1], _TUNSETIFF, struct.pack("16sH22x", name.encode(), _TAP | _NO_PI))
                 except OSError as error:
                     raise OSError(error.errno, f"tap {name}: {error.strerror}") from error
+            for name, _ in batch:
+                switch_off_ipv6(name)
             ip_batch([line for _, lines in batch for line in lines])
             for file in files:
                 fcntl.ioctl(file, _TUNSETPERSIST, 1)

@@ -4,7 +4,8 @@ The kernel and the links of guests exchange nothing. Open vSwitch's userspace da
 sockets, and the kernel's network stack receives every packet too: without these tables, a guest could reach the node's
 services without passing a flow, use the node as its router, or send router advertisements to the node. The kernel
 datapath takes packets before the network stack, except while a link is no port of the switch, for example when Open
-vSwitch is installed again. With both datapaths, the node itself would send IPv6 packets into guests' networks.
+vSwitch is installed again. With both datapaths, the node itself would send IPv6 packets into guests' networks. The
+devices br-int and br-tun are down; if somebody brings them up, the node is still no member of the guests' networks.
 
 Tunnel packets to the node are accepted only from the nodes that it has tunnels to, and only from the tunnel NIC. What
 does not belong here: routers' tables (``wiring/router_nft.py``), and tunnel packets with the userspace datapath, which
@@ -19,19 +20,24 @@ from ....plan.cloud import Node
 from ....state.links import GROUP
 from ....state.nft import NftChain, NftMap, NftTable
 from ...node_view import NodeView
+from . import names
 from .matches import tunnel_packets_nft
 
 PEERS = "tunnel_peers"
 # The name of a NIC without a cable: the packets to its address arrive by other NICs.
 _VIRTUAL = ("dummy", "lo")
+_SWITCHES = f'{{ "{names.BR_INT}", "{names.BR_TUN}" }}'
 
 
 def host_tables(view: NodeView) -> list[NftTable]:
-    """Return the tables ``inet`` and ``arp`` of the root namespace. Their rules match our links by the link group."""
+    """Return the tables ``inet`` and ``arp`` of the root namespace. Their rules match our links by the link group, and
+    the devices of br-int and br-tun by name."""
     if not view.carries_network:
         return []
-    inet = [_drop("output", "raw", f"oifgroup {GROUP} drop"), _drop("prerouting", "raw", f"iifgroup {GROUP} drop")]
-    arp = [_drop("output", "filter", f"oifgroup {GROUP} drop"), _drop("input", "filter", f"iifgroup {GROUP} drop")]
+    sent = (f"oifgroup {GROUP} drop", f"oifname {_SWITCHES} drop")
+    received = (f"iifgroup {GROUP} drop", f"iifname {_SWITCHES} drop")
+    inet = [_drop("output", "raw", *sent), _drop("prerouting", "raw", *received)]
+    arp = [_drop("output", "filter", *sent), _drop("input", "filter", *received)]
     maps: tuple[NftMap, ...] = ()
     if view.tunnels and not view.userspace:
         maps = (NftMap(PEERS, "ipv4_addr", dict.fromkeys(sorted({peer.tunnel_ip for _, peer in view.tunnels}), "")),)
