@@ -18,16 +18,24 @@ import pytest
 import small_cloud
 from headworks.engine.doors import converge_document, converge_lock
 from headworks.engine.repair import NETWORK
+from headworks.node.underlay import rollback
+from headworks.state.codec import encode
 from headworks.state.places import HEADWORKS_DIR, NODE_STATE
+from headworks.state.underlay import NicAttachment
 
 SECONDS = 10.0
 GUESTS = ("images", "retention", "disks", "domains")
 
 
+NIC = NicAttachment("hw-restarts0", "br-ex", "netdev")
+ROUTE = "203.0.113.0/24 via 192.0.2.1"
+
+
 def network_state() -> dict[str, Any]:
-    """The node state of the small cloud without its guests."""
+    """The node state of the small cloud without its guests, and with a NIC in br-ex."""
     state = small_cloud.state_of_here()
-    return {**state, "sections": {name: items for name, items in state["sections"].items() if name in NETWORK}}
+    sections = {name: items for name, items in state["sections"].items() if name in NETWORK}
+    return {**state, "sections": {**sections, "underlay": [encode(NIC)]}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,15 +44,28 @@ def node() -> Iterator[None]:
     for path in Path(HEADWORKS_DIR).glob("node-state.json*"):
         path.unlink()
     subprocess.run(["systemctl", "start", "nftables"], check=True)
+    ip("link", "add", NIC.name, "type", "veth", "peer", "hw-restarts1")
+    ip("link", "set", NIC.name, "up")
+    ip("link", "set", "hw-restarts1", "up")
+    ip("address", "add", "192.0.2.5/24", "dev", NIC.name)
+    ip("route", "add", *ROUTE.split())
     converge_document(network_state())
+    while rollback.confirm().left:
+        pass
     yield
     state = network_state()
     converge_document({**state, "sections": {name: [] for name in ("boot", *state["sections"])}})
+    rollback.confirm()
+    ip("link", "delete", NIC.name)
     assert not Path("/etc/systemd/system/ovs-vswitchd.service.d/headworks.conf").exists()
     subprocess.run(["systemctl", "stop", "nftables"], check=True)
     subprocess.run(["systemctl", "reset-failed", "headworks-restore"], check=False)
     for path in Path(HEADWORKS_DIR).glob("node-state.json*"):
         path.unlink()
+
+
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
 def show(unit: str, name: str) -> str:
@@ -119,6 +140,8 @@ def test_the_declared_state_is_back_within_seconds(name: str) -> None:
     earlier = repairs(part)
     disturb()
     print(f"{name}: {seconds_until_repaired(part, earlier):.1f} s")
+    assert "192.0.2.5/24" in ip("address", "show", "dev", NIC.bridge)
+    assert ROUTE in ip("route", "show", "dev", NIC.bridge)
 
 
 def daemons() -> list[str]:
