@@ -94,7 +94,7 @@ def _restore() -> int:
     if kept.data is None:
         return _without_document(kept)
     try:
-        repair(NETWORK)
+        _show(repair(NETWORK)[1])
     except ConvergeError as error:
         print(f"headworks: networks: {error}", file=sys.stderr)
     _show(_restore_all())
