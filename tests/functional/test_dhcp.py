@@ -87,6 +87,22 @@ def test_a_guest_gets_its_address_and_every_option(wire: Wire) -> None:
     assert ask_dns(wire, "vm1.novalocal").endswith(bytes([10, 18, 0, 3]))
 
 
+def test_a_server_that_cannot_start_stops_no_other_and_is_named_with_its_reason(wires: list[Wire]) -> None:
+    for number in range(3):
+        wires.append(Wire(f"t{os.getpid()}{number}"))
+        wires[-1].up()
+    networks = [wire.network(DhcpHost(A, "10.18.0.3", "vm1")) for wire in wires]
+    broken = replace(networks[1], netns="no-such-namespace")
+    with pytest.raises(ConvergeError) as caught:
+        run(networks[0], broken, networks[2])
+    (failure,) = caught.value.result.failures
+    assert (failure.kind, failure.name) == ("dhcp", broken.name)
+    assert f"headworks-dhcp@{broken.name}.service is " in failure.text
+    assert [wire.boot(A) is not None for wire in (wires[0], wires[2])] == [True, True]
+    assert verbs(run(*networks)) == [("change", broken.name)]
+    assert wires[1].boot(A) is not None
+
+
 def test_an_unknown_guest_gets_no_answer_not_even_a_nak(wire: Wire) -> None:
     run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     assert wire.boot(B) is None
@@ -223,7 +239,7 @@ def test_the_next_run_completes_a_run_that_was_interrupted_before_the_reload(
     run(wire.network(DhcpHost(A, "10.18.0.3", "vm1")))
     desired = wire.network(DhcpHost(B, "10.18.0.3", "vm2"))
     with monkeypatch.context() as patch:
-        patch.setattr(systemd, "reload", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(systemd, "reload_each", lambda names: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(desired)
     assert verbs(run(desired)) == [("change", wire.name)]

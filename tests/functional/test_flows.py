@@ -10,9 +10,9 @@ from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.node.openflow import ofctl
 from headworks.node.openflow.flows import FlowSubsystem
 from headworks.node.openflow.ofctl import dump
+from headworks.node.subsystem import Change
 from headworks.state.openflow import COOKIE, LEARN_COOKIE, MODULE_COOKIE, Flow
 from headworks.system import process
-from headworks.system.process import ToolError
 from shell import sh
 
 
@@ -209,9 +209,35 @@ def test_flows_of_ports_that_do_not_exist_are_missing_in_check_mode(bridge: str)
     assert len(labels(run(bridge, flow, there))) == 1
 
 
-def test_a_port_that_is_never_created_is_reported(bridge: str) -> None:
-    with pytest.raises(ConvergeError, match=rf"flows need ports that have no number: {bridge}9: no such port"):
-        run(bridge, Flow(bridge, 0, 10, f"in_port={{{bridge}9}}", "drop"))
+def test_a_port_that_is_never_created_is_reported_and_the_other_flows_are_added(bridge: str) -> None:
+    with pytest.raises(ConvergeError, match=rf"flow: applying: flows of port {bridge}9: no such port"):
+        run(bridge, Flow(bridge, 0, 10, f"in_port={{{bridge}9}}", "drop"), Flow(bridge, 0, 9, "ip", "drop"))
+    assert len(dump(bridge)) == 1
+
+
+def test_a_bundle_that_a_switch_refuses_stops_no_other_bridge(bridge: str) -> None:
+    """The switch refuses an action for a table that comes before."""
+    other = f"{bridge}o"
+    sh("ovs-vsctl", "add-br", other, "--", "set", "bridge", other, "datapath_type=netdev", "fail_mode=secure")
+    try:
+        bad = [Flow(bridge, 5, 1, "", "goto_table:4"), Flow(bridge, 0, 1, "ip", "drop")]
+        good = Flow(other, 0, 1, "ip", "drop")
+        subsystem = FlowSubsystem(bridge)
+        changes = [Change("flow", flow.name, None, flow) for flow in (*bad, good)]
+        assert list(subsystem.apply(changes).failures) == [bridge]
+        assert dump(bridge) == []
+        assert len(dump(other)) == 1
+    finally:
+        sh("ovs-vsctl", "del-br", other)
+
+
+def test_rules_that_are_taken_out_go_although_another_subsystem_cannot_be_read(bridge: str) -> None:
+    old, new = Flow(bridge, 0, 10, "ip", "drop"), Flow(bridge, 0, 9, "arp", "drop")
+    run(bridge, old)
+    subsystem = FlowSubsystem(bridge)
+    removal = Change("flow", old.name, old, None)
+    assert subsystem.can_wait([removal], {new.name: new}) == []
+    assert subsystem.can_wait([removal], {}) == [removal]
 
 
 def test_a_match_without_its_prerequisites_is_reported_and_refused_in_check_mode_too(bridge: str) -> None:
@@ -245,8 +271,8 @@ def test_flows_of_a_bridge_that_was_removed_meanwhile_can_be_removed_but_not_add
     changes = subsystem.diff({}, subsystem.read({}))
     sh("ovs-vsctl", "del-br", bridge)
     subsystem.apply(changes)
-    with pytest.raises(ToolError, match=f"ovs-vswitchd has no bridge {bridge}"):
-        subsystem.apply(subsystem.diff({flow.name: flow}, subsystem.read({})))
+    applied = subsystem.apply(subsystem.diff({flow.name: flow}, subsystem.read({})))
+    assert applied.failures == {bridge: f"flows of {bridge}: ovs-vswitchd has no such bridge"}
 
 
 def test_ten_thousand_flows_are_one_bundle_and_nothing_to_do_is_one_comparison(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from headworks.engine.converge import ConvergeError, Result, converge
+from headworks.node.l3.namespaces import L3Subsystem
 from headworks.node.links.namespaces import NetnsSubsystem
 from headworks.node.marks import MARKER_DIR
 from headworks.node.nft.language import transaction
 from headworks.node.nft.tables import NftSubsystem
+from headworks.state.l3 import Device, NamespaceConfig
 from headworks.state.namespaces import Namespace
 from headworks.state.nft import NftChain, NftMap, NftTable
 from headworks.system import nftables
@@ -98,6 +101,32 @@ def test_a_refusal_of_nft_is_reported_and_changes_nothing(
     with pytest.raises(ConvergeError, match=r"nft: applying: .*[Cc]ould not resolve|nft: applying: .*Error"):
         run(unique, table(netns, {"172.16.0.5": "10.0.0.300"}))
     assert listing(netns) == good
+
+
+def test_a_namespace_whose_table_is_refused_gets_no_address_and_stops_no_other(unique: str) -> None:
+    names = [f"{unique}-{letter}" for letter in "abc"]
+    filters, configs = NftSubsystem(unique), L3Subsystem(unique)
+    wanted: list[tuple[Any, dict[str, Any]]] = [
+        (NetnsSubsystem(unique), {name: Namespace(name) for name in names}),
+        (filters, {name: table(name, {"172.16.0.5": "10.0.0.5"}) for name in names}),
+        (configs, {name: NamespaceConfig(name, (Device("lo", addresses=("10.9.9.9/32",)),)) for name in names}),
+    ]
+    good = wanted[1][1][names[1]]
+    wanted[1][1][names[1]] = table(names[1], {"172.16.0.5": "10.0.0.300"})
+    try:
+        with pytest.raises(ConvergeError) as caught:
+            converge(wanted)
+        assert [(failure.kind, failure.name) for failure in caught.value.result.failures] == [
+            ("nft", names[1]),
+            ("l3", names[1]),
+        ]
+        assert f"{names[1]}: left as it is, because nft {names[1]} failed" in str(caught.value)
+        assert ["10.9.9.9" in sh("ip", "address", netns=name) for name in names] == [True, False, True]
+        assert ["172.16.0.5" in listing(name) for name in names] == [True, False, True]
+        wanted[1][1][names[1]] = good
+        assert [change["name"] for change in converge(wanted).changes] == [names[1]] * 2
+    finally:
+        converge([(NetnsSubsystem(unique), {})])
 
 
 def test_check_mode_reports_but_loads_nothing(unique: str, netns: str) -> None:

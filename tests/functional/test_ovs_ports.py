@@ -159,11 +159,13 @@ def test_a_port_whose_device_was_recreated_works_again(unique: str, bridges: tup
     assert not run(unique, OvsPort(device, bridges[0])).changed
 
 
-def test_a_missing_bridge_is_reported_and_nothing_is_changed(unique: str, bridges: tuple[str, str]) -> None:
+def test_a_missing_bridge_is_reported_and_the_ports_of_the_others_are_added(
+    unique: str, bridges: tuple[str, str]
+) -> None:
     ports = (OvsPort(f"{unique}1", bridges[0], "internal"), OvsPort(f"{unique}2", f"{unique}no", "internal"))
     with pytest.raises(ConvergeError, match=rf"port {unique}2: bridge {unique}no does not exist"):
         run(unique, *ports)
-    assert sh("ovs-vsctl", "list-ports", bridges[0]).split() == []
+    assert sh("ovs-vsctl", "list-ports", bridges[0]).split() == [f"{unique}1"]
 
 
 def test_check_mode_reports_exactly_the_changes_of_a_run(unique: str, bridges: tuple[str, str]) -> None:

@@ -225,9 +225,19 @@ def test_an_object_waits_for_what_it_requires_and_the_others_go_on(reason: str) 
     message, result = failed((filters, parts("r1", "r2")), (addresses, wanted))
     alone = reason in ("breaks", "broken")
     assert log == (["+ filter r2", "+ address r2"] if alone else [])
-    cause = "filter" if reason == "read" else "filter r1"
-    assert f"address: r1: left as it is, because {cause} failed" in message
+    waits = "r1, r2: left as they are, because filter" if reason == "read" else "r1: left as it is, because filter r1"
+    assert f"address: {waits} failed" in message
     assert ("address", "r1") in [(failure.kind, failure.name) for failure in result.failures]
+
+
+def test_objects_that_wait_for_the_same_are_one_failure_that_names_some_of_them() -> None:
+    low, high = Shelf("low", []), Shelf("high", [], below="low")
+    low.breaks = {"a": "a is on fire"}
+    wanted = {f"n{number:02}": Part(f"n{number:02}", on="a") for number in range(12)}
+    message, result = failed((low, parts("a")), (high, wanted))
+    assert "n09 and 2 more: left as they are, because low a failed" in message
+    assert "n10" not in message
+    assert [failure.kind for failure in result.failures] == ["low", "high"]
 
 
 def test_an_object_waits_for_a_part_of_what_failed() -> None:

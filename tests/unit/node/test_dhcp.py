@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from headworks.node.subsystem import Change, Effect
 from headworks.state.codec import encode
 from headworks.state.dhcp import DhcpHost, DhcpNetwork, DhcpSubnet, HostRoute
 from headworks.system import systemd
+from headworks.system.process import ToolError
 from headworks.system.systemd import UnitState
 
 A, B = "fa:16:3e:00:00:0a", "fa:16:3e:00:00:0b"
@@ -28,12 +29,22 @@ def lines(network: DhcpNetwork, name: str) -> list[str]:
     return render(network, Path("/d"), "dnsmasq")[name].splitlines()[1:]
 
 
+class ServiceFailures(ValueError):
+    """The daemons that failed, name → why."""
+
+    def __init__(self, failures: Mapping[str, str]) -> None:
+        super().__init__("; ".join(failures.values()))
+        self.failures = failures
+
+
 class Node:
-    """A simulated systemd: its units start and stop, and its processes run in the namespace of their record."""
+    """A simulated systemd: its units start and stop, and its processes run in the namespace of their record. Those in
+    ``faulty`` neither start nor reload."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.active: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
+        self.faulty: set[str] = set()
         self.root = tmp_path / "dhcp"
         monkeypatch.setattr(systemd, "RUNTIME_DIR", tmp_path / "system")
         monkeypatch.setattr(systemd, "UNIT_DIR", tmp_path / "etc")
@@ -47,7 +58,12 @@ class Node:
         self.calls.append(tuple(args[1:]))
         if verb in ("start", "stop"):
             self.active |= dict.fromkeys(names, "active" if verb == "start" else "inactive")
-        return ""
+        faulty = self.faulty.intersection(names) if verb in ("start", "reload") else set()
+        if verb == "start":
+            self.active |= dict.fromkeys(faulty, "failed")
+        if faulty:
+            raise ToolError(f"systemctl {verb}: exit 1")
+        return "the reason" if args[0] == "journalctl" else ""
 
     def states(self, pattern: str) -> dict[str, UnitState]:
         return {name: UnitState(state) for name, state in self.active.items()}
@@ -59,8 +75,8 @@ class Node:
         self.calls.clear()
         removals = [change for change in changes if not change.after]
         for part in (removals, [change for change in changes if change.after]):
-            if part:
-                subsystem.apply(part)
+            if part and (failures := subsystem.apply(part).failures):
+                raise ServiceFailures(failures)
         assert subsystem.diff(desired, subsystem.read(desired)) == []
         return [change.label for change in changes]
 
@@ -169,6 +185,46 @@ def test_a_value_that_would_end_its_field_or_line_is_refused(bad: DhcpNetwork, n
     with pytest.raises(ValueError, match=r"."):
         node.converge(bad)
     assert not node.root.exists()
+
+
+def three() -> list[DhcpNetwork]:
+    return [replace(NET, name=f"net{number}", netns=f"qdhcp-{number}") for number in (1, 2, 3)]
+
+
+def unit(name: str) -> str:
+    return f"headworks-dhcp@{name}.service"
+
+
+def test_a_server_that_does_not_start_stops_no_other_and_its_log_is_told(node: Node) -> None:
+    node.faulty = {unit("net2")}
+    with pytest.raises(ServiceFailures) as caught:
+        node.converge(*three())
+    assert caught.value.failures == {"net2": f"dnsmasq: {unit('net2')} is failed: the reason"}
+    assert [node.active[unit(name)] for name in ("net1", "net2", "net3")] == ["active", "failed", "active"]
+    assert node.problems("net1") == ()
+    node.faulty.clear()
+    assert node.converge(*three()) == ["~ dhcp net2"]
+
+
+def test_a_server_that_does_not_reload_stops_no_other(node: Node) -> None:
+    node.converge(*three())
+    node.faulty = {unit("net2")}
+    changed = [replace(network, hosts=(*network.hosts, DhcpHost(B, "10.18.0.4", "vm2"))) for network in three()]
+    with pytest.raises(ServiceFailures) as caught:
+        node.converge(*changed)
+    assert set(caught.value.failures) == {"net2"}
+    assert ("reload", unit("net3")) in node.calls
+    node.faulty.clear()
+    assert node.converge(*changed) == ["~ dhcp net2"]
+
+
+def test_a_bad_value_stops_only_its_own_server(node: Node) -> None:
+    bad, good, _ = three()
+    with pytest.raises(ServiceFailures) as caught:
+        node.converge(replace(bad, domain="a b"), good)
+    assert set(caught.value.failures) == {"net1"}
+    assert node.problems("net2") == ()
+    assert not (node.root / "net1").exists()
 
 
 LEASES = f"""\

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from headworks.engine.converge import ConvergeError, converge
 from headworks.node.compute.base_images import ImageError, ImageSubsystem, fetch
+from headworks.node.compute.disks import DiskSubsystem
+from headworks.node.subsystem import Applied, Change
+from headworks.state.disks import Disk
 from headworks.state.images import BaseImage
 
 CONTENT = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(16) + (1 << 20).to_bytes(8, "big") + bytes(72)
@@ -49,6 +54,29 @@ def test_a_raw_image_is_not_inspected(tmp_path: Path, content: bytes) -> None:
     raw = image(tmp_path, content=content, form="raw")
     fetch(raw, tmp_path / "_base" / raw.name)
     assert (tmp_path / "_base" / raw.name).read_bytes() == content
+
+
+def test_an_image_that_cannot_be_fetched_stops_no_other_and_only_the_disks_on_it_wait(tmp_path: Path) -> None:
+    good = image(tmp_path)
+    bad = replace(good, name="b" * 64, url=(tmp_path / "missing").as_uri())
+    disks = {name: Disk(name, f"title-{name}", one.name) for name, one in (("u1", bad), ("u2", good))}
+    images = ImageSubsystem("lab", tmp_path / "_base")
+    made: list[str] = []
+
+    class Overlays(DiskSubsystem):
+        def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
+            made.extend(change.name for change in changes)
+            return Applied()
+
+    overlays = Overlays("lab", tmp_path / "instances", tmp_path / "_base", tmp_path / "removed")
+    with pytest.raises(ConvergeError) as caught:
+        converge([(images, {one.name: one for one in (bad, good)}), (overlays, disks)], verify=False)
+    assert made == ["u2"]
+    assert [(failure.kind, failure.name) for failure in caught.value.result.failures] == [
+        ("image", bad.name),
+        ("disk", "u1"),
+    ]
+    assert "instance title-u1: left as it is, because image " in str(caught.value)
 
 
 class Server:

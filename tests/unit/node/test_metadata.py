@@ -64,8 +64,8 @@ class Node:
         self.calls.clear()
         removals = [change for change in changes if not change.after]
         for part in (removals, [change for change in changes if change.after]):
-            if part:
-                subsystem.apply(part)
+            if part and (failures := subsystem.apply(part).failures):
+                raise ValueError("; ".join(failures.values()))
         assert subsystem.diff(desired, subsystem.read(desired)) == []
         return [change.label for change in changes]
 
@@ -116,8 +116,9 @@ def test_a_path_that_leads_out_of_the_tree_is_refused_before_a_file_is_written(
     node: Node, files: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError, match="path"):
-        node.converge(replace(VM1, files=files))
-    assert not node.root.exists()
+        node.converge(replace(VM1, files=files), VM2)
+    assert [path.name for path in (node.root / "instances").glob("*/*") if path.name != ".cloud"] == [VM2.address]
+    assert len(list((node.root / "trees").iterdir())) == 1
 
 
 @pytest.mark.parametrize(("network", "address"), [("..", "10.0.0.1"), ("net1", ".."), ("a/b", "10.0.0.1"), ("n", "")])

@@ -161,7 +161,8 @@ def _verify(stage: Stage, result: Result) -> None:
         result.add(reading.notes)
         if not stage.lenient:
             stage.troubles += conflict_texts(reading)
-        left = [change for change in subsystem.diff(desired, reading) if change.name in scope]
+        stage.fail({name: text for name, text in reading.broken.items() if name in scope})
+        left = [change for change in subsystem.diff(desired, reading) if change.name in scope.keys() - stage.failed]
     except Exception as error:
         stage.fail_all("verifying", error)
         return

@@ -18,17 +18,26 @@ from typing import Any
 from ..node.subsystem import Change
 from .stage import Stage
 
+SHOWN = 10  # a message names at most so many objects that wait for the same
+
 
 def leave_blocked(stage: Stage, stages: Sequence[Stage]) -> None:
     """Leave the objects of ``stage`` as they are that require something which failed."""
     failed = {other.subsystem.kind: other for other in stages if other.failed or not other.compared}
     if not failed:
         return
-    reasons = {}
+    blocked: dict[str, dict[str, str]] = {}  # cause → name → how people call the object
     for change in stage.changes:
         if change.after is not None and (cause := _cause(stage.subsystem.requires(change.after), failed)):
-            reasons[change.name] = f"{change.name}: left as it is, because {cause} failed"
-    stage.leave(reasons)
+            title = getattr(change.after, "title", "")
+            blocked.setdefault(cause, {})[change.name] = f"instance {title}" if title else change.name
+    for cause, titles in blocked.items():
+        stage.leave(dict.fromkeys(titles, f"{_listed(list(titles.values()))}, because {cause} failed"))
+
+
+def _listed(titles: Sequence[str]) -> str:
+    more = f" and {len(titles) - SHOWN} more" if len(titles) > SHOWN else ""
+    return f"{', '.join(titles[:SHOWN])}{more}: left as {'it is' if len(titles) == 1 else 'they are'}"
 
 
 def _cause(required: Mapping[str, Collection[str]], failed: Mapping[str, Stage]) -> str:

@@ -46,7 +46,7 @@ def find_changes(
         hold_removals(stages)
     for stage in stages:
         if stage.subsystem.guarded:
-            leave(stages, stage.failed)
+            leave(stages, stage.failed, removals=True)
 
 
 def read_and_compare(stage: Stage, result: Result) -> None:

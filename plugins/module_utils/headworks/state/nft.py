@@ -11,6 +11,17 @@ TABLE = "headworks"
 FAMILIES = ("inet", "ip", "arp", "netdev", "bridge", "ip6")
 
 
+
+def table_key(netns: str, family: str) -> str:
+    """Return the name of a table in messages and changes: its namespace, followed by the family if it is not ``ip``."""
+    return netns if family == "ip" else f"{netns}/{family}"
+
+
+def tables_of(netns: str) -> frozenset[str]:
+    """Return the keys of all tables that a namespace may have."""
+    return frozenset(table_key(netns, family) for family in FAMILIES)
+
+
 @dataclass(frozen=True)
 class NftMap:
     """A named map, for example ``name=floating_dnat, type="ipv4_addr : ipv4_addr"``. ``elements`` maps key → value. A

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .process import has_tool
+
 DATABASE = "Open_vSwitch"
 RUN_DIR = Path("/run/openvswitch")
 ENDPOINT = f"unix:{RUN_DIR}/db.sock"
@@ -32,6 +34,19 @@ def present(endpoint: str = ENDPOINT) -> bool:
     """Whether the database's socket exists: False on a node where Open vSwitch does not run or is not installed yet."""
     scheme, _, path = endpoint.partition(":")
     return scheme != "unix" or Path(path).exists()
+
+
+def readable(needed: bool, endpoint: str = ENDPOINT) -> bool:
+    """Whether the database can be read: False on a node without Open vSwitch, as ``present``.
+
+    :param needed: whether the answer "no Open vSwitch" would be taken for "no bridges".
+    :raises OvsdbError: Open vSwitch is installed and needed, but does not run.
+    """
+    if present(endpoint):
+        return True
+    if needed and has_tool("ovsdb-server"):
+        raise OvsdbError(f"{endpoint} does not exist: is ovsdb-server running?")
+    return False
 
 
 class Ovsdb:

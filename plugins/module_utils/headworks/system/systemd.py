@@ -19,6 +19,7 @@ UNIT_DIR = Path("/etc/systemd/system")
 RUNTIME_DIR = Path("/run/systemd/system")
 BOOTED = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
 
+LOGS = 3  # for so many failed units, a message has the last log lines
 UNREAD = Path("/run/headworks/units-changed")  # exists while systemd may not have read a changed unit file
 _INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 
@@ -156,6 +157,40 @@ def start(names: Collection[str]) -> None:
     _act("start", names)
 
 
+def start_each(names: Collection[str]) -> dict[str, str]:
+    """Start all units at once and wait until they serve. Return unit → why, for those that do not.
+
+    :raises ToolError: systemd does not answer.
+    """
+    try:
+        _act("start", names)
+    except ToolError:
+        states = read_states("headworks-*")
+        failed = [name for name in sorted(names) if not states.get(name, ABSENT).running]
+        reasons = {name: _reason(name, states) for name in failed[:LOGS]}
+        reasons |= {name: f"{name} is {states.get(name, ABSENT).text}" for name in failed[LOGS:]}
+        if not reasons:
+            raise
+        return reasons
+    return {}
+
+
+def reload_each(names: Collection[str]) -> dict[str, str]:
+    """Make all units read their files again. Return unit → why, for those that cannot. If the call for all of them
+    fails, each unit is reloaded by itself."""
+    try:
+        _act("reload", names)
+    except ToolError:
+        reasons = {}
+        for name in sorted(names):
+            try:
+                _act("reload", [name])
+            except ToolError as error:
+                reasons[name] = str(error)
+        return reasons
+    return {}
+
+
 def restart(names: Collection[str]) -> None:
     """Restart all units at once. See ``_act``."""
     _act("restart", names)
@@ -192,10 +227,13 @@ def _reasons(verb: str, names: Collection[str]) -> str:
     """Return the states and last log lines of up to three units that do not run; "" if all units run."""
     states = read_states("headworks-*")
     failed = [name for name in sorted(names) if not states.get(name, ABSENT).running]
-    reasons = []
-    for name in failed[:3]:
-        log = run(["journalctl", "--unit", name, "--lines=5", "--output=cat", "--no-pager"], ok=(0, 1))
-        reasons.append(f"{name} is {states.get(name, ABSENT).text}: " + " / ".join(log.split("\n")).strip(" /"))
-    if len(failed) > 3:
-        reasons.append(f"and {len(failed) - 3} more")
+    reasons = [_reason(name, states) for name in failed[:LOGS]]
+    if len(failed) > LOGS:
+        reasons.append(f"and {len(failed) - LOGS} more")
     return f"systemctl {verb}: " + "; ".join(reasons) if reasons else ""
+
+
+def _reason(name: str, states: Mapping[str, UnitState]) -> str:
+    """Return the state and the last log lines of a unit."""
+    log = run(["journalctl", "--unit", name, "--lines=5", "--output=cat", "--no-pager"], ok=(0, 1))
+    return f"{name} is {states.get(name, ABSENT).text}: " + " / ".join(log.split("\n")).strip(" /")

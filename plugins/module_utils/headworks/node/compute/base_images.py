@@ -49,13 +49,17 @@ class ImageSubsystem(Subsystem[BaseImage]):
         return Reading(objects, owned)
 
     def apply(self, changes: Sequence[Change[BaseImage]]) -> Applied:
-        """Fetch missing images, and delete images that no disk is based on."""
+        """Fetch missing images, and delete images that no disk is based on. An image that fails stops no other."""
+        failures = {}
         for change in changes:
-            if change.after is None:
-                (self.base_dir / change.name).unlink(missing_ok=True)
-            else:
-                fetch(change.after, self.base_dir / change.name)
-        return Applied()
+            try:
+                if change.after is None:
+                    (self.base_dir / change.name).unlink(missing_ok=True)
+                else:
+                    fetch(change.after, self.base_dir / change.name)
+            except (OSError, ValueError, ImageError) as error:
+                failures[change.name] = str(error)
+        return Applied(failures=failures)
 
 
 def fetch(image: BaseImage, target: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,38 +219,45 @@ class DiskSubsystem(Subsystem[Disk]):
                 size = f"{actual.size / GIB:.2f} GiB"
                 yield self.note(name, f"{subject} has {size}, its flavor says {disk.size_gb} GiB; the disk is kept")
 
+    def requires(self, item: Disk) -> Mapping[str, Collection[str]]:
+        """Return the base image of the disk."""
+        return {"image": {item.base}}
+
     def apply(self, changes: Sequence[Change[Disk]]) -> Applied:
-        """Set removed disks aside, correct marks and modes, and create missing disks with four processes at a time.
-        When a disk cannot be created, the others still are."""
-        for change in changes:
-            if change.after is None and change.before is not None:
-                self._set_aside(change.before)
-        wanted = [change for change in changes if change.after is not None]
-        if not wanted:
-            return Applied()
-        directories.make_directory(self.instances_dir)
-        for change in wanted:
-            if change.after is not None and _had_disk(change):
-                self._tidy(change.after)
-        missing = [change.after for change in wanted if change.after is not None and not _had_disk(change)]
-        back = self._returning([disk.name for disk in missing])
+        """Set removed disks aside, correct marks and modes, and create missing disks with four processes at a time. A
+        disk that fails stops no other."""
         failures: dict[str, str] = {}
 
-        def make(disk: Disk) -> None:
+        def attempt(action: Callable[[Disk], None], disk: Disk) -> None:
             try:
-                if disk.name in back:
-                    removed.bring_back(back[disk.name], self.instances_dir)
-                    self._tidy(disk)
-                else:
-                    self._create(disk)
+                action(disk)
             except (OSError, ToolError, removed.RemovedError) as error:
                 failures[disk.name] = f"instance {disk.title}: {error}"
+
+        for change in changes:
+            if change.after is None and change.before is not None:
+                attempt(self._set_aside, change.before)
+        wanted = [change for change in changes if change.after is not None]
+        if wanted:
+            directories.make_directory(self.instances_dir)
+        for change in wanted:
+            if change.after is not None and _had_disk(change):
+                attempt(self._tidy, change.after)
+        missing = [change.after for change in wanted if change.after is not None and not _had_disk(change)]
+        back = self._returning([disk.name for disk in missing])
+
+        def make(disk: Disk) -> None:
+            if disk.name in back:
+                removed.bring_back(back[disk.name], self.instances_dir)
+                self._tidy(disk)
+            else:
+                self._create(disk)
 
         if missing:
             from concurrent.futures import ThreadPoolExecutor  # imported late: only runs that create disks need it
 
             with ThreadPoolExecutor(max_workers=4) as pool:
-                list(pool.map(make, missing))
+                list(pool.map(lambda disk: attempt(make, disk), missing))
         return Applied(failures=dict(sorted(failures.items())))
 
     def _set_aside(self, disk: Disk) -> None:
@@ -315,7 +322,7 @@ def _had_disk(change: Change[Disk]) -> bool:
 
 def defined_domains(names: Collection[str]) -> frozenset[str]:
     """Return which of the uuids ``names`` libvirt has a domain for; none without libvirt."""
-    if not has_libvirt():
+    if not has_libvirt(needed=True):
         return frozenset()
     import libvirt
 

@@ -10,7 +10,7 @@ people (``guest_notes.py``), the taps (``node/links/``, ``node/ovs/``), and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from ...state import places
 from ...state.domains import Domain, DomainDisk, Nic
+from ...state.nft import tables_of
 from ..subsystem import Applied, Cause, Change, Note, Reading, Scope, Subsystem, Undone
 from . import guest_notes
 from .libvirt_socket import URI, has_libvirt
@@ -44,14 +45,21 @@ class DomainSubsystem(Subsystem[Domain]):
 
     def read(self, desired: Mapping[str, Domain], scope: Scope | None = None) -> Reading[Domain]:
         """Return the domains with our mark, and those with a desired uuid. The notes say what a guest gets only at its
-        next start, and which disks are missing or elsewhere."""
-        if not has_libvirt():
+        next start, and which disks are missing or elsewhere. A domain that cannot be read is broken, also if it is not
+        desired and has a directory: then its disk stays."""
+        if not has_libvirt(needed=bool(desired) or self._has_directories()):
             return Reading()
-        objects, owned = {}, set()
+        objects, owned, broken = {}, set(), {}
         notes: list[Note] = []
         with self._connection() as connection:
             for handle in connection.listAllDomains():
-                domain = _read_domain(handle, desired)
+                try:
+                    domain = _read_domain(handle, desired)
+                except Exception as error:
+                    name = str(handle.UUIDString())
+                    if name in desired or (self.instances_dir / name).exists():
+                        broken[name] = f"instance {desired[name].title if name in desired else name}: {error}"
+                    continue
                 if domain is None or (scope is not None and domain.name not in scope):
                     continue
                 if self.owner is not None and domain.cloud == self.owner:
@@ -63,7 +71,11 @@ class DomainSubsystem(Subsystem[Domain]):
                     notes += guest_notes.waiting(desired[domain.name], domain)
                     notes += [self.note(domain.name, guest_notes.missing(domain, path)) for path in _missing(domain)]
         protected = frozenset(name for name, domain in objects.items() if domain.protected)
-        return Reading(objects, frozenset(owned), notes=tuple(notes), protected=protected)
+        return Reading(objects, frozenset(owned), notes=tuple(notes), protected=protected, broken=broken)
+
+    def _has_directories(self) -> bool:
+        """Return whether there are files of guests."""
+        return self.instances_dir.is_dir() and any(self.instances_dir.iterdir())
 
     def same(self, desired: Domain, actual: Domain) -> bool:
         """Return whether both have the same meaning, and a running guest has the desired NICs and disks.
@@ -90,6 +102,13 @@ class DomainSubsystem(Subsystem[Domain]):
             for name, live in running.items()
             if recreated & {nic.tap for nic in live.nics} and name in desired
         })
+
+    def requires(self, item: Domain) -> Mapping[str, Collection[str]]:
+        """Return the taps of the guest, with their ports and flows, and the tables of the root namespace, which keep
+        the guest from the node's own services. A guest that starts without its network does not configure itself
+        later."""
+        taps = {nic.tap for nic in item.nics}
+        return {"link": taps, "ovs_port": taps, "flow": taps, "nft": tables_of("")}
 
     def foreseen(self, change: Change[Domain]) -> Sequence[Note]:
         """Return what the change interrupts, and what waits for the guest's next start."""
@@ -200,7 +219,7 @@ class DomainSubsystem(Subsystem[Domain]):
 
 def list_domains() -> list[Domain]:
     """Return all domains of this node, also those that are not ours, sorted by title; empty without libvirt."""
-    if not has_libvirt():
+    if not has_libvirt(needed=False):
         return []
     with DomainSubsystem()._connection() as connection:
         domains = [_read_domain(handle, {}) for handle in connection.listAllDomains()]

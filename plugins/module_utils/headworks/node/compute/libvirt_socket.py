@@ -7,14 +7,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...system.process import has_tool
+
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
+DAEMONS = ("libvirtd", "virtqemud")
 
 
-def has_libvirt() -> bool:
-    """Return whether this node has libvirt. A bare node in check mode does not have it."""
+class LibvirtError(RuntimeError):
+    """This node has libvirt, but it does not run."""
+
+
+def has_libvirt(needed: bool) -> bool:
+    """Return whether libvirt can be asked. A bare node in check mode does not have it.
+
+    :param needed: whether the answer "no libvirt" would be taken for "no guests".
+    :raises LibvirtError: libvirt is installed and needed, but does not run. Its guests may run nevertheless.
+    """
     try:
         import libvirt  # noqa: F401
     except ImportError:
         return False
-    return SOCKET.exists()
+    if SOCKET.exists():
+        return True
+    if needed and any(map(has_tool, DAEMONS)):
+        raise LibvirtError(f"{SOCKET} does not exist: is libvirtd running?")
+    return False

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from ...state.l3 import Device, NamespaceConfig, Route
+from ...state.nft import tables_of
 from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ...system.netns import in_netns, is_namespace
+from ...system.process import ToolError
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .gratuitous_arp import announce
@@ -35,9 +37,15 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
     def read(
         self, desired: Mapping[str, NamespaceConfig], scope: Scope | None = None
     ) -> Reading[NamespaceConfig]:
-        """Return the actual configuration of each desired namespace that exists."""
-        configs = [config for name, config in desired.items() if scope is None or name in scope]
-        return Reading({config.name: read_namespace(config) for config in configs if is_namespace(config.name)})
+        """Return the actual configuration of each desired namespace that exists. One that cannot be read is broken."""
+        objects, broken = {}, {}
+        for name, config in desired.items():
+            if (scope is None or name in scope) and is_namespace(name):
+                try:
+                    objects[name] = read_namespace(config)
+                except (OSError, ValueError) as error:
+                    broken[name] = f"namespace {name}: {error}"
+        return Reading(objects, broken=broken)
 
     def same(self, desired: NamespaceConfig, actual: NamespaceConfig) -> bool:
         """Return whether the namespace is as desired. Fields that the plan leaves open are not compared."""
@@ -45,14 +53,24 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
             lines_for(desired, actual) or _wrong_sysctls(desired, actual) or _wrong_tx_checksums(desired, actual)
         )
 
+    def requires(self, item: NamespaceConfig) -> Mapping[str, Collection[str]]:
+        """Return the tables of the namespace: an address or a route must not work without its filter and NAT."""
+        return {"nft": tables_of(item.name)}
+
     def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> Applied:
-        """Run one ``ip -batch`` for each namespace, then announce the new addresses of all namespaces."""
+        """Run one ``ip -batch`` for each namespace, then announce the new addresses of all namespaces. A namespace that
+        fails stops no other."""
         new_addresses: dict[str, Mapping[str, Sequence[str]]] = {}
+        failures = {}
         for change in changes:
-            if change.after is not None:
+            if change.after is None:
+                continue
+            try:
                 new_addresses[change.name] = _apply(change.after)
+            except (OSError, ToolError, ValueError) as error:
+                failures[change.name] = f"namespace {change.name}: {error}"
         announce(new_addresses)
-        return Applied()
+        return Applied(failures=failures)
 
 
 def read_namespace(desired: NamespaceConfig) -> NamespaceConfig:
@@ -116,7 +134,7 @@ def _apply(desired: NamespaceConfig) -> Mapping[str, Sequence[str]]:
     existing = {device.name for device in actual.devices}
     missing = [device.name for device in desired.devices if device.name not in existing]
     if missing:
-        raise ValueError(f"{desired.name}: no device {', '.join(missing)} in this namespace")
+        raise ValueError(f"no device {', '.join(missing)} in this namespace")
     with in_netns(desired.name):
         for key, value in _wrong_sysctls(desired, actual):
             _write_sysctl(key, value)

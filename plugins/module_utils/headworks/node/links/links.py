@@ -15,6 +15,7 @@ from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from ...system.netns import in_netns
 from ...system.tx_checksum import set_tx_checksum, tx_checksum
+from ..one_by_one import apply_isolated
 from ..subsystem import Applied, Change, Conflict, Reading, Scope, Subsystem
 from .closed import closing_words, is_closed, switch_off_ipv6
 from .taps import create_taps
@@ -58,7 +59,10 @@ class LinkSubsystem(Subsystem[Link]):
 
     def apply(self, changes: Sequence[Change[Link]]) -> Applied:
         """Remove links by their group, then create and change links in one batch. A link is recreated only if its kind
-        or its peer differs."""
+        or its peer differs. A link that fails stops no other."""
+        return apply_isolated(self, changes, self._apply)
+
+    def _apply(self, changes: Sequence[Change[Link]]) -> None:
         ordered = sorted(changes, key=lambda change: _ORDER.get((change.after or change.before).kind, 0))  # type: ignore[union-attr]
         recreated = [
             change.name
@@ -87,7 +91,6 @@ class LinkSubsystem(Subsystem[Link]):
             for link in (change.after for change in ordered if change.after is not None):
                 if _compares_tx_checksum(link) and tx_checksum(query, link.name) != link.tx_checksum:
                     set_tx_checksum(query, link.name, link.tx_checksum)
-        return Applied()
 
 
 def _names_around(desired: Mapping[str, Link], names: Collection[str]) -> set[str]:

@@ -14,6 +14,7 @@ from ...system.files import write_file
 from ...system.ip_batch import ip_batch
 from ...system.netns import NETNS_DIR, is_namespace
 from ..marks import MARKER_DIR, owned_namespaces
+from ..one_by_one import apply_isolated
 from ..subsystem import Applied, Change, Conflict, Effect, Note, Reading, Scope, Subsystem
 
 
@@ -62,7 +63,10 @@ class NetnsSubsystem(Subsystem[Namespace]):
         ]
 
     def apply(self, changes: Sequence[Change[Namespace]]) -> Applied:
-        """Remove namespaces in one batch, and create namespaces in another."""
+        """Remove namespaces in one batch, and create namespaces in another. One that fails stops no other."""
+        return apply_isolated(self, changes, self._apply)
+
+    def _apply(self, changes: Sequence[Change[Namespace]]) -> None:
         removed = [change.name for change in changes if change.after is None]
         created = [change.name for change in changes if change.after is not None]
         if self.owner and created:
@@ -76,4 +80,3 @@ class NetnsSubsystem(Subsystem[Namespace]):
         for name in removed:
             (MARKER_DIR / name).unlink(missing_ok=True)
         ip_batch([f"netns add {name}" for name in created if not is_namespace(name)])
-        return Applied()

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from ...state.codec import encode
-from ...state.nft import FAMILIES, TABLE, NftTable
+from ...state.nft import FAMILIES, TABLE, NftTable, table_key
 from ...system import nfnetlink
 from ...system.netlink import NETLINK_NETFILTER, Netlink, attribute_text
 from ...system.netns import in_netns, is_namespace
 from ...system.nftables import available, nft
+from ...system.process import ToolError
 from ..marks import owned_namespaces
 from ..subsystem import Applied, Change, Reading, Scope, Subsystem
 from .conntrack import delete_translations
@@ -34,24 +35,29 @@ class NftSubsystem(Subsystem[NftTable]):
     @classmethod
     def key(cls, item: NftTable) -> str:
         """Return the namespace's name, followed by the family if it is not ``ip``."""
-        return item.name if item.family == "ip" else f"{item.name}/{item.family}"
+        return table_key(item.name, item.family)
 
     def read(self, desired: Mapping[str, NftTable], scope: Scope | None = None) -> Reading[NftTable]:
         """Read the tables that are desired or in our namespaces. A table is listed only if the kernel reports that it
-        exists."""
+        exists. A desired table that cannot be listed is broken."""
         ours = {"", *owned_namespaces(self.owner)} if self.owner else set()
         wanted = {table.name for table in desired.values()}
-        objects, owned = {}, set()
+        objects, owned, broken = {}, set(), {}
         for netns in sorted(ours | wanted):
             for family in families(netns):
                 name = self.key(NftTable(netns, family))
                 if (scope is not None and name not in scope) or (netns not in ours and name not in desired):
                     continue
                 listed = name in desired or not netns  # a table that is deleted with its namespace needs no listing
-                objects[name] = read_table(netns, family) if listed else NftTable(netns, family)
+                objects[name] = NftTable(netns, family)
+                if listed:
+                    try:
+                        objects[name] = read_table(netns, family)
+                    except (OSError, ToolError, ValueError) as error:
+                        broken[name] = f"table of {_place(name)}: {error}"
                 if netns in ours:
                     owned.add(name)
-        return Reading(objects, frozenset(owned))
+        return Reading(objects, frozenset(owned), broken=broken)
 
     def same(self, desired: NftTable, actual: NftTable) -> bool:
         """Whether the tables have equal maps, and chains of the same names with the same hooks and rules.
@@ -78,16 +84,30 @@ class NftSubsystem(Subsystem[NftTable]):
         return encode(replace(item, chains=tuple(chains)))
 
     def apply(self, changes: Sequence[Change[NftTable]]) -> Applied:
-        """Run one transaction per table, and then delete the connections of removed translations."""
+        """Run one transaction per table, and then delete the connections of removed translations. A table that is
+        refused stays as it was, and stops no other."""
+        failures = {}
         for change in changes:
-            table = change.after or change.before
-            assert table is not None
-            if table.name and not is_namespace(table.name):
-                continue  # the table was deleted with its namespace
-            with in_netns(table.name):
-                nft(transaction(change.before, change.after))
-                delete_translations(_removed_elements(change.before, change.after))
-        return Applied()
+            try:
+                _apply(change)
+            except (OSError, ToolError, ValueError) as error:
+                failures[change.name] = f"table of {_place(change.name)}: {error}"
+        return Applied(failures=failures)
+
+
+def _apply(change: Change[NftTable]) -> None:
+    table = change.after or change.before
+    assert table is not None
+    if not change.after and table.name and not is_namespace(table.name):
+        return  # the table was deleted with its namespace
+    with in_netns(table.name):
+        nft(transaction(change.before, change.after))
+        delete_translations(_removed_elements(change.before, change.after))
+
+
+def _place(key: str) -> str:
+    """Return where a table is, for people."""
+    return f"namespace {key}" if key and not key.startswith("/") else f"the root namespace{key.replace('/', ', ')}"
 
 
 def read_table(netns: str, family: str) -> NftTable:

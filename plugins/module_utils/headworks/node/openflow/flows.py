@@ -7,13 +7,13 @@ and the syntax of flows (``syntax.py``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
 from ...state.openflow import COOKIE, LEARN_COOKIE, Flow
 from ...state.ovs import OvsBridge, OvsPort
-from ...system.ovsdb import ENDPOINT, present
+from ...system.ovsdb import ENDPOINT, readable
 from ...system.process import ToolError, has_tool
 from ..marks import FLOWS_MARK, MARK
 from ..subsystem import Applied, Cause, Change, Reading, Scope, Subsystem, Undone
@@ -78,7 +78,7 @@ class FlowSubsystem(Subsystem[Flow]):
 
         :raises ToolError: a flow is malformed. The message quotes it.
         """
-        if not present(self.endpoint) or not has_tool("ovs-ofctl"):
+        if not readable(bool(desired), self.endpoint) or not has_tool("ovs-ofctl"):
             return Reading()
         switches = read_switches(self.endpoint)
         if scope is not None and len(scope) <= FEW:
@@ -143,29 +143,47 @@ class FlowSubsystem(Subsystem[Flow]):
         return Undone(causes, read_again=touched)
 
     def apply(self, changes: Sequence[Change[Flow]]) -> Applied:
-        """Apply one bundle per bridge: all additions, changes and removals of a bridge take effect at once.
-
-        :raises ToolError: a port has no number, or the switch refuses. Then no flow of that bridge is changed.
-        """
+        """Apply one bundle per bridge: all additions, changes and removals of a bridge take effect at once. If the
+        switch refuses a bundle, no flow of that bridge is changed. A flow of a port without a number is left out."""
         touched = [change.after or change.before for change in changes]
-        needed = {port for flow in touched if flow for port in _ports_of(flow)}
-        switches = await_ports(needed, self.endpoint)
+        switches = await_ports({port for flow in touched if flow for port in _ports_of(flow)}, self.endpoint)
+        failures: dict[str, str] = {}
         bundles: dict[str, list[str]] = {}
+        ports: dict[str, set[str]] = {}
         for change, flow in zip(changes, touched, strict=True):
             assert flow is not None
             if flow.bridge not in switches.bridges:
-                if change.after is None:
-                    continue  # the flow was deleted with its bridge, earlier in this run
-                raise ToolError(f"flow {self.describe(flow)!r}: ovs-vswitchd has no bridge {flow.bridge}")
+                if change.after is not None:  # otherwise the flow was deleted with its bridge, earlier in this run
+                    failures[flow.bridge] = f"flows of {flow.bridge}: ovs-vswitchd has no such bridge"
+                    failures |= dict.fromkeys(_ports_of(flow), failures[flow.bridge])
+                continue
+            if missing := _ports_of(flow) - set(switches.numbers):
+                failures |= {port: f"flows of port {port}: {switches.trouble(port)}" for port in sorted(missing)}
+                continue
             text = self._line(flow, switches.numbers) if change.after else self._deletion(flow, switches.numbers)
             bundles.setdefault(flow.bridge, []).append(text)
+            ports.setdefault(flow.bridge, set()).update(_ports_of(flow))
             if change.after is None:
                 bundles[flow.bridge] += _learned_flows_deletion(flow)
-        self._note_use({change.after.bridge for change in changes if change.after}, switches)
+        self._note_use({change.after.bridge for change in changes if change.after} & set(bundles), switches)
         for bridge, lines in bundles.items():
-            ofctl.bundle(bridge, lines)
+            try:
+                ofctl.bundle(bridge, lines)
+            except ToolError as error:
+                # What requires the flows of one of these ports must not go on either.
+                failures |= dict.fromkeys([bridge, *sorted(ports[bridge])], f"flows of {bridge}: {error}")
         self._note_disuse({change.before.bridge for change in changes if change.before and not change.after}, switches)
-        return Applied()
+        return Applied(failures=failures)
+
+    def parts(self, item: Flow) -> Collection[str]:
+        """Return the flow's bridge and ports: ``apply`` reports failures by them."""
+        return {item.bridge, *_ports_of(item)}
+
+    def can_wait(self, removals: Sequence[Change[Flow]], desired: Mapping[str, Flow]) -> Sequence[Change[Flow]]:
+        """Return the removals from bridges that are to have no flows at all. On the others, the flows of a bridge are
+        replaced as a whole: a rule that is taken out must not go on passing packets."""
+        stay = {flow.bridge for flow in desired.values()}
+        return [change for change in removals if change.before is not None and change.before.bridge not in stay]
 
     def _has_our_flows(self, switches: Switches, bridge: str) -> bool:
         marks = switches.bridges[bridge]

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from ...state.ovs import OvsBridge
-from ...system.ovsdb import DATABASE, Operation, Ovsdb, from_map, from_set, present, select, to_map, to_set
+from ...system.ovsdb import DATABASE, Operation, Ovsdb, from_map, from_set, readable, select, to_map, to_set
 from ..marks import NIC_MARK
+from ..one_by_one import apply_isolated
 from ..subsystem import Applied, Change, Note, Reading, Scope
 from .batch import insert, update_bridge
 from .rows import BRIDGE_COLUMNS, Row, bridge_columns, bridge_config, bridge_of
@@ -28,7 +29,7 @@ class OvsBridgeSubsystem(OvsSubsystem):
     def read(self, desired: Mapping[str, OvsBridge], scope: Scope | None = None) -> Reading[OvsBridge]:
         """Read all bridges. A bridge of ours that is not desired but has foreign ports is not reported as ours: the
         bridge stays, and a note says so."""
-        if not present(self.endpoint):
+        if not readable(bool(desired), self.endpoint):
             return Reading()
         with Ovsdb(self.endpoint) as database:
             rows, internals = database.select(
@@ -79,10 +80,13 @@ class OvsBridgeSubsystem(OvsSubsystem):
         )
 
     def apply(self, changes: Sequence[Change[OvsBridge]]) -> Applied:
-        """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it."""
+        """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it. If the transaction fails,
+        each bridge is changed in one of its own."""
+        return apply_isolated(self, changes, self._apply)
+
+    def _apply(self, changes: Sequence[Change[OvsBridge]]) -> None:
         with Ovsdb(self.endpoint) as database:
             database.commit(self.operations(database, changes), self.seconds, len(changes))
-        return Applied()
 
     def operations(self, database: Ovsdb, changes: Sequence[Change[OvsBridge]]) -> list[Operation]:
         """Return the operations of the transaction that makes the changes."""

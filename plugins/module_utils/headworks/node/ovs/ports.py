@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ...state.ovs import OvsPort
-from ...system.ovsdb import Operation, Ovsdb, from_set, present
+from ...system.ovsdb import Operation, Ovsdb, from_set, present, readable
 from ..marks import NIC_MARK
+from ..one_by_one import apply_isolated
 from ..subsystem import Applied, Cause, Change, Reading, Scope, Undone
 from .batch import PortBatch, read_ports
 from .rows import port_of, unserved
@@ -31,6 +32,8 @@ class OvsPortSubsystem(OvsSubsystem):
     def read(self, desired: Mapping[str, OvsPort], scope: Scope | None = None) -> Reading[OvsPort]:
         """Read all ports; or only those of ``scope`` if there is one; or only the desired ports if there is no owner
         (then no port is ours)."""
+        if not readable(bool(desired), self.endpoint):
+            return Reading()
         if scope is not None:
             return self.read_named(frozenset(scope))
         return self.read_named(frozenset(desired) if self.owner is None else None)
@@ -79,19 +82,25 @@ class OvsPortSubsystem(OvsSubsystem):
         never equals a desired port."""
         return desired == actual or _plain(desired) == _plain(actual)
 
+    def requires(self, item: OvsPort) -> Mapping[str, Collection[str]]:
+        """Return the port's bridge. If ovs-vswitchd does not act on bridges, waiting for it again takes minutes."""
+        return {"ovs_bridge": {item.bridge}}
+
     def apply(self, changes: Sequence[Change[OvsPort]]) -> Applied:
         """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it.
 
         For a port whose only difference is its error, the transaction changes no column of it. It makes ovs-vswitchd
         try again, as the port's device may exist by now.
 
-        :raises OvsdbError: a bridge does not exist.
+        If the transaction fails, because a bridge does not exist for example, each port is changed in one of its own.
         """
+        return apply_isolated(self, changes, self._apply)
+
+    def _apply(self, changes: Sequence[Change[OvsPort]]) -> None:
         recreated = [change for change in changes if change.cause is Cause.DEVICE_RECREATED]
         changes = self._unplug(recreated) + [change for change in changes if change not in recreated]
         with Ovsdb(self.endpoint) as database:
             database.commit(self.operations(database, changes), self.seconds, len(changes))
-        return Applied()
 
     def operations(
         self, database: Ovsdb, changes: Sequence[Change[OvsPort]], new_bridges: Collection[str] = ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,6 +20,7 @@ from ...state.codec import decode, encode
 from ...system import systemd
 from ...system.files import read_link, read_text, write_file, write_link
 from ...system.netns import NETNS_DIR
+from ...system.process import ToolError
 from ..subsystem import Applied, Change, Effect, Note, Reading, Scope, Subsystem
 
 RECORD = "record.json"  # the record that the files were made from, and its cloud
@@ -69,8 +70,10 @@ class DaemonSubsystem(Subsystem[D]):
     def before_start(self, daemon: D) -> None:
         """Called before the daemon is started, while it does not run."""
 
-    def after_reload(self, changes: Sequence[Change[D]]) -> None:
-        """Called after all daemons are started or reloaded, with the changes of those that were not (re)started."""
+    def after_reload(self, changes: Sequence[Change[D]]) -> dict[str, str]:
+        """Called after all daemons are started or reloaded, with the changes of those that were not (re)started. Return
+        name → why, for the daemons that failed."""
+        return {}
 
     def directory(self, name: str) -> Path:
         """Return the directory of a daemon's files."""
@@ -118,37 +121,79 @@ class DaemonSubsystem(Subsystem[D]):
         return (self.note(change.name, f"{self.program} ({unit}) is restarted", Effect.OUTAGE),)
 
     def apply(self, changes: Sequence[Change[D]]) -> Applied:
-        """Write the files that differ, then start all daemons with one call to systemd and reload all with another."""
-        self._remove([change.name for change in changes if change.after is None])
+        """Write the files that differ, then start all daemons with one call to systemd and reload all with another. A
+        daemon that fails stops no other."""
+        failures = self._remove_each([change.name for change in changes if change.after is None])
         desired = {change.name: change.after for change in changes if change.after is not None}
-        if not desired:
-            return Applied()
         for name, daemon in desired.items():  # refuse bad values before any file is written
-            self.unit(name)
-            self.files(daemon)
+            failures |= self._attempt(name, self._check, daemon)
+        desired = {name: daemon for name, daemon in desired.items() if name not in failures}
+        return Applied(failures={**failures, **(self._serve(desired, changes) if desired else {})})
+
+    def _serve(self, desired: Mapping[str, D], changes: Sequence[Change[D]]) -> dict[str, str]:
+        """Write the files of the daemons, and start or reload them. Return name → why, for those that fail."""
         systemd.install({self._unit_file: self.unit_text()}, runtime=True)
         states = self._states()
-        to_start, to_reload = {}, []
-        for name, daemon in desired.items():
-            state = states.get(name, systemd.ABSENT)
-            restart, reload = self._write(daemon)
-            if restart or not state.running or not self._in_its_namespace(daemon):
-                to_start[name] = daemon
-            elif reload:
-                to_reload.append(self.unit(name))
-        self.restart(to_start, [name for name in to_start if states.get(name, systemd.ABSENT).active != "inactive"])
-        systemd.reload(to_reload)
-        self.after_reload([change for change in changes if change.name in desired and change.name not in to_start])
-        for name in desired:
-            (self.directory(name) / PENDING).unlink(missing_ok=True)
-        return Applied()
+        failures: dict[str, str] = {}
+        to_start: dict[str, D] = {}
+        to_reload: list[str] = []
 
-    def restart(self, daemons: Mapping[str, D], running: Collection[str]) -> None:
-        """Stop the ``running`` daemons, then start all ``daemons``, with one call to systemd for each step."""
+        def write(daemon: D) -> None:
+            restart, reload = self._write(daemon)
+            state = states.get(daemon.name, systemd.ABSENT)
+            if restart or not state.running or not self._in_its_namespace(daemon):
+                to_start[daemon.name] = daemon
+            elif reload:
+                to_reload.append(self.unit(daemon.name))
+
+        for name, daemon in desired.items():
+            failures |= self._attempt(name, write, daemon)
+        active = [name for name in to_start if states.get(name, systemd.ABSENT).active != "inactive"]
+        failures |= self.restart(to_start, active)
+        failures |= self._by_name(systemd.reload_each(to_reload))
+        settled = [change for change in changes if change.name in desired.keys() - to_start.keys() - failures.keys()]
+        failures |= self.after_reload(settled)
+        for name in desired.keys() - failures.keys():
+            (self.directory(name) / PENDING).unlink(missing_ok=True)
+        return failures
+
+    def restart(self, daemons: Mapping[str, D], running: Collection[str]) -> dict[str, str]:
+        """Stop the ``running`` daemons, then start all ``daemons``, with one call to systemd for each step. Return
+        name → why, for the daemons that fail."""
         systemd.stop([self.unit(name) for name in running])
-        for daemon in daemons.values():
-            self.before_start(daemon)
-        systemd.start([self.unit(name) for name in daemons])
+        failures: dict[str, str] = {}
+        for name, daemon in daemons.items():
+            failures |= self._attempt(name, self.before_start, daemon)
+        units = [self.unit(name) for name in daemons if name not in failures]
+        return {**failures, **self._by_name(systemd.start_each(units))}
+
+    def _attempt(self, name: str, action: Callable[[Any], object], subject: Any) -> dict[str, str]:
+        """Run ``action`` on ``subject``. Return ``name`` and the reason if that fails."""
+        try:
+            action(subject)
+        except (OSError, ToolError, ValueError) as error:
+            return {name: f"{self.program} {name}: {error}"}
+        return {}
+
+    def _by_name(self, reasons: Mapping[str, str]) -> dict[str, str]:
+        """Return ``reasons`` (unit → why) by the names of the daemons."""
+        return {systemd.instance_name(unit): f"{self.program}: {reason}" for unit, reason in reasons.items()}
+
+    def _check(self, daemon: D) -> None:
+        """Refuse a record that does not fit into its unit or its files.
+
+        :raises ValueError: a value does not fit.
+        """
+        self.unit(daemon.name)
+        self.files(daemon)
+
+    def _remove_each(self, names: Sequence[str]) -> dict[str, str]:
+        """Remove daemons; if that fails, one by one. Return name → why, for those that fail."""
+        failures: dict[str, str] = {}
+        if self._attempt("", self._remove, names):
+            for name in names:
+                failures |= self._attempt(name, self._remove, [name])
+        return failures
 
     @property
     def _unit_file(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
         path = self.directory(network.name) / LEASES
         write_file(path, repair_leases(read_text(path) or "", network, time.time()))
 
-    def after_reload(self, changes: Sequence[Change[DhcpNetwork]]) -> None:
+    def after_reload(self, changes: Sequence[Change[DhcpNetwork]]) -> dict[str, str]:
         """End the leases of removed hosts, so that their addresses are free. If dnsmasq does not end a lease in time,
-        it is restarted."""
+        it is restarted. Return the servers that failed."""
         # dnsmasq rewrites the lease file in place, also on a reload. A single read may find it empty, so several reads
         # without stale leases are needed.
         waiting = {
@@ -95,13 +96,13 @@ class DhcpSubsystem(DaemonSubsystem[DhcpNetwork]):
                 waiting[name] = (network, CLEAN_READS if stale else reads_left - 1)
                 if stale and name not in released:
                     released.add(name)
-                    with in_netns(network.netns):
+                    with suppress(OSError), in_netns(network.netns):  # otherwise it is restarted
                         send_releases(network, stale)
             waiting = {
                 name: (network, reads_left) for name, (network, reads_left) in waiting.items() if reads_left > 0
             }
             time.sleep(0.01 if waiting else 0)
-        self.restart({name: network for name, (network, _) in waiting.items()}, list(waiting))
+        return self.restart({name: network for name, (network, _) in waiting.items()}, list(waiting))
 
     def _stale_leases(self, network: DhcpNetwork) -> list[Lease]:
         return stale_leases(parse_leases(read_text(self.directory(network.name) / LEASES) or ""), network.hosts)

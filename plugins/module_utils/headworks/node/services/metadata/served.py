@@ -14,6 +14,7 @@ from typing import Any
 
 from ....state.distribution import Distribution
 from ....state.metadata import InstanceMetadata
+from ....system.process import ToolError
 from ...subsystem import Applied, Change, Reading, Scope, Subsystem
 from . import server, trees
 
@@ -27,6 +28,10 @@ class MetadataServer:
 
     name: str = "server"
     problems: tuple[str, ...] = ()
+
+
+class _ServerError(RuntimeError):
+    """The server of the trees does not run."""
 
 
 Served = InstanceMetadata | MetadataServer
@@ -90,26 +95,41 @@ class MetadataSubsystem(Subsystem[Served]):
         return desired == actual
 
     def apply(self, changes: Sequence[Change[Served]]) -> Applied:
-        """Change trees and links, delete trees without a link, then start, reload or remove the server."""
-        desired = [change.after for change in changes if isinstance(change.after, InstanceMetadata)]
+        """Change trees and links, delete trees without a link, then start, reload or remove the server. A tree that
+        fails stops no other, and neither does the server."""
+        failures: dict[str, str] = {}
+        desired = {change.name: change.after for change in changes if isinstance(change.after, InstanceMetadata)}
         removed = [
             change.before
             for change in changes
             if change.after is None and isinstance(change.before, InstanceMetadata)
         ]
-        for instance in desired:  # refuse bad values before any file is written
-            trees.check_paths(instance)
+        for name, instance in list(desired.items()):  # refuse bad values before any file is written
+            try:
+                trees.check_paths(instance)
+            except ValueError as error:
+                failures[name] = str(error)
+                del desired[name]
         server_change = next((change for change in changes if change.name == SERVER.name), None)
-        with server.marked_pending(self.root):
-            for instance in removed:
-                trees.remove_link(self.root, instance.network_id, instance.address)
-            trees.write_trees(self.root, desired, self.owner or "", self.accounts.nginx_group)
-            trees.remove_unused(self.root)
-            if server_change is not None and server_change.after is not None:
-                server.run_server(self.root, self.accounts)
-        if server_change is not None and server_change.after is None:
-            server.remove_server(self.root)
-        return Applied()
+        try:
+            with server.marked_pending(self.root):
+                for instance in removed:
+                    trees.remove_link(self.root, instance.network_id, instance.address)
+                trees.write_trees(self.root, list(desired.values()), self.owner or "", self.accounts.nginx_group)
+                trees.remove_unused(self.root)
+                if server_change is not None and server_change.after is not None:
+                    self._run_server()
+            if server_change is not None and server_change.after is None:
+                server.remove_server(self.root)
+        except _ServerError as error:
+            failures[SERVER.name] = str(error)
+        return Applied(failures=failures)
+
+    def _run_server(self) -> None:
+        try:
+            server.run_server(self.root, self.accounts)
+        except (OSError, ToolError) as error:
+            raise _ServerError(f"nginx: {error}") from error
 
     def describe(self, item: Served | None) -> Any:
         """Return paths, sizes and digests of the files without their content, because it may be secret."""
