@@ -105,7 +105,9 @@ def _add_and_change(stages: Sequence[Stage], result: Result, pause: bool) -> boo
             _compare_again(stage, result)
         leave_blocked(stage, stages)
         atomic = stage.subsystem.atomic
-        to_confirm = _apply(stage, [change for change in stage.changes if atomic or change.after is not None], result)
+        changes = [change for change in stage.changes if atomic or change.after is not None]
+        # What could not be removed is not added in another way either: a NIC that is still in its old bridge.
+        to_confirm = _apply(stage, [change for change in changes if change.name not in stage.failed], result)
         if stage.subsystem.guarded:
             leave(stages, stage.failed)
         if to_confirm and pause:
