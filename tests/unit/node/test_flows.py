@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from headworks.modules.ovs.flow_options import read_cookie, read_flows
-from headworks.node.openflow import ofctl
+from headworks.node.openflow import flows, ofctl
 from headworks.node.openflow.compare import Comparison, Line, compare
 from headworks.node.openflow.flows import FlowSubsystem
+from headworks.node.openflow.switches import Switches
 from headworks.node.openflow.syntax import modern, parse, ports_in, split_actions, write_head, write_ports
 from headworks.node.subsystem import Cause, Change, Reading, Undone
 from headworks.state.openflow import Flow
 from headworks.state.ovs import OvsBridge, OvsPort
+from headworks.system.process import ToolError
 
 NUMBERS = {"tap-1": "7", "eth0.100": "8", "br0": "LOCAL"}
 
@@ -232,3 +234,39 @@ def test_a_bridge_of_another_datapath_type_loses_its_flows() -> None:
 def test_a_port_that_gets_another_number_undoes_the_flows_that_name_it(after: OvsPort, cause: Cause | None) -> None:
     found = undone(Change("ovs_port", "p", OvsPort("p", "br0"), after, cause))
     assert found.causes == {"br0 table=0,priority=2,in_port={p}": Cause.PORT_RENUMBERED}
+
+
+class Bundles:
+    """Stands in for ``ofctl.bundle``: records the bridges, and refuses some of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *refused: str) -> None:
+        self.sent: list[str] = []
+        self.refused = refused
+        bridges: dict[str, dict[str, str]] = {name: {} for name in ("br-ex", "br-int", "br-tun")}
+        monkeypatch.setattr(flows, "await_ports", lambda *_: Switches(bridges, {}, {}))
+        monkeypatch.setattr(ofctl, "bundle", self)
+
+    def __call__(self, bridge: str, lines: Sequence[str]) -> None:
+        self.sent.append(bridge)
+        if bridge in self.refused:
+            raise ToolError("ovs-ofctl: refused")
+
+    def apply(self) -> Mapping[str, str]:
+        wanted = [Flow(bridge, 0, 0, "", "NORMAL") for bridge in ("br-int", "br-tun", "br-ex")]
+        changes = [Change("flow", flow.name, None, flow) for flow in sorted(wanted, key=lambda flow: flow.name)]
+        return FlowSubsystem().apply(changes).failures
+
+
+def test_br_int_gets_its_flows_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles = Bundles(monkeypatch)
+    assert bundles.apply() == {}
+    assert bundles.sent == ["br-ex", "br-tun", "br-int"]
+
+
+def test_br_int_gets_no_flows_if_another_bridge_refused_its_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles = Bundles(monkeypatch, "br-ex")
+    assert bundles.apply() == {
+        "br-ex": "flows of br-ex: ovs-ofctl: refused",
+        "br-int": "flows of br-int: not changed, because the flows of br-ex are refused",
+    }
+    assert bundles.sent == ["br-ex", "br-tun"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+BR_INT = "br-int"  # the bridge with the ports of guests, routers and DHCP; patch ports connect the others with it
 COOKIE = 0x6865616477726B73
 
 LEARN_COOKIE = 0x6865616477726B74  # of flows that learn actions add; the switch adds and expires these by itself

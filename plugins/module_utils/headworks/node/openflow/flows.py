@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
-from ...state.openflow import COOKIE, LEARN_COOKIE, Flow
+from ...state.openflow import BR_INT, COOKIE, LEARN_COOKIE, Flow
 from ...state.ovs import OvsBridge, OvsPort
 from ...system.ovsdb import ENDPOINT, readable
 from ...system.process import ToolError, has_tool
@@ -144,7 +144,11 @@ class FlowSubsystem(Subsystem[Flow]):
 
     def apply(self, changes: Sequence[Change[Flow]]) -> Applied:
         """Apply one bundle per bridge: all additions, changes and removals of a bridge take effect at once. If the
-        switch refuses a bundle, no flow of that bridge is changed. A flow of a port without a number is left out."""
+        switch refuses a bundle, no flow of that bridge is changed. A flow of a port without a number is left out.
+
+        br-int is the last bridge, and only if no bundle was refused: a provider bridge that has no flows yet would
+        send the packets of guests with their local VLAN.
+        """
         touched = [change.after or change.before for change in changes]
         switches = await_ports({port for flow in touched if flow for port in _ports_of(flow)}, self.endpoint)
         failures: dict[str, str] = {}
@@ -166,10 +170,14 @@ class FlowSubsystem(Subsystem[Flow]):
             if change.after is None:
                 bundles[flow.bridge] += _learned_flows_deletion(flow)
         self._note_use({change.after.bridge for change in changes if change.after} & set(bundles), switches)
-        for bridge, lines in bundles.items():
+        refused: list[str] = []
+        for bridge in sorted(bundles, key=lambda name: (name == BR_INT, name)):
             try:
-                ofctl.bundle(bridge, lines)
+                if bridge == BR_INT and refused:
+                    raise ToolError(f"not changed, because the flows of {', '.join(refused)} are refused")
+                ofctl.bundle(bridge, bundles[bridge])
             except ToolError as error:
+                refused.append(bridge)
                 # What requires the flows of one of these ports must not go on either.
                 failures |= dict.fromkeys([bridge, *sorted(ports[bridge])], f"flows of {bridge}: {error}")
         self._note_disuse({change.before.bridge for change in changes if change.before and not change.after}, switches)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import sha1
 from ipaddress import IPv4Address
 
-BR_INT = "br-int"
+from ....state.openflow import BR_INT as BR_INT
+
 BR_TUN = "br-tun"
 BR_PHY = "br-phy"
 PATCH_TUN = "patch-tun"  # on br-int
