@@ -12,7 +12,7 @@ description:
   - Writes the allocations file. Its old content stays beside it with the ending C(.prev).
   - With C(cloud_plan_only), it writes no allocations, and M(cloud_converge) changes no node. C(ansible-playbook) then
     ends with exit code 0 if there is nothing to change, 2 if there is something, 1 if the run is refused or a node
-    cannot tell its changes, and 4 if a node does not answer.
+    cannot tell all of its changes, and 4 if a node does not answer.
   - With C(cloud_plan_file), it writes the plan to this file as JSON.
   - With C(cloud_plan_saved), it refuses the run if its plan differs from the plan in this file.
   - Runs on the control side. Use it with C(run_once), after the preview.

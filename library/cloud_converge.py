@@ -36,7 +36,8 @@ options:
       nftables_service: {description: The systemd unit that loads the node's own rules., type: str, required: true}
   preview:
     description:
-      - Only ask the node what this run would change. M(cloud_begin) shows it. Nothing fails if the node cannot tell.
+      - Only ask the node what this run would change. M(cloud_begin) shows it. Nothing fails if the node cannot
+        tell all of it.
     type: bool
     default: false
   prepared:

@@ -84,6 +84,10 @@ failures:
   type: list
   elements: dict
   sample: [{kind: nic, name: eth2, text: "nic eth2: this node has no such interface"}]
+refused:
+  description: Whether nothing was applied, because the run would change what is not ours or remove what it must not.
+  returned: failure
+  type: bool
 paused:
   description: Whether the run ended early, because a change must be confirmed before it goes on.
   returned: success

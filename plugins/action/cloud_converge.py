@@ -30,7 +30,7 @@ except ImportError as error:
 DIRECTORY = Path(C.DEFAULT_LOCAL_TMP)
 _NAMES = {field.name: {"type": "str", "required": True} for field in fields(Distribution)}
 # What of the answer of node_state a preview keeps. The rest is Ansible's own and cannot be written as JSON.
-ANSWER = ("failed", "msg", "changes", "notes", "effects", "diff", "kept")
+ANSWER = ("failed", "msg", "failures", "refused", "changes", "notes", "effects", "diff", "kept")
 OPTIONS = {
     "distribution": {"type": "dict", "required": True, "options": _NAMES},
     "preview": {"type": "bool", "default": False},

@@ -103,7 +103,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
             return
         if result.task.action in ("cloud_plan", "cloud_begin") and result.result.get("refused"):
             self._refused = self._relevant = True
-        self._outcome(result).failed("failed", f"{result.task.get_name()}: {_text(result.result.get('msg'))}")
+        outcome = self._outcome(result)
+        outcome.failed("failed", f"{result.task.get_name()}: {_lines(result.result.get('msg'))}")
+        if result.task.action in MODULES:  # the reason may refer to them
+            outcome.notes += result.result.get("notes") or ()
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Record why a node is unreachable."""
@@ -139,6 +142,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         from headworks.view.verdict import NodeOutcome
 
         return self._nodes.setdefault(result.host.get_name(), NodeOutcome())
+
+
+def _lines(message: Any) -> str:
+    """The message without superfluous blanks. A node that failed in several parts has a line for each."""
+    return "\n".join(_text(line) for line in str(message or "").splitlines() if line.strip()) or _text("")
 
 
 def _text(message: Any) -> str:

@@ -45,6 +45,15 @@ def test_a_node_whose_changes_cannot_be_told_counts_as_changed() -> None:
     assert not has_changes(plan(nodes={"n1": of_node({"changes": []}, None, in_run=True)}))
 
 
+def test_a_node_that_cannot_tell_a_part_of_its_changes_tells_the_others() -> None:
+    failures = [{"kind": "domain", "name": "", "text": "reading: is libvirtd running?"}]
+    answer = {"failed": True, "msg": "domain: …", "failures": failures, "changes": [LINK], "refused": False}
+    partly = of_node(answer, None, in_run=True)
+    assert (partly["state"], partly["failures"], partly["changes"]) == ("failed", failures, [LINK])
+    refused = of_node({**answer, "refused": True}, None, in_run=True)
+    assert (refused["state"], refused["failures"]) == ("failed", [])
+
+
 def test_every_kind_of_difference_from_a_saved_plan_is_named() -> None:
     node = of_node({"changes": [LINK]}, None, in_run=True)
     saved = plan(nodes={"n1": node}, removals=[{"name": "vm1", "node": "n1"}])

@@ -38,7 +38,7 @@ def test_every_failure_is_named_at_the_end() -> None:
     one, two, three = Shelf("one", []), Shelf("two", []), Shelf("three", [])
     one.raises, two.breaks, three.broken = {"read"}, {"a": "a is on fire"}, {"b": "b is not there"}
     message, result = failed((one, {}), (two, parts("a", "c")), (three, parts("b", "c")))
-    assert message == "one: reading: one does not answer; two: applying: a is on fire; three: b is not there"
+    assert message == "one: reading: one does not answer\ntwo: applying: a is on fire\nthree: b is not there"
     assert result.failures == [
         Failure("one", "", "reading: one does not answer"),
         Failure("two", "a", "a is on fire"),
@@ -124,7 +124,7 @@ def test_a_conflict_still_refuses_everything_and_names_what_could_not_be_read_to
     bad.raises = {"read"}
     with pytest.raises(ConflictError) as caught:
         converge([(good, parts("a")), (taken, parts("a")), (bad, {})], begin=lambda: log.append("begin"))
-    assert str(caught.value) == "taken: a is not ours; bad: reading: bad does not answer"
+    assert str(caught.value) == "taken: a is not ours\nbad: reading: bad does not answer"
     assert [failure.kind for failure in caught.value.result.failures] == ["taken", "bad"]
     assert log == []
 

@@ -57,6 +57,19 @@ def test_a_node_that_cannot_tell_its_changes_is_not_nothing_to_change() -> None:
     assert shown == ["Plan of cloud lab:", "  n1: its changes cannot be told: no libvirt"]
 
 
+def test_a_node_that_cannot_tell_a_part_of_its_changes_names_the_part_beside_the_others() -> None:
+    failures = [
+        {"kind": "domain", "name": "", "text": "reading: is libvirtd running?"},
+        {"kind": "nic", "name": "eth9", "text": "nic eth9: this node has no such interface"},
+    ]
+    nodes = {"n1": node(("add", "link", "a"), state="failed", reason="domain: …\nnic: …", failures=failures)}
+    assert texts(plan(nodes=nodes))[1:] == [
+        "  n1: + 1 link",
+        "  n1: its changes of domain cannot be told: reading: is libvirtd running?",
+        "  n1: will not be as declared: nic: nic eth9: this node has no such interface",
+    ]
+
+
 def test_the_plural_of_a_kind_is_a_word() -> None:
     many = [change("-", "qos_policy", f"p{number}") for number in range(GROUPED + 1)]
     assert texts(plan(*many))[1] == "  - 11 qos policies: p10, p[0:9] (-v lists them)"

@@ -36,6 +36,15 @@ def test_failed_nodes_come_last_with_their_first_reason_even_if_they_changed_bef
     ]
 
 
+def test_each_part_of_a_node_that_failed_is_a_line() -> None:
+    failed = outcome("link")
+    failed.failed("failed", "Converge: dhcp: net2 is failed\ndomain: reading: is libvirtd running?")
+    assert lines({"bad": failed}) == [
+        ("failed", "bad  FAILED: Converge: dhcp: net2 is failed"),
+        ("failed", "             domain: reading: is libvirtd running?"),
+    ]
+
+
 def test_notes_are_shown_with_their_node() -> None:
     node = outcome()
     node.notes.append("vm1 waits for a restart")

@@ -20,6 +20,7 @@ from ..plan.resolve import Resolution
 
 FORMAT = 1
 # The values of ``state`` in the data of a node: whether its changes are known, or why they are not.
+# A node with the state "failed" may know a part of them: then its ``failures`` are the others.
 KNOWN, FAILED, SILENT, LEFT_OUT = "known", "failed", "silent", "left out"
 
 
@@ -66,12 +67,14 @@ def of_node(
     :param masked_units: package → units that are masked before it is installed.
     """
     if preview is None:
-        return {"state": SILENT if in_run else LEFT_OUT, "changes": [], "effects": [], "notes": []}
+        return {"state": SILENT if in_run else LEFT_OUT, "failures": [], "changes": [], "effects": [], "notes": []}
     prepare = [*_prepare(facts or {}, masked_units or {}), *more]
     failed = preview.get("failed")
     return {
         "state": FAILED if failed else KNOWN,
         "reason": str(preview.get("msg") or "") if failed else "",
+        # A run does everything else; without them, the node tells none of its changes, or would refuse the run.
+        "failures": [] if preview.get("refused") else [dict(failure) for failure in preview.get("failures") or ()],
         "changes": prepare + [dict(change) for change in preview.get("changes") or ()],
         "effects": list(preview.get("effects") or ()),
         "notes": list(preview.get("notes") or ()),
@@ -95,7 +98,7 @@ def _prepare(facts: Mapping[str, Any], masked_units: Mapping[str, Iterable[str]]
 
 
 def has_changes(plan: Mapping[str, Any]) -> bool:
-    """Whether a run of the plan changes anything. A node whose changes cannot be told counts as changed."""
+    """Whether a run of the plan changes anything. A node whose changes cannot all be told counts as changed."""
     return bool(plan["changes"]) or any(node["changes"] or node["state"] == FAILED for node in plan["nodes"].values())
 
 

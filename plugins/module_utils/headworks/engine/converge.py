@@ -76,7 +76,7 @@ def converge(
     if without_disk and not check:
         problems.append(f"{', '.join(without_disk)}: left as it is, because its disk is missing (see the notes)")
     if problems and not result.paused:
-        raise ConvergeError("; ".join(problems), result)
+        raise ConvergeError("\n".join(problems), result)
     return result
 
 

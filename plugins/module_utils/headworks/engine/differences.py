@@ -31,7 +31,7 @@ def find_changes(
     conflicts = [f"{stage.subsystem.kind}: {'; '.join(stage.conflicts)}" for stage in stages if stage.conflicts]
     if conflicts:
         problems = [problem for stage in stages for problem in stage.problems()]
-        raise ConflictError("; ".join([*conflicts, *problems]), result)
+        raise ConflictError("\n".join([*conflicts, *problems]), result)
     _keep_needed(stages)
     if restore:
         result.add(keep_refused(stages, removable))

@@ -57,7 +57,8 @@ class Result:
 
 
 class ConvergeError(RuntimeError):
-    """Converging failed. The message names every failure; ``result`` has the changes and the failures as data."""
+    """Converging failed. The message names every failure, a line for each subsystem; ``result`` has the changes and the
+    failures as data."""
 
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)

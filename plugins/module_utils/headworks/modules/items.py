@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..engine import converge as engine
 from ..engine.doors import LockError, converge_steps
-from ..engine.result import ConvergeError, Result
+from ..engine.result import ConflictError, ConvergeError, Result
 from ..node.subsystem import Applied, Change, Note, Reading, Scope, Subsystem, Undone
 
 
@@ -119,12 +119,14 @@ def succeed(module: AnsibleModule, result: Result, **extra: Any) -> None:
 
 
 def fail(module: AnsibleModule, error: ConvergeError, **extra: Any) -> None:
-    """End the module with an error: the message, the changes that were found, and ``extra``."""
+    """End the module with an error: the message, the changes and failures that were found, whether nothing was applied,
+    and ``extra``."""
     module.fail_json(
         msg=str(error),
         changes=_brief(error.result),
         notes=_texts(error.result),
         failures=failures(error.result),
+        refused=isinstance(error, ConflictError),
         **extra,
     )
 

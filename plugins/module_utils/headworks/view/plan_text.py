@@ -76,7 +76,7 @@ def _node(name: str, plan: Mapping[str, Any], verbose: bool, notes: bool) -> lis
         pending = " (pending since an earlier run)" if name in plan.get("behind", ()) else ""
         result.append(("~", f"  {name}: {_counts(node['changes'])}{pending}"))
     if node["state"] == "failed":
-        result.append(("!", f"  {name}: its changes cannot be told: {node['reason']}"))
+        result += [("!", f"  {name}: {text}") for text in _failures(node)]
     if verbose:
         result += [
             (_SIGNS[change["verb"]], f"    {_SIGNS[change['verb']]} {change['kind']} {change['name']}")
@@ -85,6 +85,18 @@ def _node(name: str, plan: Mapping[str, Any], verbose: bool, notes: bool) -> lis
     effects = [f"{effect['text']} ({effect['effect']})" for effect in node["effects"]]
     others = [note for note in node["notes"] if note not in {effect["text"] for effect in node["effects"]}]
     return result + [("!", f"  {name}: {text}") for text in (*effects, *(others if notes else ()))]
+
+
+def _failures(node: Mapping[str, Any]) -> list[str]:
+    """Why a node cannot tell all of its changes. A failure without a name is that of a whole kind of objects."""
+    if not node.get("failures"):
+        return [f"its changes cannot be told: {' '.join(node['reason'].split())}"]
+    return [
+        f"will not be as declared: {failure['kind']}: {failure['text']}"
+        if failure["name"]
+        else f"its changes of {failure['kind']} cannot be told: {failure['text']}"
+        for failure in node["failures"]
+    ]
 
 
 def _counts(changes: Iterable[Mapping[str, str]]) -> str:

@@ -16,7 +16,8 @@ OK, CHANGED, FAILED, UNREACHABLE = "ok", "changed", "failed", "unreachable"
 
 @dataclass
 class NodeOutcome:
-    """The outcome of a node. ``kinds`` counts changes by kind; ``reason`` is why it failed or could not be reached."""
+    """The outcome of a node. ``kinds`` counts changes by kind; ``reason`` is why it failed or could not be reached, in
+    a line for each part of the node that failed."""
 
     state: str = OK
     kinds: Counter[str] = field(default_factory=Counter)
@@ -54,7 +55,9 @@ def lines(nodes: Mapping[str, NodeOutcome], *, check: bool = False) -> list[tupl
         result += [(OK, f"{name:{width}}  note: {note}") for note in outcome.notes]
     for name, outcome in nodes.items():
         if outcome.state == FAILED:
-            result.append((FAILED, f"{name:{width}}  FAILED: {outcome.reason}"))
+            first, *more = outcome.reason.splitlines() or [""]
+            result.append((FAILED, f"{name:{width}}  FAILED: {first}"))
+            result += [(FAILED, f"{'':{width}}          {text}") for text in more]
         if outcome.state == UNREACHABLE:
             result.append((UNREACHABLE, f"{name:{width}}  UNREACHABLE: {outcome.reason}"))
     return result
@@ -67,7 +70,7 @@ def counts(kinds: Counter[str]) -> str:
 
 def plan_exit_code(answer: Mapping[str, Any], nodes: Mapping[str, NodeOutcome]) -> tuple[int, str]:
     """The exit code and the last line of a run that only plans: 0 nothing to change, 2 changes, 1 a node cannot tell
-    its changes or the run would be refused, 4 a node does not answer.
+    all of its changes or the run would be refused, 4 a node does not answer.
 
     :param answer: the result of cloud_begin.
     """
@@ -76,7 +79,7 @@ def plan_exit_code(answer: Mapping[str, Any], nodes: Mapping[str, NodeOutcome]) 
         return 1, "Only planned: a run would be refused (exit code 1)."
     states = {node["state"] for node in plan["nodes"].values()}
     if any(outcome.state == FAILED for outcome in nodes.values()) or "failed" in states:
-        return 1, "Only planned: some nodes cannot tell their changes (exit code 1)."
+        return 1, "Only planned: some nodes cannot tell all of their changes (exit code 1)."
     if any(outcome.state == UNREACHABLE for outcome in nodes.values()) or "silent" in states:
         return 4, "Only planned: some nodes do not answer (exit code 4)."
     if answer["changes_planned"]:
