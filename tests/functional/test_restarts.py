@@ -231,14 +231,14 @@ def test_a_restore_that_fails_is_tried_again_until_it_succeeds() -> None:
 
 
 def test_a_restore_does_not_wait_for_libvirt() -> None:
-    """libvirtd hangs in its start: the networks are there nevertheless."""
+    """libvirtd hangs in its start: the networks are there nevertheless, and are repaired."""
     kept = Path(NODE_STATE)
     text = kept.read_text()
     drop_in = Path("/run/systemd/system/libvirtd.service.d/hang.conf")
     drop_in.parent.mkdir(parents=True, exist_ok=True)
     drop_in.write_text("[Service]\nExecStartPre=/usr/bin/sleep 60\n")
     state = json.loads(text)
-    state["sections"]["domains"] = []
+    state["sections"]["domains"] = small_cloud.state_of_here()["sections"]["domains"]
     kept.write_text(json.dumps(state))
     subprocess.run(["ovs-ofctl", "del-flows", "br-int"], check=True)
     try:
@@ -251,6 +251,10 @@ def test_a_restore_does_not_wait_for_libvirt() -> None:
             time.sleep(0.2)
         assert differences() == []
         assert show("headworks-restore", "ActiveState") == "activating", "it waits for libvirt now"
+        earlier = repairs("switch")
+        systemctl("restart", "openvswitch-switch")()
+        seconds_until_repaired("switch", earlier)
+        assert show("headworks-restore", "ActiveState") == "activating"
     finally:
         drop_in.unlink()
         systemctl("daemon-reload")()

@@ -88,7 +88,10 @@ def _repair(part: str) -> int:
 
 
 def _restore() -> int:
-    """Restore the networks, and then the whole node: a libvirt that does not answer delays no network."""
+    """Restore the networks, and then the whole node: a libvirt that does not answer delays no network, and does not
+    keep the lock of the node from a repair."""
+    from ..node.compute.libvirt_socket import await_answer
+
     kept = kept_document()
     _tell_damage(kept)
     if kept.data is None:
@@ -97,6 +100,8 @@ def _restore() -> int:
         _show(repair(NETWORK)[1])
     except ConvergeError as error:
         print(f"headworks: networks: {error}", file=sys.stderr)
+    if kept.data.get("sections", {}).get("domains"):
+        await_answer()
     _show(_restore_all())
     return 0
 

@@ -5,6 +5,7 @@ What does not belong here: what is asked of libvirt (``domains.py``, ``disks.py`
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from ...system.process import has_tool
@@ -33,3 +34,15 @@ def has_libvirt(needed: bool) -> bool:
     if needed and any(map(has_tool, DAEMONS)):
         raise LibvirtError(f"{SOCKET} does not exist: is libvirtd running?")
     return False
+
+
+def await_answer() -> None:
+    """Wait until libvirt answers or refuses. A libvirtd that hangs in its start does neither: systemd holds the
+    socket."""
+    if not has_libvirt(needed=False):
+        return
+    import libvirt
+
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    with suppress(libvirt.libvirtError):
+        libvirt.openReadOnly(URI).close()
