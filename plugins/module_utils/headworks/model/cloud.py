@@ -126,8 +126,8 @@ class RunModel(Model):
     plan_only: bool = Field(
         default=False,
         description="Ends the run after the plan, with -e: nothing is changed. The exit code is 0 without changes and "
-        "2 with changes, 4 if a node does not answer, and 1 if the run would be refused or a node cannot tell all of its "
-        "changes.",
+        "2 with changes, 4 if a node does not answer, and 1 if the run would be refused or a node cannot tell all "
+        "of its changes.",
     )
     plan_file: FilePath = Field(
         default="",
