@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 import small_cloud
+from headworks.engine.converge import ConvergeError, converge
 from headworks.engine.doors import converge_document, converge_lock
 from headworks.engine.repair import NETWORK
+from headworks.node.compute.domains import DomainSubsystem
 from headworks.node.underlay import rollback
 from headworks.state.codec import encode
+from headworks.state.domains import Domain
 from headworks.state.places import HEADWORKS_DIR, NODE_STATE
 from headworks.state.underlay import NicAttachment
 
@@ -171,6 +174,27 @@ def test_daemons_that_crash_are_back_as_declared(crashes: int) -> None:
 def test_daemons_that_are_restarted_are_back_as_declared() -> None:
     systemctl("restart", *daemons())()
     assert differences() == []
+
+
+def test_a_crash_of_libvirtd_leaves_guests_alone(guest: Domain) -> None:
+    converge([(DomainSubsystem(guest.cloud), {guest.name: guest})])
+    qemu = subprocess.run(["pgrep", "-f", guest.name], capture_output=True, text=True, check=True).stdout
+    for _ in range(7):
+        kill("libvirtd")()
+        begin = time.monotonic()
+        while not converged(guest) or show("libvirtd", "ActiveState") != "active":
+            assert time.monotonic() - begin < SECONDS
+            time.sleep(0.1)
+        print(f"libvirtd is back after {time.monotonic() - begin:.1f} s")
+    assert subprocess.run(["pgrep", "-f", guest.name], capture_output=True, text=True, check=True).stdout == qemu
+
+
+def converged(guest: Domain) -> bool:
+    """Whether libvirt answers, and has the guest as declared."""
+    try:
+        return not converge([(DomainSubsystem(guest.cloud), {guest.name: guest})], check=True).changed
+    except ConvergeError:
+        return False
 
 
 def test_a_crash_during_the_repair_is_repaired_too() -> None:

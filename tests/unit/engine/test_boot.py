@@ -37,10 +37,12 @@ def subsystem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BootSubsystem:
         if words[1] == "enable":
             for name in words[2:]:
                 (units / "multi-user.target.wants" / name).parent.mkdir(exist_ok=True)
+                (units / "multi-user.target.wants" / name).unlink(missing_ok=True)
                 (units / "multi-user.target.wants" / name).symlink_to(units / name)
         return ""
 
     monkeypatch.setattr(boot, "UNIT_DIR", units)
+    monkeypatch.setattr(boot, "UNREAD", tmp_path / "units-changed")
     monkeypatch.setattr(boot, "ENGINE", tmp_path / "lib" / "engine.zip")
     monkeypatch.setattr(boot, "ENABLED", ("a.service",))
     monkeypatch.setattr(boot, "run", systemctl)
@@ -78,6 +80,22 @@ def test_a_unit_that_is_missing_or_not_enabled_is_a_difference(subsystem: BootSu
         path.unlink()
         assert subsystem.read({}).objects == {}
         (boot.UNIT_DIR / "multi-user.target.wants" / "a.service").unlink(missing_ok=True)
+
+
+def test_units_that_systemd_has_not_read_are_a_difference(
+    subsystem: BootSubsystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(subsystem)
+
+    def killed(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(boot, "run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            written(subsystem)
+    assert subsystem.read({}).objects == {}
+    assert written(subsystem)
 
 
 def test_a_removal_deletes_all_files(subsystem: BootSubsystem) -> None:

@@ -116,8 +116,10 @@ def test_a_service_starts_the_repair_of_what_it_takes_away(service: str, part: s
     assert [line.partition("=")[0] for line in lines if f"restart headworks-repair-{part}.service" in line] == hooks
 
 
-@pytest.mark.parametrize("service", ["openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service"])
-def test_crashes_of_the_switch_do_not_reach_a_limit(service: str) -> None:
+@pytest.mark.parametrize(
+    "service", ["openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "libvirtd.service"]
+)
+def test_crashes_of_a_daemon_do_not_reach_a_limit(service: str) -> None:
     assert values(f"{service}.d/headworks.conf", "StartLimitIntervalSec") == ["0"]
 
 

@@ -18,6 +18,7 @@ from ..state.distribution import Distribution
 from ..state.places import GUESTS_UNIT
 from ..system.files import write_file
 from ..system.process import has_tool, run
+from ..system.systemd import UNREAD
 from .units import ENABLED, ENGINE, RESTORE, UNIT_DIR, unit_files
 
 NAME = f"{RESTORE}.service"
@@ -59,10 +60,10 @@ class BootSubsystem(Subsystem[BootEngine]):
         return cls(owner, units=unit_files(distribution))
 
     def read(self, desired: Mapping[str, BootEngine], scope: Scope | None = None) -> Reading[BootEngine]:
-        """Return the engine and the units on the disk; an empty reading if a file is missing or a unit is not
-        enabled."""
-        enabled = all((_wants() / name).is_symlink() for name in ENABLED)
-        if not (enabled and ENGINE.exists() and all(path.exists() for path in self.units)):
+        """Return the engine and the units on the disk; an empty reading if a file is missing, a unit is not enabled, or
+        systemd has not read the units because a run was killed."""
+        active = all((_wants() / name).is_symlink() for name in ENABLED) and not UNREAD.exists()
+        if not (active and ENGINE.exists() and all(path.exists() for path in self.units)):
             return Reading()
         units = {path: path.read_text(errors="replace") for path in self.units}
         engine = BootEngine(NAME, _digest(ENGINE.read_bytes(), units))
@@ -76,14 +77,17 @@ class BootSubsystem(Subsystem[BootEngine]):
                 continue
             ENGINE.parent.mkdir(parents=True, exist_ok=True)
             write_file(ENGINE, running_archive())
+            UNREAD.parent.mkdir(parents=True, exist_ok=True)
+            UNREAD.touch()
             for path, text in self.units.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_file(path, text)
             if has_tool("systemctl"):
                 run(["systemctl", "daemon-reload"])
-                run(["systemctl", "enable", *ENABLED])
                 # It has nothing to do until the node shuts down, but only an active unit is stopped then.
                 run(["systemctl", "--no-block", "start", GUESTS_UNIT])
+                run(["systemctl", "enable", *ENABLED])
+            UNREAD.unlink(missing_ok=True)
         return Applied()
 
     def _remove(self) -> None:
