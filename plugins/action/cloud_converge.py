@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 try:
     from headworks.control import handover
     from headworks.control.built import note_built
-    from headworks.control.nic_moves import NodeOnTheMove, Unanswered
+    from headworks.control.nic_moves import NodeOnTheMove, Unanswered, rollback_seconds
     from headworks.control.secrets import Secrets
     from headworks.model.errors import PlanError
     from headworks.state.distribution import Distribution
@@ -125,12 +125,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
                 raise Unanswered(str(answer.get("msg", "")))
             return answer
 
-        nics = (arguments["state"].get("sections") or {}).get("underlay") or ()
         node = NodeOnTheMove(
             converge=lambda: call("node_state", {**arguments, "pause": True}),
             confirm=lambda: call("underlay_confirm", {}),
             reconnect=self._connection.reset,
-            rollback_seconds=max((nic["rollback_seconds"] for nic in nics), default=60),
+            rollback_seconds=rollback_seconds(arguments["state"]),
         )
         moves = any(change["kind"] == "nic" for change in preview.get("changes") or ())
         try:

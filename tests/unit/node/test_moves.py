@@ -41,6 +41,14 @@ def test_an_unconfirmed_move_counts_if_a_power_cut_left_two_markers(directory: P
     assert moves.stage_of("eth0") == PENDING
 
 
+def test_a_move_that_begins_is_not_the_one_that_was_undone_before() -> None:
+    moves.begin_move(Move("eth0", "br-ex"))
+    moves.set_stage("eth0", UNDONE)
+    moves.begin_move(Move("eth0", "br-ex"))
+    assert moves.undone_nics() == []
+    assert moves.pending_nics() == ["eth0"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"nic": "eth0"}', '{"unknown": 1}'])
 def test_a_move_whose_file_is_damaged_is_not_confirmed(directory: Path, text: str) -> None:
     moves.begin_move(Move("eth0", "br-ex"))

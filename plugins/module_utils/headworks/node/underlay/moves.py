@@ -56,6 +56,7 @@ def begin_move(move: Move) -> None:
     # The marker is first: a move whose file is missing counts as unconfirmed, too.
     write_file(marker(move.nic, PENDING), "")
     write_file(MOVES_DIR / f"{move.nic}.json", json.dumps(asdict(move)) + "\n")
+    marker(move.nic, UNDONE).unlink(missing_ok=True)  # an earlier move was undone, not this one
 
 
 def set_stage(nic: str, stage: str) -> None:
