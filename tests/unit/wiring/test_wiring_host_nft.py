@@ -9,8 +9,8 @@ from clouds import s1_cloud
 from headworks.plan.cloud import BridgeMapping, Cloud
 from states import sections
 
-SENT = ["oifgroup 26743 drop", 'oifname { "br-int", "br-tun" } drop']
-RECEIVED = ["iifgroup 26743 drop", 'iifname { "br-int", "br-tun" } drop']
+SENT = ["oifgroup 26743 drop", 'oifname "br-int" drop', 'oifname "br-tun" drop']
+RECEIVED = ["iifgroup 26743 drop", 'iifname "br-int" drop', 'iifname "br-tun" drop']
 
 
 def rules(datapath: str) -> dict[str, dict[str, list[str]]]:

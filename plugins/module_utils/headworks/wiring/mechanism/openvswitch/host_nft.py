@@ -26,7 +26,7 @@ from .matches import tunnel_packets_nft
 PEERS = "tunnel_peers"
 # The name of a NIC without a cable: the packets to its address arrive by other NICs.
 _VIRTUAL = ("dummy", "lo")
-_SWITCHES = f'{{ "{names.BR_INT}", "{names.BR_TUN}" }}'
+_SWITCHES = (names.BR_INT, names.BR_TUN)
 
 
 def host_tables(view: NodeView) -> list[NftTable]:
@@ -34,8 +34,8 @@ def host_tables(view: NodeView) -> list[NftTable]:
     the devices of br-int and br-tun by name."""
     if not view.carries_network:
         return []
-    sent = (f"oifgroup {GROUP} drop", f"oifname {_SWITCHES} drop")
-    received = (f"iifgroup {GROUP} drop", f"iifname {_SWITCHES} drop")
+    sent = (f"oifgroup {GROUP} drop", *(f'oifname "{name}" drop' for name in _SWITCHES))
+    received = (f"iifgroup {GROUP} drop", *(f'iifname "{name}" drop' for name in _SWITCHES))
     inet = [_drop("output", "raw", *sent), _drop("prerouting", "raw", *received)]
     arp = [_drop("output", "filter", *sent), _drop("input", "filter", *received)]
     maps: tuple[NftMap, ...] = ()
