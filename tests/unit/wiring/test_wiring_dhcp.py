@@ -88,6 +88,9 @@ def test_namespace_forwards_nothing(s1: Callable[[str], Sections]) -> None:
     for config in s1("network1")["l3"]:
         if config["name"].startswith("qdhcp-"):
             assert config["sysctls"]["ipv4/ip_forward"] == "0"
+            assert {key for key in config["sysctls"] if key.endswith("proxy_arp")} == {
+                f"ipv4/conf/{name}/proxy_arp" for name in ("all", config["devices"][0]["name"])
+            }
             assert "routes" not in config
 
 

@@ -75,6 +75,22 @@ def test_sysctls(s1: Callable[[str], Sections]) -> None:
     assert found["ipv6/conf/all/disable_ipv6"] == "1"
 
 
+def test_values_that_a_node_may_have_for_itself_are_set_for_all_and_for_each_device(
+    s1: Callable[[str], Sections],
+) -> None:
+    found = config(s1("network1"))["sysctls"]
+    for device in ("all", QG, QR1, QR2):
+        assert found[f"ipv4/conf/{device}/arp_ignore"] == "1"
+        assert found[f"ipv4/conf/{device}/proxy_arp"] == "0"
+        assert found[f"ipv4/conf/{device}/send_redirects"] == "0"
+        assert f"ipv4/conf/{device}/rp_filter" in found
+
+
+def test_no_sysctl_of_the_root_namespace_is_set(s1: Callable[[str], Sections]) -> None:
+    for node in ("controller1", "network1", "compute1", "compute2"):
+        assert all(namespace["name"].startswith(("qrouter-", "qdhcp-")) for namespace in s1(node)["l3"])
+
+
 def test_floating_ips_are_map_elements(s1: Callable[[str], Sections]) -> None:
     found = table(s1("network1"))
     assert {nft_map["name"]: nft_map["elements"] for nft_map in found["maps"]} == {

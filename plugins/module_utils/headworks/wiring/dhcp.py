@@ -40,7 +40,9 @@ def _namespace(view: NodeView, network: Network, port: Port) -> NamespaceConfig:
     addresses = set(view.with_prefix(port))
     if serves_metadata(view, port):
         addresses.add(f"{METADATA_ADDRESS}/32")
-    sysctls = {"ipv4/ip_forward": "0"}
+    # A new namespace begins with the IPv4 values of the root namespace.
+    sysctls = {"ipv4/ip_forward": "0", "ipv4/conf/all/proxy_arp": "0"}
+    sysctls[f"ipv4/conf/{owner_device(port)}/proxy_arp"] = "0"
     if all(is_ipv4(fixed.address) for fixed in port.fixed_ips):
         sysctls |= {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
     device = Device(

@@ -79,12 +79,15 @@ def _sysctls(router: Router) -> dict[str, str]:
 
     The reverse path filter is strict on the gateway, where a packet must not have an internal source address. It is
     loose on internal devices, where extra routes may be asymmetric. Redirects are off: they would lead a guest around
-    the NAT that its hairpin traffic needs.
+    the NAT that its hairpin traffic needs. A new namespace and its devices begin with the IPv4 values of the root
+    namespace, and the kernel combines "all" with the device's own value. So a value that the node may have for itself
+    (proxy_arp, or arp_ignore 2) is set for both.
     """
     sysctls = {
         "ipv4/ip_forward": "1",
         "ipv4/conf/all/arp_announce": "2",
         "ipv4/conf/all/arp_ignore": "1",
+        "ipv4/conf/all/proxy_arp": "0",
         "ipv4/conf/all/rp_filter": "0",
         "ipv4/conf/all/send_redirects": "0",
         "netfilter/nf_conntrack_tcp_be_liberal": "1",
@@ -103,4 +106,5 @@ def _sysctls(router: Router) -> dict[str, str]:
 
 
 def _device_sysctls(device: str, rp_filter: str) -> dict[str, str]:
-    return {f"ipv4/conf/{device}/rp_filter": rp_filter, f"ipv4/conf/{device}/send_redirects": "0"}
+    values = {"arp_ignore": "1", "proxy_arp": "0", "rp_filter": rp_filter, "send_redirects": "0"}
+    return {f"ipv4/conf/{device}/{key}": value for key, value in values.items()}

@@ -25,6 +25,7 @@ from .carry import (
     save_carried,
 )
 from .dhcp_client import move_clients
+from .ipv4_settings import copy_ipv4_settings
 from .moves import Move, forget_move
 from .plug import BridgePlug
 from .rollback import arm, disarm
@@ -108,6 +109,7 @@ class Mover:
         if carried.addresses:
             save_carried(nic.name, carried)
             copy_settings(nic.name, nic.bridge)
+            copy_ipv4_settings(nic.name, nic.bridge)
             return carried
         saved = load_carried(nic.name)
         if saved is not None or not was_plugged:

@@ -15,6 +15,7 @@ from ....system.process import run
 from ..advertised import copy_settings
 from ..carry import lines_after_move, lines_before_move, read_carried, save_carried
 from ..dhcp_client import copy_leases, delete_leases, move_clients
+from ..ipv4_settings import copy_ipv4_settings
 
 LARGE = 7_000_000  # is added to the metric of the bridge's routes while ifup runs
 _FAMILIES = {"inet": ("-4",), "inet6": ("-6",)}
@@ -38,6 +39,7 @@ def after_ifup(nic: str, bridge: str) -> None:
     carried = read_carried(nic)
     if carried.addresses:
         copy_settings(nic, bridge)
+        copy_ipv4_settings(nic, bridge)
         save_carried(nic, carried)
         ip_batch(lines_before_move(carried, bridge))
         ip_batch(lines_after_move(carried, nic, bridge))
