@@ -78,7 +78,7 @@ def test_an_operator_s_own_identifier_and_settings_stay() -> None:
     text = "[Match]\nName=eth0\n[Network]\nAddress=192.0.2.5/24\nKeepConfiguration=no\n[DHCPv4]\nIAID=5\n"
     lines = bridge_text(SOURCE, "eth0", "br-ex", sections([text]), Identity(iaid=7)).splitlines()
     assert "IAID=7" not in lines
-    assert lines.index("KeepConfiguration=static") < lines.index("KeepConfiguration=no")
+    assert lines.index("KeepConfiguration=yes") < lines.index("KeepConfiguration=no")
 
 
 @pytest.fixture

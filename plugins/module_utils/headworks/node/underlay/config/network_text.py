@@ -24,7 +24,6 @@ _KEPT_NETWORK = {
     "MACsec", "IPoIB", "ActiveSlave", "PrimarySlave", "LLDP", "EmitLLDP",
 }  # fmt: skip
 _MOVED_LINK = {"RequiredForOnline", "RequiredFamilyForOnline"}  # keys of [Link] that go to the bridge
-_YES = {"yes", "true", "on", "1", "both"}
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ def bridge_text(source: Path, nic: str, bridge: str, found: Sequence[Section], i
     first = [
         "# The bridge has these addresses instead of the NIC, also at boot. What the NIC had comes last, so it counts.",
         "ConfigureWithoutCarrier=yes",
-        # Addresses that moved here are not removed while the DHCP server has not answered yet.
-        f"KeepConfiguration={'yes' if _has_dhcp(found) else 'static'}",
+        "# Addresses that moved here stay while no DHCP server or router has answered.",
+        "KeepConfiguration=yes",
     ]
     body = [Section("Match", (f"Name={bridge}",)), Section("Network", tuple(first)), *_bridge_sections(found, identity)]
     return _head(source, f"bridge {bridge} has the addresses of NIC {nic}") + _joined(body)
@@ -141,17 +140,6 @@ def _without_private_token(part: Section, identity: Identity) -> list[str]:
     address = ipaddress.IPv6Interface(identity.advertised[0]).ip
     lower = ipaddress.IPv6Address(int(address) & (1 << 64) - 1)
     return [line for line in part.lines if line not in private] + [f"Token=static:{lower}"]
-
-
-def _has_dhcp(found: Sequence[Section]) -> bool:
-    values = [
-        line.partition("=")[2].strip().lower()
-        for part in found
-        if part.name == "Network"
-        for line in part.lines
-        if part.key_of(line) == "DHCP"
-    ]
-    return bool(values) and (values[-1] in _YES or values[-1] in ("ipv4", "ipv6", "v4", "v6"))
 
 
 def _has_key(part: Section, key: str) -> bool:
