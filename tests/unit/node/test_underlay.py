@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from headworks.node.subsystem import Change, Reading
-from headworks.node.underlay import carry, mover, moves, nics, ovs_port
+from headworks.node.underlay import carry, dhcp_client, mover, moves, nics, ovs_port
 from headworks.node.underlay.carry import Address, Carried, lines_after_move, lines_before_move, read_carried
-from headworks.node.underlay.dhcp_client import arguments_for, leases_for
+from headworks.node.underlay.dhcp_client import DhcpClient, arguments_for, leases_for
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.ovs_port import OvsPlug
 from headworks.node.underlay.plug import Plugged
@@ -69,12 +69,13 @@ def test_the_bridge_has_the_addresses_before_the_nic_loses_them(nic: Carried) ->
         "address replace 2001:db8::abc/64 nodad valid_lft 7000 preferred_lft 300 noprefixroute dev br-ex",
     ]
     lines = lines_after_move(nic, "eth0", "br-ex")
-    assert lines[:3] == [f"route replace {route} dev br-ex" for route in nic.routes[:3]]
+    assert lines[0] == "link set dev br-ex up"
+    assert lines[1:4] == [f"route replace {route} dev br-ex" for route in nic.routes[:3]]
     assert lines[-3:] == [f"address flush dev eth0 to {address.text}" for address in nic.addresses]
 
 
 def test_an_advertised_route_moves_with_the_next_metric_so_that_the_kernel_can_add_its_own(nic: Carried) -> None:
-    assert lines_after_move(nic, "eth0", "br-ex")[3:6] == [
+    assert lines_after_move(nic, "eth0", "br-ex")[4:7] == [
         "route replace default via fe80::9 proto ra metric 1025 expires 1790 pref medium dev br-ex",
         "route replace default via fe80::9 proto ra metric 1024 expires 1790 pref medium dev eth0",
         "route delete default via fe80::9 proto ra metric 1024 dev eth0",
@@ -304,3 +305,50 @@ def test_a_dhcp_client_gets_the_other_device_and_files_with_its_name() -> None:
 def test_a_lease_file_gets_the_other_device() -> None:
     lease = 'lease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\nlease {\n  interface "eth01";\n}\n'
     assert leases_for(lease, "eth0", "br-ex") == lease.replace('"eth0"', '"br-ex"')
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[DhcpClient]]:
+    """Simulate a dhclient of ifupdown for eth0, and its directory of leases. Returns the clients by device."""
+    words = ["dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "-lf", f"{tmp_path}/dhclient.eth0.leases", "eth0"]
+    clients = {"eth0": [DhcpClient(1, tuple(words))]}
+    monkeypatch.setattr(dhcp_client, "dhcp_clients", lambda device: clients.get(device, []))
+    monkeypatch.setattr(dhcp_client, "_LEASES", tmp_path)
+    lease = 'default-duid "\\000\\001";\nlease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\n'
+    (tmp_path / "dhclient.eth0.leases").write_text(lease)
+    (tmp_path / "dhclient.eth01.leases").write_text(lease)
+    return clients
+
+
+def test_raw_commands_run_a_dhcp_client_for_the_nic_again(client: dict[str, list[DhcpClient]], tmp_path: Path) -> None:
+    commands = dhcp_client.undo_client_commands("eth0", "br-ex")
+    assert [command[1:] for command in commands] == [
+        ["-KILL", "-F", "/run/dhclient.br-ex.pid", "dhclient"],
+        ["-KILL", "-F", "/run/dhclient.eth0.pid", "dhclient"],
+        ["-nw", "-4", "-pf", "/run/dhclient.eth0.pid", "-lf", f"{tmp_path}/dhclient.eth0.leases", "eth0"],
+    ]
+    assert all(command[0].startswith("/") for command in commands)
+    client["br-ex"] = [DhcpClient(2, tuple(arguments_for(client.pop("eth0")[0].arguments, "eth0", "br-ex")))]
+    assert dhcp_client.undo_client_commands("eth0", "br-ex") == commands
+    client.clear()
+    assert dhcp_client.undo_client_commands("eth0", "br-ex") == []
+
+
+def test_a_device_without_a_client_keeps_its_identifier_and_no_lease(
+    client: dict[str, list[DhcpClient]], tmp_path: Path
+) -> None:
+    before = (tmp_path / "dhclient.eth0.leases").read_text()
+    dhcp_client.delete_leases("eth0")
+    assert (tmp_path / "dhclient.eth0.leases").read_text() == before  # its client runs
+    client.clear()
+    dhcp_client.delete_leases("eth0")
+    assert (tmp_path / "dhclient.eth0.leases").read_text() == 'default-duid "\\000\\001";\n'
+    assert (tmp_path / "dhclient.eth01.leases").read_text() == before
+
+
+def test_leases_are_copied_for_another_device(client: dict[str, list[DhcpClient]], tmp_path: Path) -> None:
+    dhcp_client.copy_leases("eth0", "br-ex")
+    assert 'interface "br-ex";' in (tmp_path / "dhclient.br-ex.leases").read_text()
+    client.clear()
+    dhcp_client.forget_device("br-ex")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dhclient.eth0.leases", "dhclient.eth01.leases"]

@@ -109,7 +109,9 @@ def lines_before_move(carried: Carried, new: str, also_up: str = "") -> list[str
 def lines_after_move(carried: Carried, old: str, new: str) -> list[str]:
     """Return the lines to run afterwards: the routes use device ``new``, and device ``old`` ("": it does not exist)
     loses the addresses."""
-    lines = [f"route replace {route} dev {new}" for route in carried.routes if not _is_advertised(route)]
+    # Up again: Open vSwitch may take a NIC down that it gives up, if it came up just before.
+    lines = [f"link set dev {new} up"] if carried.routes else []
+    lines += [f"route replace {route} dev {new}" for route in carried.routes if not _is_advertised(route)]
     for route in filter(_is_advertised, carried.routes):
         lines += _lines_of_advertised(route, old, new)
     if old:  # "flush", because it does not fail if the address is missing

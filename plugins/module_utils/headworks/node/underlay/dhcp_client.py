@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...system import systemd
 from ...system.files import read_text, write_file
 from ...system.process import ToolError, has_tool, run
 from ...system.systemd import program
@@ -78,22 +79,35 @@ def move_clients(old: str, new: str) -> list[str]:
                 renamed = with_device(word, old, new)
                 if word.endswith(_LEASE_FILES) and renamed != word and Path(word).is_file():
                     _copy_leases(Path(word), Path(renamed), old, new)
-            run(arguments_for(client.arguments, old, new), timeout=60)
+            _start(arguments_for(client.arguments, old, new))
             _forget_resolvers(old)
             notes.append(f"nic {old}: its DHCP client runs for {new} now")
     return notes
 
 
 def undo_client_commands(nic: str, bridge: str) -> list[list[str]]:
-    """Return commands with full paths that run the DHCP clients of ``nic`` or ``bridge`` for ``nic`` again. A client
-    that runs for ``nic`` already stays: dhclient ends if its pid file has a running process."""
+    """Return commands with full paths that run the DHCP clients of ``nic`` or ``bridge`` for ``nic`` again.
+
+    A unit that runs them needs ``KillMode=process``: otherwise systemd kills the client together with the unit.
+    """
     commands = []
     for device in (nic, bridge):
         for client in dhcp_clients(device):
             there = arguments_for(client.arguments, device, bridge)
             back = arguments_for(client.arguments, device, nic)
-            commands += [_kill_command(there, bridge), [program("dhclient"), *back[1:]]]
+            commands += [_kill_command(there, bridge), _kill_command(back, nic), [program("dhclient"), *back[1:]]]
     return commands
+
+
+def _start(arguments: Sequence[str]) -> None:
+    """Start a client. It must outlast the unit that this process runs in, so it gets a scope of its own."""
+    if systemd.available() and has_tool("systemd-run"):
+        try:
+            run(["systemd-run", "--scope", "--quiet", "--collect", *arguments], timeout=60)
+            return
+        except ToolError:  # early at boot, the bus does not answer
+            pass
+    run(arguments, timeout=60)
 
 
 def _kill_command(arguments: Sequence[str], device: str) -> list[str]:

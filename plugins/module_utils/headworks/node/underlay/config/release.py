@@ -89,6 +89,7 @@ Description=headworks: NIC {nic} has its own addresses, because Open vSwitch doe
 [Service]
 Type=oneshot
 TimeoutStartSec=180
+KillMode=process
 ExecCondition={_line([program("sh"), "-c", f"! {{ {serves}; }}"])}
 {_lines(lines)}
 """
@@ -104,6 +105,7 @@ Description=headworks: bridge {bridge} has the addresses of NIC {nic}, because O
 [Service]
 Type=oneshot
 TimeoutStartSec=180
+KillMode=process
 {f"ExecCondition={_line(first)}" if rest else f"ExecStart=-{_line(first)}"}
 {_lines(rest)}
 """
