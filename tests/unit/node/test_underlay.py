@@ -15,6 +15,7 @@ from headworks.node.underlay.dhcp_client import DhcpClient, arguments_for, lease
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.ovs_port import OvsPlug
 from headworks.node.underlay.plug import Plugged
+from headworks.node.underlay.undo_units import Undo, rollback_service
 from headworks.state.underlay import NicAttachment
 
 ADDRESSES = """[{"addr_info": [
@@ -352,3 +353,8 @@ def test_leases_are_copied_for_another_device(client: dict[str, list[DhcpClient]
     client.clear()
     dhcp_client.forget_device("br-ex")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dhclient.eth0.leases", "dhclient.eth01.leases"]
+
+
+def test_a_dhcp_client_that_the_rollback_starts_outlasts_its_unit() -> None:
+    undo = Undo(moves.Move("eth0", "br-ex"), ["/bin/unplug"], Path("/run/first"), Path("/run/finish"))
+    assert "KillMode=process" in rollback_service(undo).splitlines()

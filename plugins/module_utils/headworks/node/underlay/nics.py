@@ -184,8 +184,9 @@ def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapa
     if read_carried(nic).addresses:
         return f"addresses are still on {nic}"
     on_bridge = {address for index, address in rtnl.addresses(also_dynamic=True) if index == device.index}
-    # A DHCP client may get another address for the bridge than the saved one.
-    if saved and not dhcp_clients(bridge) and not {address.text for address in saved.addresses} <= on_bridge:
+    # A DHCP client may get another address for the bridge than the saved one, and advertised ones expire.
+    lasting = {address.text for address in saved.addresses if address.lasting} if saved else set()
+    if not dhcp_clients(bridge) and not lasting <= on_bridge:
         return f"addresses are missing on {bridge}"
     if device.mac != links[nic].mac:
         return f"{bridge} does not have the MAC of {nic}"

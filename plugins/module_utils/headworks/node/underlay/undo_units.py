@@ -64,6 +64,7 @@ Description=headworks: take {undo.move.nic} out of {undo.move.bridge}, because t
 [Service]
 Type=oneshot
 TimeoutStartSec=120
+KillMode=process
 {_lines(undo.commands)}
 """
 
