@@ -74,6 +74,7 @@ UNDO = Undo(
     Path("/run/finish"),
     configuration=[["/bin/configure", "a b", "50%", "$x"]],
     clients=[["/bin/client"]],
+    units=[Path("/etc/undo.service")],
 )
 
 
@@ -91,12 +92,13 @@ def test_the_rollback_gives_the_nic_its_addresses_before_it_leaves_the_bridge_an
     words = [line.split() for line in commands(rollback_service(UNDO))]
     steps = [word[1] if len(word) > 1 else word[0] for word in words]
     assert [Path(word[0]).name for word in words] == [
-        "flock", "ip", "unplug", "nft", "ip", "ip", "configure", "client", "ip", "ip", "mv",
+        "flock", "ip", "unplug", "nft", "ip", "ip", "configure", "client", "ip", "ip", "mv", "rm",
     ]  # fmt: skip
     assert steps[2] == "eth0"
     assert " ".join(words[4][1:]) == "link set dev br-ex down"
-    assert words[-1][-2].endswith("eth0.pending")
-    assert words[-1][-1].endswith("eth0.undone")
+    assert words[-2][-2].endswith("eth0.pending")
+    assert words[-2][-1].endswith("eth0.undone")
+    assert words[-1][-1] == "/etc/undo.service"
 
 
 def test_a_bridge_that_has_addresses_of_its_own_stays_up() -> None:
@@ -115,7 +117,7 @@ def test_the_timer_expires_after_the_declared_time() -> None:
 def test_at_boot_the_nic_is_unplugged_before_open_vswitch_takes_it() -> None:
     text = boot_service(UNDO, "ovsdb-server.service", "ovs-vswitchd.service")
     assert "After=ovsdb-server.service\nBefore=ovs-vswitchd.service\n" in text
-    assert [Path(line.split()[0]).name for line in commands(text)] == ["unplug", "configure", "mv"]
+    assert [Path(line.split()[0]).name for line in commands(text)] == ["unplug", "configure", "mv", "rm"]
     assert f"ConditionPathExists={moves.MOVES_DIR}/eth0.pending" in text
 
 

@@ -358,3 +358,22 @@ def test_leases_are_copied_for_another_device(client: dict[str, list[DhcpClient]
 def test_a_dhcp_client_that_the_rollback_starts_outlasts_its_unit() -> None:
     undo = Undo(moves.Move("eth0", "br-ex"), ["/bin/unplug"], Path("/run/first"), Path("/run/finish"))
     assert "KillMode=process" in rollback_service(undo).splitlines()
+
+
+def test_a_move_that_cannot_be_armed_is_not_made_and_not_noted(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = FakePlug()
+
+    def full(move: moves.Move, *_: object, **_more: object) -> None:
+        moves.begin_move(move)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(mover, "arm", full)
+    monkeypatch.setattr(mover, "forget_move", moves.forget_move)
+    applied = UnderlaySubsystem("cloud", plug).apply([Change("nic", "eth1", None, NicAttachment("eth1", "br1"))])
+    assert "its rollback cannot be prepared: no space left" in applied.failures["eth1"]
+    assert applied.confirmations == ()
+    assert plug.nics == {}
+    assert moves.stage_of("eth1") == ""
+    assert steps == ["disarm eth1"]

@@ -58,7 +58,7 @@ class Mover:
         :raises MoveError: the move failed. A NIC that was not in the bridge is out of it again.
         """
         carried = self._to_carry(nic, was_plugged)
-        self._arm(nic, carried, leaves=False)
+        self._arm(nic, carried, leaves=False, is_new=not was_plugged)
         plugged = False
         try:
             self.plug.set_mac(nic.name, nic.bridge)
@@ -116,18 +116,29 @@ class Mover:
             return saved or Carried()
         return read_carried(nic.bridge)
 
-    def _arm(self, nic: NicAttachment, carried: Carried, leaves: bool) -> None:
+    def _arm(self, nic: NicAttachment, carried: Carried, leaves: bool, is_new: bool = False) -> None:
+        """Arm the move before its first step.
+
+        :param is_new: the NIC is not in the bridge. If the move cannot be armed, nothing is noted about it.
+        :raises MoveError: the move cannot be armed, because the filesystem is full, say. Nothing has moved.
+        """
         if not self.armed:
             return
         own = {address.text for address in read_carried(nic.bridge).addresses} if rtnl.links([nic.bridge]) else set()
-        arm(
-            Move(nic.name, nic.bridge, leaves, nic.rollback_seconds),
-            carried,
-            self.plug.unplug_command(nic.name, nic.bridge),
-            quiet_bridge=own <= {address.text for address in carried.addresses},
-            ovsdb_service=self.ovsdb_service,
-            vswitchd_service=self.vswitchd_service,
-        )
+        try:
+            arm(
+                Move(nic.name, nic.bridge, leaves, nic.rollback_seconds),
+                carried,
+                self.plug.unplug_command(nic.name, nic.bridge),
+                quiet_bridge=own <= {address.text for address in carried.addresses},
+                ovsdb_service=self.ovsdb_service,
+                vswitchd_service=self.vswitchd_service,
+            )
+        except Exception as error:
+            if is_new:
+                forget_move(nic.name)
+                disarm(nic.name)
+            raise MoveError(f"it does not move, because its rollback cannot be prepared: {error}", False) from error
 
     def _undo_attach(self, nic: NicAttachment, carried: Carried, plugged: bool) -> bool:
         """Undo the steps of a move into a bridge that failed; a step that fails does not stop the others. Returns

@@ -58,7 +58,8 @@ def arm(
     write_file(first, _batch(lines_before_move(carried, nic)))
     write_file(finish, _batch(lines_after_move(carried, bridge, nic)))
     clients = undo_client_commands(nic, bridge)
-    undo = Undo(move, unplug, first, finish, config.undo_commands(nic, bridge), clients, quiet_bridge)
+    configuration = config.undo_commands(nic, bridge)
+    undo = Undo(move, unplug, first, finish, configuration, clients, quiet_bridge, _unit_files(nic))
     boot = systemd.UNIT_DIR / _boot_unit(nic)
     write_file(boot, boot_service(undo, ovsdb_service, vswitchd_service))
     (systemd.UNIT_DIR / WANTED_BY).mkdir(exist_ok=True)
@@ -75,13 +76,7 @@ def disarm(nic: str) -> None:
     if not systemd.available():
         return
     _stop_timer(nic)
-    boot = systemd.UNIT_DIR / _boot_unit(nic)
-    paths: Sequence[Path] = [
-        *(systemd.RUNTIME_DIR / f"{_rollback(nic)}.{kind}" for kind in ("timer", "service")),
-        systemd.UNIT_DIR / WANTED_BY / boot.name,
-        boot,
-        *(UNDERLAY_DIR / f"{nic}.{name}" for name in ("first", "finish")),
-    ]
+    paths = [*_unit_files(nic), *(UNDERLAY_DIR / f"{nic}.{name}" for name in ("first", "finish"))]
     present = [path for path in paths if path.is_symlink() or path.exists()]
     for path in present:
         path.unlink(missing_ok=True)
@@ -148,6 +143,13 @@ def _finish(nic: str, move: Move | None) -> None:
         if config.manager_of(nic) in config.KEEPS_BRIDGE:
             delete_carried(nic)  # the bridge has its addresses from there now, and these may change
     disarm(nic)
+
+
+def _unit_files(nic: str) -> list[Path]:
+    """Return all files of the units of the NIC."""
+    boot = systemd.UNIT_DIR / _boot_unit(nic)
+    runtime = [systemd.RUNTIME_DIR / f"{_rollback(nic)}.{kind}" for kind in ("timer", "service")]
+    return [*runtime, systemd.UNIT_DIR / WANTED_BY / boot.name, boot]
 
 
 def _stop_timer(nic: str) -> None:

@@ -24,7 +24,8 @@ Command = Sequence[str]
 class Undo:
     """What takes a move back. ``unplug`` is the command that takes the NIC out of the bridge; ``first`` and ``finish``
     are files for ``ip -batch``; ``configuration`` are the commands that give the NIC its own configuration back, and
-    ``clients`` its DHCP client. ``quiet_bridge``: the bridge's device had no addresses before, so it is set down."""
+    ``clients`` its DHCP client. ``quiet_bridge``: the bridge's device had no addresses before, so it is set down.
+    ``units`` are the files of the units, which delete themselves at their end."""
 
     move: Move
     unplug: Command
@@ -33,6 +34,7 @@ class Undo:
     configuration: Sequence[Command] = ()
     clients: Sequence[Command] = ()
     quiet_bridge: bool = True
+    units: Sequence[Path] = ()
 
     @property
     def commands(self) -> list[Command]:
@@ -51,8 +53,15 @@ class Undo:
             # Again, since a service that read its configuration anew may have removed them.
             [ip, "-force", "-batch", str(self.first)],
             [ip, "-force", "-batch", str(self.finish)],
-            _mark_undone(nic),
+            *self.end,
         ]
+
+    @property
+    def end(self) -> list[Command]:
+        """The last commands: they note that the move is taken back, and delete the units."""
+        nic = self.move.nic
+        remove = [[program("rm"), "-f", *(str(path) for path in self.units)]] if self.units else []
+        return [[program("mv"), "-f", str(marker(nic, PENDING)), str(marker(nic, UNDONE))], *remove]
 
 
 def rollback_service(undo: Undo) -> str:
@@ -96,7 +105,7 @@ Before={vswitchd_service}
 [Service]
 Type=oneshot
 TimeoutStartSec=120
-{_lines([undo.unplug, *undo.configuration, _mark_undone(undo.move.nic)])}
+{_lines([undo.unplug, *undo.configuration, *undo.end])}
 
 [Install]
 WantedBy=multi-user.target
@@ -110,10 +119,6 @@ def unit_part(nic: str) -> str:
 
 def _hex(char: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in char.encode())
-
-
-def _mark_undone(nic: str) -> Command:
-    return [program("mv"), "-f", str(marker(nic, PENDING)), str(marker(nic, UNDONE))]
 
 
 def _lines(commands: Sequence[Command]) -> str:
