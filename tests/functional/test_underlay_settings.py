@@ -104,3 +104,36 @@ def test_a_move_leaves_the_sysctls_of_the_node_alone(nic: str) -> None:
     attach(nic, f"b{nic[1:]}")
     attach(nic, "")
     assert node() == before
+
+
+def link_local(device: str) -> str:
+    return sh("ip", "-6", "address", "show", "dev", device)
+
+
+def test_the_bridge_of_a_nic_without_addresses_is_no_member_of_its_network(nic: str) -> None:
+    bridge = f"b{nic[1:]}"
+    sh("ip", "address", "flush", "dev", nic)
+    attach(nic, bridge)
+    shown = link(bridge)
+    assert shown is not None
+    assert "UP" in shown["flags"]
+    assert link_local(bridge) == ""
+    assert Path(f"/proc/sys/net/ipv6/conf/{bridge}/accept_ra").read_text() == "0\n"
+    sh("ip", "address", "add", "2001:db8:7::1/64", "nodad", "dev", bridge)
+    assert "2001:db8:7::1" in link_local(bridge), "an operator may add an address"
+
+
+def test_the_bridge_of_a_nic_with_addresses_has_ipv6_as_the_nic_had(nic: str) -> None:
+    bridge = f"b{nic[1:]}"
+    assert "fe80::" in link_local(nic)
+    attach(nic, bridge)
+    assert "fe80::" in link_local(bridge)
+
+
+def test_a_bridge_that_somebody_configured_stays_as_it_is(nic: str) -> None:
+    bridge = f"b{nic[1:]}"
+    sh("ip", "address", "flush", "dev", nic)
+    converge([(OvsBridgeSubsystem(nic), {bridge: OvsBridge(bridge, "netdev", "standalone")})])
+    sh("ip", "link", "set", bridge, "up")
+    attach(nic, bridge)
+    assert Path(f"/proc/sys/net/ipv6/conf/{bridge}/accept_ra").read_text() == "1\n"

@@ -15,6 +15,7 @@ from ...system import rtnl
 from ...system.ip_batch import ip_batch
 from . import config
 from .advertised import copy_settings
+from .apart import keep_apart
 from .carry import (
     Carried,
     delete_carried,
@@ -112,6 +113,8 @@ class Mover:
             copy_ipv4_settings(nic.name, nic.bridge)
             return carried
         saved = load_carried(nic.name)
+        if saved is None:
+            keep_apart(nic.bridge)
         if saved is not None or not was_plugged:
             return saved or Carried()
         return read_carried(nic.bridge)
