@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import small_cloud
+from headworks.engine import bytecode
 from headworks.engine.converge import ConvergeError, converge
 from headworks.engine.doors import converge_document, converge_lock
 from headworks.engine.repair import NETWORK
@@ -169,6 +171,10 @@ def test_daemons_that_crash_are_back_as_declared(crashes: int) -> None:
             time.sleep(0.1)
         print(f"daemons are back after {time.monotonic() - begin:.1f} s")
     assert differences() == []
+
+
+def test_the_python_of_the_node_has_compiled_the_engine() -> None:
+    assert [path.suffixes[0] for path in bytecode.DIRECTORY.iterdir()] == [f".{sys.implementation.cache_tag}"]
 
 
 def test_daemons_that_are_restarted_are_back_as_declared() -> None:

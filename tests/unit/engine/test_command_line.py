@@ -6,12 +6,17 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
-from headworks.engine import command_line
+from headworks.engine import bytecode, command_line
 from headworks.engine.converge import ConvergeError, Result
 from headworks.engine.repair import NETWORK, PARTS
 from headworks.node.compute import shutdown
 from headworks.node.subsystem import Note
 from headworks.system.kept_json import Kept
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bytecode, "prepare", lambda: None)
 
 
 def restore(monkeypatch: pytest.MonkeyPatch, failures: int) -> tuple[int, int]:

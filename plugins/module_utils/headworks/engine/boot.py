@@ -19,15 +19,10 @@ from ..state.places import GUESTS_UNIT
 from ..system.files import write_file
 from ..system.process import has_tool, run
 from ..system.systemd import UNREAD
+from . import bytecode
 from .units import ENABLED, ENGINE, RESTORE, UNIT_DIR, unit_files
 
 NAME = f"{RESTORE}.service"
-# A run is short and creates little garbage. Without the garbage collector it starts faster.
-MAIN = (
-    "import gc\n\ngc.disable()\n\n"
-    "from headworks.engine.command_line import main\n\n"
-    "raise SystemExit(main())\n"
-)
 # The packages that run on a node without Ansible.
 PACKAGES = frozenset({"state", "engine", "node", "system"})
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -76,7 +71,7 @@ class BootSubsystem(Subsystem[BootEngine]):
                 self._remove()
                 continue
             ENGINE.parent.mkdir(parents=True, exist_ok=True)
-            write_file(ENGINE, running_archive())
+            _write_engine(running_archive())
             UNREAD.parent.mkdir(parents=True, exist_ok=True)
             UNREAD.touch()
             for path, text in self.units.items():
@@ -97,6 +92,7 @@ class BootSubsystem(Subsystem[BootEngine]):
         run(["systemctl", "--no-block", "stop", *timers], ok=(0, 5))
         for path in (*self.units, ENGINE):
             path.unlink(missing_ok=True)
+        bytecode.delete()
         run(["systemctl", "daemon-reload"])
 
 
@@ -109,7 +105,12 @@ def section(archive: bytes, distribution: Distribution) -> list[dict[str, str]]:
 def replace_engine(archive: bytes) -> None:
     """Replace the engine on the disk by the running engine. Does nothing if the disk has no engine yet."""
     if ENGINE.exists():
-        write_file(ENGINE, archive)
+        _write_engine(archive)
+
+
+def _write_engine(archive: bytes) -> None:
+    if write_file(ENGINE, archive):
+        bytecode.prepare()
 
 
 def _wants() -> Path:
@@ -153,10 +154,11 @@ def build_archive(sources: Mapping[str, bytes]) -> bytes:
     import zipfile
 
     buffer = io.BytesIO()
+    files = {f"headworks/{path}": content for path, content in sources.items()}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo("__main__.py", EPOCH), MAIN)
-        for path in sorted(sources):
-            archive.writestr(zipfile.ZipInfo(f"headworks/{path}", EPOCH), sources[path])
+        archive.writestr(zipfile.ZipInfo(bytecode.MAIN, EPOCH), bytecode.main_text(files))
+        for path in sorted(files):
+            archive.writestr(zipfile.ZipInfo(path, EPOCH), files[path])
     return buffer.getvalue()
 
 

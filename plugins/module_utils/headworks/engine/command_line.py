@@ -3,6 +3,7 @@
 ``restore`` converges the node to its kept document (at boot), ``drift`` prints the differences from it; ``apply`` and
 ``check`` do the same with the document of a file. ``repair`` restores only some sections of the kept document
 (``repair.py``). ``confirm`` confirms the moves of NICs. ``stop-guests`` stops the guests of a node that shuts down.
+``compile`` makes the engine start faster (``bytecode.py``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _repair(words[1])
         if words == ["stop-guests"]:
             return _stop_guests()
+        if words == ["compile"]:
+            return _compile()
         if words == ["drift"]:
             return _drift()
         if words == ["confirm"]:
@@ -91,6 +94,7 @@ def _restore() -> int:
     """Restore the networks, and then the whole node: a libvirt that does not answer delays no network, and does not
     keep the lock of the node from a repair."""
     from ..node.compute.libvirt_socket import await_answer
+    from .bytecode import prepare
 
     kept = kept_document()
     _tell_damage(kept)
@@ -103,6 +107,7 @@ def _restore() -> int:
     if kept.data.get("sections", {}).get("domains"):
         await_answer()
     _show(_restore_all())
+    prepare()  # the node may have another Python since the last run
     return 0
 
 
@@ -115,6 +120,13 @@ def _stop_guests() -> int:
         return 0
     for text in stop_all_guests():
         print(f"headworks: {text}")
+    return 0
+
+
+def _compile() -> int:
+    from .bytecode import compile_engine
+
+    compile_engine()
     return 0
 
 

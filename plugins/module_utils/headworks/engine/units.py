@@ -159,14 +159,11 @@ WantedBy=multi-user.target
 """
 
 
-# Of the restarts that systemd makes after crashes: without a limit, and with a pause that makes a crash loop cheap.
+# systemd gives up a unit that crashes five times in ten seconds.
 _ALWAYS_RESTARTED = """\
 # headworks: after repeated crashes, the service is started again without a limit.
 [Unit]
 StartLimitIntervalSec=0
-
-[Service]
-RestartSec=1
 """
 
 
@@ -174,7 +171,9 @@ def _vswitchd_drop_in(repair: str) -> str:
     """Return what is added to the unit of ovs-vswitchd. ``restart`` also ends a repair that was begun before this
     start, and ``--no-block`` because the repair waits until the start is complete."""
     return f"""\
-{_ALWAYS_RESTARTED}# headworks: a started ovs-vswitchd has no flows.
+{_ALWAYS_RESTARTED}
+# headworks: a started ovs-vswitchd has no flows.
+[Service]
 ExecStartPost=-{SYSTEMCTL} --no-block restart {repair}
 ExecReload=-{SYSTEMCTL} --no-block restart {repair}
 """

@@ -19,9 +19,10 @@ class ToolError(RuntimeError):
 
 @cache
 def tool_path(name: str) -> str | None:
-    """Return the full path of a tool, or None if the node lacks it (a bare node in check mode, for example)."""
+    """Return the full path of a tool, or None if the node lacks it (a bare node in check mode, for example). A name
+    with a slash is a full path already."""
     # shutil.which does the same, but importing shutil takes longer than all look-ups of a run together.
-    paths = (f"{directory}/{name}" for directory in SEARCH_PATH.split(":"))
+    paths = [name] if "/" in name else [f"{directory}/{name}" for directory in SEARCH_PATH.split(":")]
     return next((path for path in paths if os.access(path, os.X_OK) and os.path.isfile(path)), None)
 
 
