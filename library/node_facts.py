@@ -92,7 +92,9 @@ facts:
           numbers by sysctl.
       type: dict
     nics:
-      description: Network cards by name, each with C(mac), C(mtu), C(addresses) and the C(bridge) it is in.
+      description:
+        - Network cards by name, each with C(mac), C(permanent_mac), C(mtu), C(addresses), the C(bridge) of Open vSwitch
+          or the C(master) that it is in, its C(kind), its C(lower) device and its C(manager).
       type: dict
     packages_missing: {description: Which of O(packages) are not installed., type: list, elements: str}
     services_down: {description: Which of O(services) are not active and enabled., type: list, elements: str}

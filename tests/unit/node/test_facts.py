@@ -58,7 +58,8 @@ def endpoint_of(listener: socket.socket) -> str:
 
 
 def eth1(bridge: str, *addresses: str) -> dict[str, Any]:
-    return {"mac": "02:00:00:00:00:01", "mtu": 1500, "bridge": bridge, "addresses": list(addresses)}
+    link = {"mac": "02:00:00:00:00:01", "permanent_mac": "02:00:00:00:00:01", "mtu": 1500, "kind": "", "lower": ""}
+    return {**link, "master": "", "bridge": bridge, "manager": "", "addresses": list(addresses)}
 
 
 @pytest.mark.parametrize("ports", [BRIDGES[0]["ports"], ["uuid", "p1"]], ids=["two ports", "one port without a set"])
@@ -94,3 +95,30 @@ def test_a_nic_has_no_bridge_if_the_database_refuses_the_connection(database: so
 @pytest.mark.usefixtures("database")
 def test_a_nic_has_no_bridge_without_a_database(tmp_path: Path) -> None:
     assert facts.nics(f"unix:{tmp_path}/none")["eth1"] == eth1("")
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        (
+            {"master": "bond0", "permaddr": "02:00:00:00:00:07", "linkinfo": {"info_slave_kind": "bond"}},
+            {"master": "bond0", "permanent_mac": "02:00:00:00:00:07"},
+        ),
+        ({"master": "ovs-system", "linkinfo": {"info_slave_kind": "openvswitch"}}, {}),
+        (
+            {"master": "br0", "linkinfo": {"info_kind": "veth", "info_slave_kind": "bridge"}},
+            {"kind": "veth", "master": "br0"},
+        ),
+        ({"link": "eth0", "linkinfo": {"info_kind": "vlan"}}, {"kind": "vlan", "lower": "eth0"}),
+        ({"link": "if7", "linkinfo": {"info_kind": "veth"}}, {"kind": "veth"}),
+        ({"linkinfo": {"info_kind": "bond"}}, {"kind": "bond"}),
+    ],
+)
+def test_kind_master_and_parent_of_a_nic_are_reported(
+    link: dict[str, Any], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {"ifname": "x1", "link_type": "ether", "address": "02:00:00:00:00:01", "mtu": 1500, "addr_info": [], **link}
+    monkeypatch.setattr(facts, "run", lambda args: json.dumps([shown]))
+    monkeypatch.setattr(facts, "manager_of", lambda device: "networkd")
+    found = facts.nics("unix:/nonesuch")["x1"]
+    assert found == {**eth1(""), "manager": "networkd", **expected}

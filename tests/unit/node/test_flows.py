@@ -213,10 +213,12 @@ def test_flows_are_compared_again_after_a_bridge_or_port_was_changed() -> None:
     assert undone(Change("ovs_port", "p", port, replace(port, tag=7))).read_again
 
 
-def test_a_bridge_of_another_datapath_type_loses_its_flows() -> None:
+@pytest.mark.parametrize("other", [{"datapath_type": "netdev"}, {"fail_mode": "standalone"}])
+def test_a_bridge_of_another_datapath_type_or_fail_mode_loses_its_flows(other: dict[str, str]) -> None:
     bridge = OvsBridge("br0")
-    assert undone(Change("ovs_bridge", "br0", bridge, replace(bridge, fail_mode="standalone"))).causes == {}
-    found = undone(Change("ovs_bridge", "br0", bridge, replace(bridge, datapath_type="netdev")))
+    unset, standalone = replace(bridge, fail_mode=""), replace(bridge, fail_mode="standalone")
+    assert undone(Change("ovs_bridge", "br0", unset, standalone)).causes == {}
+    found = undone(Change("ovs_bridge", "br0", bridge, replace(bridge, **other)))
     assert found.causes == {
         "br0 table=0,priority=1,any": Cause.BRIDGE_CLEARED,
         "br0 table=0,priority=2,in_port={p}": Cause.BRIDGE_CLEARED,

@@ -175,3 +175,18 @@ def test_patch_names_fit_an_interface_name(bridge: str) -> None:
 def test_shortened_patch_names_of_similar_bridges_differ() -> None:
     assert names.int_patch("br-ex") == "int-br-ex"
     assert names.int_patch("br-provider-network-1") != names.int_patch("br-provider-network-2")
+
+
+def test_a_provider_bridge_with_the_nodes_own_addresses_switches_without_flows() -> None:
+    def fail_mode(addressed: bool) -> str:
+        cloud = s1_cloud("system")
+        node = cloud.nodes["network1"]
+        mappings = tuple(replace(mapping, addressed=addressed) for mapping in node.mappings)
+        nodes = {**cloud.nodes, "network1": replace(node, mappings=mappings)}
+        (bridge,) = [
+            one for one in sections(replace(cloud, nodes=nodes), "network1")["ovs_bridges"] if one["name"] == "br-ex"
+        ]
+        return str(bridge.get("fail_mode", "secure"))
+
+    assert fail_mode(addressed=False) == "secure"
+    assert fail_mode(addressed=True) == "standalone"

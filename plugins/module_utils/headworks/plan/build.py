@@ -86,7 +86,10 @@ class Builder:
             virt_type=virt,
             rollback_seconds=entry.model.rollback_seconds,
             mappings=tuple(
-                resolved.BridgeMapping(physical, mapping.bridge, mapping.interface or "")
+                resolved.BridgeMapping(
+                    physical, mapping.bridge, mapping.interface or "",
+                    addressed=bool(facts and facts.has_addresses(mapping.interface or "")),
+                )
                 for physical, mapping in sorted(entry.model.bridge_mappings.items())
             ),
             local_vlans=self.allocations.vlans.get(name, {}),

@@ -22,12 +22,14 @@ TUNNEL_TYPES = ("vxlan", "gre", "geneve")
 class BridgeMapping:
     """A provider bridge of a node: ``bridge`` leads to ``physical_network`` through the NIC ``interface``.
 
-    ``interface`` is "" if the operator adds the NIC to the bridge.
+    ``interface`` is "" if the operator adds the NIC to the bridge. ``addressed``: the node has addresses on this NIC,
+    or had them before they moved to the bridge.
     """
 
     physical_network: str
     bridge: str
     interface: str = ""
+    addressed: bool = False
 
 
 @dataclass(frozen=True)

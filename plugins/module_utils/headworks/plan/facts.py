@@ -16,11 +16,17 @@ _STEADY = 0.1
 
 @dataclass(frozen=True)
 class NicFacts:
-    """A NIC. ``addresses`` are CIDRs; they include addresses that headworks moved to a bridge."""
+    """A NIC. ``addresses`` are CIDRs; they include addresses that headworks moved to a bridge. ``kind``, ``master``,
+    ``lower`` and ``manager`` are explained in ``node/host/facts.py``; only a node that answers reports them."""
 
     mac: str = ""
     mtu: int = 1500
     addresses: tuple[str, ...] = ()
+    kind: str = ""
+    master: str = ""
+    lower: str = ""
+    manager: str = ""
+    permanent_mac: str = ""
 
     def has(self, address: str) -> bool:
         """Whether the NIC has this address (without prefix length)."""
@@ -54,13 +60,14 @@ class NodeFacts:
         """The name of the NIC that has the address, or ""."""
         return next((name for name, nic in self.nics.items() if nic.has(address)), "")
 
+    def has_addresses(self, nic: str) -> bool:
+        """Whether the node has such a NIC, and addresses on it."""
+        return nic in self.nics and bool(self.nics[nic].addresses)
+
 
 def read(data: Mapping[str, Any]) -> NodeFacts:
     """Facts of a node from plain data (see ``node/host/facts.py``); keys that the plan does not need are ignored."""
-    nics = {
-        str(name): NicFacts(str(nic.get("mac", "")), int(nic.get("mtu") or 1500), tuple(nic.get("addresses") or ()))
-        for name, nic in sorted((data.get("nics") or {}).items())
-    }
+    nics = {str(name): _read_nic(nic) for name, nic in sorted((data.get("nics") or {}).items())}
     sizes = {name: int(data.get(name) or 0) for name in ("vcpus", "ram_mb", "disk_gb", "removed_gb")}
     return NodeFacts(**sizes, kvm=bool(data.get("kvm")), nics=nics, kernel=_kernel(data.get("kernel")))
 
@@ -71,6 +78,11 @@ def _kernel(data: Mapping[str, Any] | None) -> KernelFacts | None:
     modules = {str(name): bool(there) for name, there in (data.get("modules") or {}).items()}
     limits = {str(name): int(value) for name, value in (data.get("limits") or {}).items()}
     return KernelFacts(str(data.get("release", "")), modules, limits)
+
+
+def _read_nic(nic: Mapping[str, Any]) -> NicFacts:
+    texts = {key: str(nic.get(key) or "") for key in ("mac", "kind", "master", "lower", "manager", "permanent_mac")}
+    return NicFacts(mtu=int(nic.get("mtu") or 1500), addresses=tuple(nic.get("addresses") or ()), **texts)
 
 
 def write(facts: NodeFacts) -> dict[str, Any]:
@@ -99,8 +111,11 @@ def steady_nics(current: NodeFacts, before: NodeFacts | None, bridges: frozenset
 
 
 def remember(current: NodeFacts, before: NodeFacts | None, nics: frozenset[str]) -> NodeFacts:
-    """The facts to keep: ``nics`` of ``current``, and the sizes of ``before`` where they changed only a little."""
-    used = {name: nic for name, nic in current.nics.items() if name in nics}
+    """The facts to keep: ``nics`` of ``current``, and the sizes of ``before`` where they changed only a little. A NIC
+    that is missing now is kept as it was: it is broken, and not a typing mistake."""
+    known = {**(before.nics if before else {}), **current.nics}
+    # Only what ``write`` keeps, so that a later run reads the same facts.
+    used = {name: NicFacts(nic.mac, nic.mtu, nic.addresses) for name, nic in sorted(known.items()) if name in nics}
     kept = replace(current, removed_gb=0, kernel=None, nics=used)
     if before is None:
         return kept

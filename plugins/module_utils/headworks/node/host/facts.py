@@ -14,6 +14,7 @@ from typing import Any
 
 from ...state.links import GROUP
 from ...state.places import HEADWORKS_DIR, INSTANCES_DIR
+from ...system.net_managers import manager_of
 from ...system.ovsdb import ENDPOINT, Ovsdb, OvsdbError, from_map, from_set, present, select
 from ...system.process import run
 from ..marks import NIC_MARK
@@ -30,7 +31,7 @@ def gather() -> dict[str, Any]:
     """Return all facts of this node as plain data. (``survey.py`` reports missing software.)
 
     ``vcpus`` (count), ``ram_mb`` (MiB), ``disk_gb`` (GiB, size of the filesystem that holds instances), ``kvm``
-    (usable), ``nics`` ({name: {mac, mtu, addresses, bridge}}), ``distribution`` (``debian-12``), ``hostname``,
+    (usable), ``nics`` ({name: what ``nics`` returns}), ``distribution`` (``debian-12``), ``hostname``,
     ``kernel`` (release, modules, limits: see ``kernel.py``).
     """
     return {
@@ -85,6 +86,11 @@ def nics(endpoint: str = ENDPOINT) -> dict[str, dict[str, Any]]:
     """The node's NICs by name. For a NIC in one of our bridges, the addresses of the bridge are reported, because they
     were the NIC's before it was attached.
 
+    Of each NIC: ``mac``, ``permanent_mac`` (a member of a bond has another ``mac``), ``mtu``, ``addresses``, ``bridge``
+    (of Open vSwitch, "" without), ``kind`` ("" is hardware, ``bond``, ``vlan``, ``wireless``, …), ``master`` (the bond
+    or bridge of the kernel that it is in), ``lower`` (the parent of a VLAN) and ``manager`` (the program that
+    configures it, see ``system/net_managers.py``).
+
     :param endpoint: where the OVSDB server listens.
     """
     attached = _attached_nics(endpoint)
@@ -97,10 +103,27 @@ def nics(endpoint: str = ENDPOINT) -> dict[str, dict[str, Any]]:
             f"{one['local']}/{one['prefixlen']}" for one in link.get("addr_info", ()) if one.get("scope") != "link"
         ]
         if name not in bridges and _is_nic(link):
-            found[name] = {"mac": link.get("address", ""), "mtu": link["mtu"], "bridge": attached.get(name, "")}
+            found[name] = {**_link_facts(link), "bridge": attached.get(name, ""), "manager": manager_of(name)}
     for name, nic in found.items():
         nic["addresses"] = addresses[name] + addresses.get(nic["bridge"], [])
     return found
+
+
+def _link_facts(link: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``ip`` tells about a NIC itself."""
+    mac, info = link.get("address", ""), link.get("linkinfo", {})
+    kind = info.get("info_kind", "")
+    if not kind and (Path("/sys/class/net") / link["ifname"] / "phy80211").exists():
+        kind = "wireless"
+    return {
+        "mac": mac,
+        "permanent_mac": link.get("permaddr", mac),
+        "mtu": link["mtu"],
+        "kind": kind,
+        # A port of Open vSwitch's kernel datapath has master ovs-system: it is not a bridge of the kernel.
+        "master": "" if info.get("info_slave_kind") == "openvswitch" else link.get("master", ""),
+        "lower": link.get("link", "") if kind == "vlan" else "",
+    }
 
 
 def _is_nic(link: dict[str, Any]) -> bool:

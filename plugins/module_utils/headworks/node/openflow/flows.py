@@ -131,8 +131,8 @@ class FlowSubsystem(Subsystem[Flow]):
         return None if item is None else f"{item.name} actions={item.actions}"
 
     def undone_by(self, earlier: Sequence[Change[Any]], desired: Mapping[str, Flow], actual: Reading[Flow]) -> Undone:
-        """Return the flows of a bridge that loses them because its datapath type changes, and the flows of a port that
-        gets another number because its type or bridge changes or its device is recreated."""
+        """Return the flows of a bridge that loses them because its datapath type or fail_mode changes, and the flows of
+        a port that gets another number because its type or bridge changes or its device is recreated."""
         changes = [change for change in earlier if change.verb == "change"]
         cleared = {change.name for change in changes if _clears_flows(change)}
         renumbered = {change.name for change in changes if _renumbers(change)}
@@ -248,11 +248,13 @@ def _ports_of(flow: Flow) -> set[str]:
 
 
 def _clears_flows(change: Change[Any]) -> bool:
-    """Whether a change of a bridge makes ovs-vswitchd create the bridge again, without flows."""
+    """Whether ovs-vswitchd deletes a bridge's flows: it creates the bridge again, or the bridge has another fail_mode
+    (unset is standalone)."""
     before, after = change.before, change.after
     if not isinstance(before, OvsBridge) or not isinstance(after, OvsBridge):
         return False
-    return before.datapath_type != after.datapath_type
+    modes = {bridge.fail_mode or "standalone" for bridge in (before, after)}
+    return before.datapath_type != after.datapath_type or len(modes) > 1
 
 
 def _renumbers(change: Change[Any]) -> bool:

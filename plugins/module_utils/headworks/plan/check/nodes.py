@@ -6,6 +6,7 @@ from ..identity import natural
 from ..mtu import OVERHEAD, tunnel_ip
 from ..placement.services import serves_dhcp
 from .context import Check
+from .nics import check_moved_nic, check_nic
 
 
 def check_nodes(check: Check) -> None:
@@ -66,6 +67,8 @@ def _tunnels(check: Check) -> None:
             check.refuse(key, address, f"is also the tunnel address of {holders[address]}; every node needs its own")
         holders.setdefault(address, name)
         facts = check.facts.get(name)
+        if facts and tunnelled and entry.model.datapath_type == "netdev":
+            check_moved_nic(check, name, key, facts.nic_with(address))  # it goes into br-phy
         if facts and not facts.nic_with(address) and (entry.model.tunnel_ip or tunnelled):
             nics = ", ".join(f"{device} {' '.join(nic.addresses) or '-'}" for device, nic in sorted(facts.nics.items()))
             check.refuse(key, address, f"no NIC of {name} has this address (NICs: {nics or 'none'})")
@@ -90,11 +93,10 @@ def _mappings(check: Check) -> None:
             interfaces[nic] = physical
             if nic == mapping.bridge:
                 check.refuse(f"{key}.interface", nic, "is the name of the bridge itself")
-            elif facts and nic not in facts.nics:
-                nics = ", ".join(sorted(facts.nics)) or "none"
-                check.refuse(f"{key}.interface", nic, f"{name} has no NIC of this name (NICs: {nics})")
-            elif (
-                facts and entry.model.datapath_type == "netdev"
+                continue
+            check_nic(check, name, f"{key}.interface", nic)
+            if (
+                facts and nic in facts.nics and entry.model.datapath_type == "netdev"
                 and facts.nics[nic].has(tunnel_ip(check.inventory, name))
             ):
                 rule = "carries the tunnel address; with node_datapath_type netdev, this NIC is already in br-phy"

@@ -16,13 +16,20 @@ from . import names
 
 def bridges(view: NodeView) -> list[OvsBridge]:
     """Return br-int, br-tun and the provider bridges with fail_mode secure: without flows, they drop all packets.
-    br-phy only switches the underlay, so its fail_mode is standalone. A userspace node has br-phy also without
-    tunnels."""
+
+    A provider bridge that carries the node's own addresses is standalone: the node must be reachable while the bridge
+    has no flows. br-int has none then either, so packets of guests do not pass. br-phy only switches the underlay, so
+    it is standalone, too. A userspace node has br-phy also without tunnels.
+    """
     if not view.carries_network:
         return []
     datapath = view.node.datapath_type
     secure = {names.BR_INT, names.BR_TUN} | {mapping.bridge for mapping in view.node.mappings}
-    records = [OvsBridge(name=name, datapath_type=datapath) for name in secure]
+    standalone = {mapping.bridge for mapping in view.node.mappings if mapping.addressed}
+    records = [
+        OvsBridge(name=name, datapath_type=datapath, fail_mode="standalone" if name in standalone else "secure")
+        for name in secure
+    ]
     if needs_br_phy(view.node):
         records.append(OvsBridge(name=names.BR_PHY, datapath_type=datapath, fail_mode="standalone"))
     return sorted(records, key=lambda bridge: bridge.name)
