@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 
 try:
     from headworks.control import handover
-    from headworks.control.built import note_built
+    from headworks.control.built import has_disks, note_built
     from headworks.control.nic_moves import NodeOnTheMove, Unanswered, rollback_seconds
     from headworks.control.secrets import Secrets
     from headworks.model.errors import PlanError
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         self, result: dict[str, Any], node: str, state: Mapping[str, Any], plan: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The result, after the guests that the node has now are noted in the allocations."""
-        if self._task.check_mode or result.get("failed") or result.get("unreachable"):
+        if self._task.check_mode or result.get("unreachable") or not has_disks(result):
             return result
         mine = (state.get("allocations") or {}).get("instances") or {}
         try:

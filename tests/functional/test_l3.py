@@ -174,10 +174,23 @@ def test_a_route_that_disappeared_with_its_device_is_not_an_error(router: str) -
 
 
 def test_an_error_names_the_missing_device_or_the_missing_sysctl(router: str) -> None:
-    with pytest.raises(ConvergeError, match=r"no device qg-9 in this namespace"):
+    with pytest.raises(ConvergeError, match=rf"namespace {router}: no device qg-9 in it"):
         run(NamespaceConfig(router, (Device("qg-9"),)))
     with pytest.raises(ConvergeError, match=r"ipv4\.nonsense"):
         run(NamespaceConfig(router, sysctls={"ipv4.nonsense": "1"}))
+
+
+def test_a_missing_device_does_not_stop_the_other_devices_of_its_namespace(router: str) -> None:
+    wanted = config(router)
+    lost = replace(
+        wanted,
+        devices=(Device("qg-9", addresses=("172.16.0.9/24",)), *wanted.devices),
+        routes=(*wanted.routes, Route("10.99.0.0/16", "172.16.0.1", "qg-9")),
+    )
+    with pytest.raises(ConvergeError, match="no device qg-9 in it"):
+        run(lost)
+    assert addresses(router) == ["10.0.0.1/24"]
+    assert routes(router) == ["default via 10.0.0.254 dev qr-1"]
 
 
 def test_no_packet_is_lost_while_addresses_are_added_and_removed(router: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from headworks.control.allocations_file import previous_of, write
-from headworks.control.built import note_built
+from headworks.control.built import has_disks, note_built
 from headworks.plan.allocation.allocations import Allocations, InstanceAllocation, digest, load
 
 BOTH = Allocations(
@@ -38,6 +39,29 @@ def test_what_another_run_has_changed_meanwhile_is_left_alone(tmp_path: Path) ->
     text = path.read_text()
     note_built(path, "n1", {"b", "gone"})
     assert path.read_text() == text
+
+
+LINK = {"kind": "link", "name": "tap1", "text": "no space"}
+GUEST = {"kind": "domain", "name": "uuid1", "text": "instance vm1: does not start"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "has"),
+    [
+        ({}, True),
+        ({"failed": True, "failures": [LINK, GUEST]}, True),
+        ({"failed": True, "failures": [LINK, {**GUEST, "name": ""}]}, False),
+        ({"failed": True, "failures": [{**LINK, "kind": "disk"}]}, False),
+        ({"failed": True, "failures": [{**LINK, "kind": "image"}]}, False),
+        ({"failed": True, "failures": [LINK], "refused": True}, False),
+        ({"failed": True, "failures": [LINK], "paused": True}, False),
+        ({"failed": True, "msg": "the node was killed"}, False),
+    ],
+)
+def test_a_node_whose_disks_are_complete_has_built_its_guests_although_another_part_failed(
+    answer: dict[str, object], has: bool
+) -> None:
+    assert has_disks(answer) is has
 
 
 def test_a_missing_file_is_not_created(tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_a_conflict_still_refuses_everything_and_names_what_could_not_be_read_to
     assert log == []
 
 
+def test_in_a_restore_a_conflict_stops_only_its_object_and_what_requires_it() -> None:
+    log: list[str] = []
+    low, high = Shelf("netns", log, Part("taken", 7)), Shelf("l3", log, below="netns")
+    low.conflicts = (Conflict("taken", "namespace taken is not ours"),)
+    wanted = {name: Part(name, on=name) for name in ("taken", "new")}
+    message, _ = failed((low, parts("taken", "new")), (high, wanted), restore=True)
+    assert log == ["+ netns new", "+ l3 new"]
+    assert message.startswith("netns: namespace taken is not ours\nl3: taken: left as it is")
+
+
 @pytest.mark.parametrize("reason", ["breaks", "broken", "read", "apply"])
 def test_an_object_waits_for_what_it_requires_and_the_others_go_on(reason: str) -> None:
     log: list[str] = []

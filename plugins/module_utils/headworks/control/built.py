@@ -6,11 +6,26 @@ belong here: what a plan makes of it (``plan/found/heal.py``).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..plan.allocation.allocations import VARIABLE, as_text
 from . import allocations_file
+
+
+def has_disks(answer: Mapping[str, Any]) -> bool:
+    """Whether a node has the disks of all its guests, by the answer of node_state. Another part of it may have
+    failed."""
+    if not answer.get("failed"):
+        return True
+    failures = answer.get("failures") or ()
+    if answer.get("refused") or answer.get("paused") or not failures:
+        return False
+    return not any(
+        failure["kind"] in ("disk", "image") or (failure["kind"] == "domain" and not failure["name"])
+        for failure in failures
+    )
 
 
 def note_built(path: Path, node: str, names: Collection[str]) -> None:

@@ -43,8 +43,8 @@ def converge(
         subsystem cannot be read, but not when a subsystem has a conflict, and not in check mode.
     :param removable: the names of the guarded objects that may be removed (``Subsystem.guarded``). A removal of another
         guarded object is a conflict, also in check mode. None: no list is in play, and only protected objects stay.
-    :param restore: the run is a restore without an operator. It makes no conflict of a removal that is not allowed, but
-        keeps the object and says so. It leaves guests alone whose disk it would have to create.
+    :param restore: the run is a restore without an operator. A conflict stops only its object. A removal that is not
+        allowed is none: the object is kept, with a note. Guests are left alone whose disk would have to be created.
     :param pause: end the walk after a change that must be confirmed, without an error: ``Result.paused``. The caller
         confirms, and then converges again. What failed until then is in ``Result.failures``.
     :param remove: False: nothing is removed, except what is replaced (``Subsystem.can_wait``). For a repair of some
@@ -53,7 +53,7 @@ def converge(
     :raises ConvergeError: subsystems or objects failed, or a difference remained. All else is done.
     """
     result = Result()
-    stages = [Stage(subsystem, desired, lenient=restore and subsystem.guarded) for subsystem, desired in steps]
+    stages = [Stage(subsystem, desired, lenient=restore) for subsystem, desired in steps]
     try:
         find_changes(stages, result, removable, restore, remove)
     except ConflictError:

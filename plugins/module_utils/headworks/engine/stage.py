@@ -18,7 +18,7 @@ from .result import Failure
 @dataclass
 class Stage:
     """A subsystem with its desired objects, its reading and its changes. ``compared`` is True when the changes are
-    known. ``lenient``: a conflict concerns only its guest, and the walk goes on.
+    known. ``lenient``: a conflict concerns only its object, and the walk goes on.
 
     ``conflicts`` are reasons to apply nothing at all. ``troubles`` are failures of the whole subsystem. ``left`` maps
     the name of an object that is left alone → why; ``failures`` maps the name of an object that could not be changed →

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from ...state.l3 import Device, NamespaceConfig, Route
@@ -54,19 +55,23 @@ class L3Subsystem(Subsystem[NamespaceConfig]):
         )
 
     def requires(self, item: NamespaceConfig) -> Mapping[str, Collection[str]]:
-        """Return the tables of the namespace: an address or a route must not work without its filter and NAT."""
-        return {"nft": tables_of(item.name)}
+        """Return the namespace, which must be ours, and its tables: an address or a route must not work without its
+        filter and NAT."""
+        return {"netns": {item.name}, "nft": tables_of(item.name)}
 
     def apply(self, changes: Sequence[Change[NamespaceConfig]]) -> Applied:
         """Run one ``ip -batch`` for each namespace, then announce the new addresses of all namespaces. A namespace that
-        fails stops no other."""
+        fails stops no other, and a missing device does not stop the others of its namespace."""
         new_addresses: dict[str, Mapping[str, Sequence[str]]] = {}
         failures = {}
         for change in changes:
             if change.after is None:
                 continue
             try:
-                new_addresses[change.name] = _apply(change.after)
+                missing = _missing(change.after)
+                new_addresses[change.name] = _apply(_without(change.after, missing))
+                if missing:
+                    failures[change.name] = f"namespace {change.name}: no device {', '.join(sorted(missing))} in it"
             except (OSError, ToolError, ValueError) as error:
                 failures[change.name] = f"namespace {change.name}: {error}"
         announce(new_addresses)
@@ -125,16 +130,30 @@ def _route(info: rtnl.RouteInfo, device: str) -> Route:
     return Route("::/0" if on_link_ipv6 else info.destination, info.via, device)
 
 
+def _missing(desired: NamespaceConfig) -> set[str]:
+    """Return the desired devices that the namespace does not have.
+
+    :raises FileNotFoundError: the namespace does not exist.
+    """
+    with in_netns(desired.name):
+        return {device.name for device in desired.devices} - {name for _, name in socket.if_nameindex()}
+
+
+def _without(desired: NamespaceConfig, missing: Collection[str]) -> NamespaceConfig:
+    """Return the configuration without these devices and the routes over them."""
+    return replace(
+        desired,
+        devices=tuple(device for device in desired.devices if device.name not in missing),
+        routes=tuple(route for route in desired.routes if route.device not in missing),
+    )
+
+
 def _apply(desired: NamespaceConfig) -> Mapping[str, Sequence[str]]:
     """Configure one namespace as desired. Returns the new IPv4 addresses to announce, by device.
 
     The namespace is read again first: links that the same run removed took addresses and routes with them.
     """
     actual = read_namespace(desired)
-    existing = {device.name for device in actual.devices}
-    missing = [device.name for device in desired.devices if device.name not in existing]
-    if missing:
-        raise ValueError(f"no device {', '.join(missing)} in this namespace")
     with in_netns(desired.name):
         for key, value in _wrong_sysctls(desired, actual):
             _write_sysctl(key, value)

@@ -57,6 +57,10 @@ class LinkSubsystem(Subsystem[Link]):
             and (desired.tx_checksum == actual.tx_checksum)
         )
 
+    def requires(self, item: Link) -> Mapping[str, Collection[str]]:
+        """Return the namespace of the peer, which must be ours."""
+        return {"netns": {item.peer_netns}} if item.peer_netns else {}
+
     def apply(self, changes: Sequence[Change[Link]]) -> Applied:
         """Remove links by their group, then create and change links in one batch. A link is recreated only if its kind
         or its peer differs. A link that fails stops no other."""

@@ -7,7 +7,7 @@ Each table is changed in one transaction. What does not belong here: which rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +82,10 @@ class NftSubsystem(Subsystem[NftTable]):
             for chain in item.chains
         ]
         return encode(replace(item, chains=tuple(chains)))
+
+    def requires(self, item: NftTable) -> Mapping[str, Collection[str]]:
+        """Return the namespace: one that is not ours must not get our tables."""
+        return {"netns": {item.name}}
 
     def apply(self, changes: Sequence[Change[NftTable]]) -> Applied:
         """Run one transaction per table, and then delete the connections of removed translations. A table that is

@@ -83,8 +83,9 @@ class OvsPortSubsystem(OvsSubsystem):
         return desired == actual or _plain(desired) == _plain(actual)
 
     def requires(self, item: OvsPort) -> Mapping[str, Collection[str]]:
-        """Return the port's bridge. If ovs-vswitchd does not act on bridges, waiting for it again takes minutes."""
-        return {"ovs_bridge": {item.bridge}}
+        """Return the port's device, which must be ours, and its bridge. If ovs-vswitchd does not act on bridges,
+        waiting for it again takes minutes."""
+        return {"link": {item.name}, "ovs_bridge": {item.bridge}}
 
     def apply(self, changes: Sequence[Change[OvsPort]]) -> Applied:
         """Apply all changes in one transaction, then wait until ovs-vswitchd has acted on it.

@@ -106,6 +106,10 @@ class DaemonSubsystem(Subsystem[D]):
                 owned.add(name)
         return Reading(objects, frozenset(owned))
 
+    def requires(self, daemon: D) -> Mapping[str, Collection[str]]:
+        """Return the namespace that the daemon runs in, which must be ours. It stays as long as the daemon does."""
+        return {"netns": {self.netns(daemon)}}
+
     def foreseen(self, change: Change[D]) -> Sequence[Note]:
         """Return a note if the change restarts a daemon that works. A reload interrupts nothing."""
         before, after = change.before, change.after
