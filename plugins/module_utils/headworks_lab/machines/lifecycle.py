@@ -25,7 +25,7 @@ from .definition import Lab, Machine, load
 from .qemu import Files
 
 RUN_DIRECTORY = Path(os.environ.get("HEADWORKS_LAB_RUN", "/run/headworks-lab"))
-READY_TIMEOUT = 600.0
+READY_TIMEOUT = 300.0
 
 
 @dataclass

@@ -19,6 +19,7 @@ EMULATED = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "Nehalem")
 ACCELERATED = ("-accel", "kvm", "-cpu", "host")
 KERNEL_LINE = "root=/dev/vda rw console=ttyS0 panic=10"
 WITHOUT_KVM = " module_blacklist=kvm_intel,kvm_amd,kvm"
+DEVICE = Path("/dev/kvm")
 PROBE_TIMEOUT = 20.0
 
 
@@ -92,7 +93,7 @@ def kvm_works(kernel: Path, answer: Path) -> bool:
 
     A /dev/kvm can exist and open although no ordinary kernel runs on it. The answer is kept in the file ``answer``.
     """
-    if not Path("/dev/kvm").exists():
+    if not DEVICE.exists():
         return False
     if answer.exists():
         return answer.read_text().strip() == "yes"

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from .definition import Lab, Machine, Nic
 
 SEED = "headworks-seed.tar"
+# Programs warn of files here that others can read, or ignore them.
+PRIVATE = ("/etc/netplan/", "/etc/NetworkManager/system-connections/")
 LOOPBACK = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 INTERFACES = "source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n"
 UNITS = {
@@ -58,8 +60,8 @@ def files(lab: Lab, machine: Machine, *, authorized_key: str, host_key: tuple[st
         "/home/ops/.ssh/authorized_keys": (key, 0o600),
         "/etc/network/interfaces": (INTERFACES, 0o644),
     }
-    found.update({path: (text, 0o600 if "netplan" in path else 0o644) for path, text in network_files(machine).items()})
-    found.update({path: (text, 0o644) for path, text in machine.files.items()})
+    for path, text in {**network_files(machine), **machine.files}.items():
+        found[path] = (text, 0o600 if path.startswith(PRIVATE) else 0o644)
     return found
 
 
