@@ -265,6 +265,38 @@ def test_a_subsystem_that_cannot_be_read_again_applies_nothing_and_stops_no_othe
     assert log == ["+ good a"]
 
 
+class Reread(Shelf):
+    """An atomic subsystem that is read again, and finds ``later`` then."""
+
+    atomic = True
+    later = Part("stale", on="", group="br-ex")
+
+    def undone_by(
+        self, earlier: Sequence[Change[Part]], desired: Mapping[str, Part], actual: Reading[Part]
+    ) -> Undone:
+        self.world[self.later.name] = self.later
+        return Undone(read_again=True)
+
+
+def test_what_is_found_later_is_not_removed_either_if_a_subsystem_cannot_be_read() -> None:
+    log: list[str] = []
+    flows, bad = Reread("flow", log), Shelf("bad", log)
+    bad.raises = {"read"}
+    failed((flows, parts("a")), (bad, {}))
+    assert log == ["+ flow a"]
+
+
+def test_what_is_found_later_is_not_removed_either_if_an_object_that_requires_it_cannot_be_removed() -> None:
+    log: list[str] = []
+    flows, nics = Reread("flow", log), Shelf("nic", log, Part("eth1", on="br-ex"), below="flow")
+    nics.breaks = {"eth1": "eth1 is busy"}
+    failed((flows, parts("a")), (nics, {}))
+    assert log == ["+ flow a"]
+    nics.breaks = {}
+    converge([(flows, parts("a")), (nics, {})], verify=False)
+    assert log == ["+ flow a", "- nic eth1", "- flow stale"]
+
+
 def test_a_subsystem_that_cannot_tell_what_is_undone_counts_as_not_read() -> None:
     log: list[str] = []
     bad = Renewed("bad", log)

@@ -127,7 +127,7 @@ def _compare_again(stage: Stage, result: Result) -> None:
         return
     more = [
         change
-        for change in stage.changes
+        for change in stage.allowed(stage.changes)
         if change.name not in known_names and (atomic or change.after is not None)
     ]
     stage.changes = first_changes + more

@@ -63,8 +63,6 @@ def keep_required(stage: Stage, removals: Sequence[Change[Any]], stages: Sequenc
             for kind, names in stage.subsystem.requires(change.before).items():
                 required.setdefault(kind, set()).update(names)
     for other in stages:
-        stays = required.get(other.subsystem.kind)
-        if stays:
-            other.changes = [
-                change for change in other.changes if change.after is not None or stays.isdisjoint(other.parts(change))
-            ]
+        if other.subsystem.kind in required:
+            other.keep |= required[other.subsystem.kind]
+            other.changes = other.allowed(other.changes)

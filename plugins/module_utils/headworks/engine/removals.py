@@ -133,11 +133,10 @@ def hold_removals(stages: Sequence[Stage]) -> list[str]:
     """Drop all removals that can wait (``Subsystem.can_wait``). Return how many of each kind."""
     waiting = []
     for stage in stages:
-        removals = stage.subsystem.can_wait([change for change in stage.changes if change.after is None], stage.desired)
-        if removals:
-            names = {change.name for change in removals}
-            stage.changes = [change for change in stage.changes if change.after is not None or change.name not in names]
-            waiting.append(f"{len(removals)} {stage.subsystem.kind}")
+        stage.holds = True
+        found, stage.changes = len(stage.changes), stage.allowed(stage.changes)
+        if number := found - len(stage.changes):
+            waiting.append(f"{number} {stage.subsystem.kind}")
     return waiting
 
 

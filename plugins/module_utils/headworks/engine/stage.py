@@ -7,7 +7,7 @@ objects wait for others that failed (``dependencies.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ class Stage:
 
     ``conflicts`` are reasons to apply nothing at all. ``troubles`` are failures of the whole subsystem. ``left`` maps
     the name of an object that is left alone → why; ``failures`` maps the name of an object that could not be changed →
-    why. ``failed`` has the names of all objects that are not as desired. ``applied`` has the changes to verify.
+    why. ``holds``: removals wait if they can. ``keep`` has the names of objects and parts that are not removed.
+    ``failed`` has the names of all objects that are not as desired. ``applied`` has the changes to verify.
     """
 
     subsystem: Subsystem[Any]
@@ -36,6 +37,8 @@ class Stage:
     troubles: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    holds: bool = False
+    keep: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     applied: dict[str, Change[Any]] = field(default_factory=dict)
 
@@ -44,6 +47,16 @@ class Stage:
         self.left.update(reasons)
         self.failed.update(reasons)
         self.changes = [change for change in self.changes if change.name not in reasons]
+
+    def allowed(self, changes: Sequence[Change[Any]]) -> list[Change[Any]]:
+        """Return ``changes`` without the removals that wait, and without those of what is to be kept."""
+        removals = [change for change in changes if change.after is None]
+        waiting = {change.name for change in self.subsystem.can_wait(removals, self.desired)} if self.holds else set()
+        return [
+            change
+            for change in changes
+            if change.after is not None or not (change.name in waiting or self.keep & self.parts(change))
+        ]
 
     def fail_all(self, doing: str, error: Exception, changes: Iterable[Change[Any]] = ()) -> None:
         """Note that the subsystem raised an error while it was ``doing`` something with ``changes``."""
