@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from ..node.subsystem import SIGNS
 from ..system.kept_json import Kept
-from .doors import converge_document, converge_lock, kept_document
+from .doors import LockError, converge_document, converge_lock, kept_document
 from .repair import NETWORK, PARTS, repair
 from .result import ConvergeError, Result
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(words) == 2 and words[0] in {"apply", "check"}:
             with open(words[1], encoding="utf-8") as source:
                 return _converge(json.load(source), check=words[0] == "check")
-    except (ConvergeError, ValueError) as error:
+    except (ConvergeError, LockError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         if isinstance(error, ConvergeError):
             _show_notes(error.result, sys.stderr)

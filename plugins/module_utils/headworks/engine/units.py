@@ -78,7 +78,8 @@ WantedBy=multi-user.target
 
 
 def _repair(part: str, name: str, after: str) -> str:
-    """Return the unit that repairs ``part``. Before the restore at boot has begun, there is nothing to repair."""
+    """Return the unit that repairs ``part``. Before the restore at boot has begun, there is nothing to repair. A run
+    that downloads images may keep the lock for long."""
     return f"""\
 # headworks: brings back what a restart of {after} takes away, without Ansible.
 [Unit]
@@ -93,7 +94,7 @@ StartLimitIntervalSec=0
 Type=oneshot
 ExecStart={PYTHON} -IS {ENGINE} repair {part}
 ExecStartPost=-{SYSTEMCTL} --no-block stop {name}.timer
-TimeoutStartSec=900
+TimeoutStartSec=3600
 """
 
 
