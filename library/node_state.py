@@ -109,6 +109,7 @@ from ansible.module_utils.headworks.engine import command_line  # noqa: F401  (h
 from ansible.module_utils.headworks.engine.doors import LockError, converge_document
 from ansible.module_utils.headworks.engine.result import ConvergeError, Result
 from ansible.module_utils.headworks.modules.items import DiscreetModule, fail, failures, succeed
+from ansible.module_utils.headworks.node.underlay.config import ifup  # noqa: F401  (a hook of ifupdown runs it)
 
 
 def confirmations(result: Result) -> list[dict[str, str]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ansible.executor.module_common import ModuleDepFinder
 from headworks.engine import boot
 from headworks.engine.boot import BootEngine, BootSubsystem, build_archive, package_sources
 from headworks.node.subsystem import Change
+
+TOP = Path(__file__).parents[3]
 
 
 def test_the_same_sources_in_another_order_give_the_same_archive() -> None:
@@ -22,6 +26,33 @@ def test_the_archive_needs_only_python_to_run(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-I", str(archive)], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "restore" in done.stderr
+
+
+
+
+def test_ansible_sends_every_file_of_the_archive_with_the_module_that_writes_it() -> None:
+    """The archive on a node is made of the files that Ansible sent: those that the module imports, also in functions.
+    Only facts need ``node/host`` and the holdings."""
+    left_out = set(package_sources()) - sent_with(TOP / "library" / "node_state.py")
+    assert {path for path in left_out if not path.startswith("node/host/")} == {"engine/holdings.py"}
+
+
+def sent_with(module: Path) -> set[str]:
+    """The files of the package that Ansible sends with a module, found in the way that Ansible finds them."""
+    sent: set[Path] = set()
+    todo = [(module, "ansible.modules.node_state")]
+    while todo:
+        path, name = todo.pop()
+        finder = ModuleDepFinder(name, ast.parse(path.read_text()), is_pkg_init=path.name == "__init__.py")
+        for found in finder.submodules:
+            for end in range(3, len(found) + 1):
+                place = TOP / "plugins" / "module_utils" / Path(*found[2:end])
+                for file in (place.with_suffix(".py"), place / "__init__.py"):
+                    if file.exists() and file not in sent:
+                        sent.add(file)
+                        todo.append((file, ".".join(found[:end])))
+    package = TOP / "plugins" / "module_utils" / "headworks"
+    return {str(file.relative_to(package)) for file in sent if file.is_relative_to(package)}
 
 
 def test_the_archive_contains_only_the_packages_of_the_node_side() -> None:
