@@ -49,7 +49,7 @@ ExecStart={program("dnsmasq")} --conf-file={root}/%i/{CONFIG}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
-TimeoutStartSec=20
+TimeoutStartSec=90
 LogRateLimitIntervalSec=0
 """
 

@@ -103,7 +103,7 @@ KillMode=mixed
 SuccessExitStatus=143
 Restart=always
 RestartSec=1
-TimeoutStartSec=20
+TimeoutStartSec=90
 """
 
     def files(self, proxy: MetadataProxy) -> dict[str, str]:

@@ -57,7 +57,7 @@ ExecReload=/bin/kill -HUP $MAINPID
 KillMode=mixed
 Restart=always
 RestartSec=1
-TimeoutStartSec=20
+TimeoutStartSec=90
 """
 
 
