@@ -26,17 +26,13 @@ def main_text(sources: Mapping[str, bytes]) -> str:
 
     A run is short and creates little garbage. Without the garbage collector it starts faster.
     """
-    return f"""\
-import gc
-import sys
-
-gc.disable()
-sys.path.insert(0, f"{DIRECTORY}/{_digest(sources)}.{{sys.implementation.cache_tag}}.zip")
-
-from headworks.engine.command_line import main
-
-raise SystemExit(main())
-"""
+    bytecode = f"{DIRECTORY}/{_digest(sources)}.{{sys.implementation.cache_tag}}.zip"
+    return (
+        "import gc\nimport sys\n\ngc.disable()\n"
+        f'sys.path.insert(0, f"{bytecode}")\n\n'
+        "from headworks.engine.command_line import main\n\n"
+        "raise SystemExit(main())\n"
+    )
 
 
 def prepare() -> None:
