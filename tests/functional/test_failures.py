@@ -12,6 +12,7 @@ import pytest
 import small_cloud
 from headworks.engine.converge import ConvergeError, Result, converge
 from headworks.engine.order import pipeline
+from headworks.node.compute import libvirt_socket
 from test_node import clean as clean
 
 LIBVIRT = ("libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket")
@@ -67,6 +68,20 @@ def test_with_libvirt_stopped_the_networks_are_complete_and_the_guests_come_with
         still = failed(state).result
         assert changes(still) == set()
     assert changes(converge(pipeline(state))) == {"add disk", "add domain"}
+
+
+def test_a_libvirt_that_hangs_does_not_keep_the_networks_from_coming_up(
+    clean: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt_socket, "ANSWER_SECONDS", 2.0)
+    systemctl("kill", "--signal=STOP", "--kill-whom=main", "libvirtd.service")
+    try:
+        error = failed(small_cloud.state_of_here())
+        assert "no answer within 2 s" in str(error)
+        assert any(unit.startswith("headworks-dhcp@") for unit in running_units())
+    finally:
+        systemctl("kill", "--signal=CONT", "--kill-whom=main", "libvirtd.service")
+    assert changes(converge(pipeline(small_cloud.state_of_here()))) == {"add disk", "add domain"}
 
 
 def test_with_libvirt_stopped_nothing_is_removed_but_rules(clean: None) -> None:

@@ -26,7 +26,7 @@ from ..subsystem import Applied, Change, Conflict, Note, Reading, Scope, Subsyst
 from . import directories, removed
 from .base_images import BASE_DIR
 from .directories import MARK_FILE, PARTIAL, Found
-from .libvirt_socket import URI, has_libvirt
+from .libvirt_socket import connect, has_libvirt
 from .qcow2 import bases_of
 from .removed import REMOVED_DIR, RULE_NAME, Removed
 
@@ -324,9 +324,7 @@ def defined_domains(names: Collection[str]) -> frozenset[str]:
     """Return which of the uuids ``names`` libvirt has a domain for; none without libvirt."""
     if not has_libvirt(needed=True):
         return frozenset()
-    import libvirt
-
-    connection = libvirt.openReadOnly(URI)
+    connection = connect(read_only=True)
     try:
         return frozenset(names) & {handle.UUIDString() for handle in connection.listAllDomains()}
     finally:

@@ -21,7 +21,7 @@ from ...state.domains import Domain, DomainDisk, Nic
 from ...state.nft import tables_of
 from ..subsystem import Applied, Cause, Change, Note, Reading, Scope, Subsystem, Undone
 from . import guest_notes
-from .libvirt_socket import URI, has_libvirt
+from .libvirt_socket import URI, connect, has_libvirt
 
 INSTANCES_DIR = Path(places.INSTANCES_DIR)
 PARALLEL = 4  # how many guests are changed and started at the same time
@@ -206,11 +206,7 @@ class DomainSubsystem(Subsystem[Domain]):
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        import libvirt
-
-        # libvirt raises errors as exceptions. Without this handler it would also print each error to stderr.
-        libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        connection = libvirt.open(self.uri)
+        connection = connect(self.uri)
         try:
             yield connection
         finally:

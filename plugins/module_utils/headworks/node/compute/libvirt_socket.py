@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ...system.process import has_tool
 
@@ -15,8 +16,11 @@ SOCKET = Path("/run/libvirt/libvirt-sock")
 DAEMONS = ("libvirtd", "virtqemud")
 
 
+ANSWER_SECONDS = 30.0  # a libvirtd that was just started answers within a second
+
+
 class LibvirtError(RuntimeError):
-    """This node has libvirt, but it does not run."""
+    """This node has libvirt, but it does not run or does not answer."""
 
 
 def has_libvirt(needed: bool) -> bool:
@@ -34,6 +38,38 @@ def has_libvirt(needed: bool) -> bool:
     if needed and any(map(has_tool, DAEMONS)):
         raise LibvirtError(f"{SOCKET} does not exist: is libvirtd running?")
     return False
+
+
+def connect(uri: str = URI, read_only: bool = False) -> Any:
+    """Return a connection to libvirt. A daemon that hangs still accepts connections, and libvirt itself would wait for
+    its answer for ever.
+
+    :raises LibvirtError: no answer within ``ANSWER_SECONDS``.
+    :raises libvirt.libvirtError: libvirt refuses.
+    """
+    from queue import Empty, SimpleQueue
+    from threading import Thread
+
+    import libvirt
+
+    # libvirt raises errors as exceptions. Without this handler it would also print each error to stderr.
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    answers: SimpleQueue[Any] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(libvirt.openReadOnly(uri) if read_only else libvirt.open(uri))
+        except Exception as error:
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()  # a thread that hangs ends with the process
+    try:
+        answer = answers.get(timeout=ANSWER_SECONDS)
+    except Empty:
+        raise LibvirtError(f"{uri}: no answer within {ANSWER_SECONDS:.0f} s: does libvirtd hang?") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def await_answer() -> None:
