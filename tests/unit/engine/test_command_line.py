@@ -121,3 +121,16 @@ def test_the_guests_are_stopped_only_when_the_node_shuts_down(
     monkeypatch.setattr(shutdown, "stop_all_guests", lambda: ["instance-1: destroyed"])
     assert command_line.main(["stop-guests"]) == 0
     assert ("instance-1: destroyed" in capsys.readouterr().out) == shutting_down
+
+
+def test_drift_lists_what_it_found_although_a_part_of_the_node_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def converge_document(state: Mapping[str, Any], *, check: bool) -> Result:
+        assert check
+        raise ConvergeError("domain: no answer", Result([{"kind": "link", "name": "tap1", "verb": "add"}]))
+
+    monkeypatch.setattr(command_line, "kept_document", lambda: Kept({"cloud": "lab"}))
+    monkeypatch.setattr(command_line, "converge_document", converge_document)
+    assert command_line.main(["drift"]) == 1
+    assert capsys.readouterr() == ("+ link tap1\n", "headworks: domain: no answer\n")

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConvergeError, LockError, ValueError) as error:
         print(f"headworks: {error}", file=sys.stderr)
         if isinstance(error, ConvergeError):
+            _show_changes(error.result)
             _show_notes(error.result, sys.stderr)
         return 1
     print(USAGE, file=sys.stderr)
@@ -159,9 +160,14 @@ def _restore_all() -> Result:
     return converge_document(kept_document().data or {}, restore=True)
 
 
-def _show(result: Result) -> None:
+def _show_changes(result: Result) -> None:
+    """Print the changes that were found. Those of what failed may not have been made."""
     for change in result.changes:
         print(f"{SIGNS[change['verb']]} {change['kind']} {change['name']}")
+
+
+def _show(result: Result) -> None:
+    _show_changes(result)
     _show_notes(result, sys.stdout)
     print(f"headworks: {len(result.changes)} change(s)")
 
