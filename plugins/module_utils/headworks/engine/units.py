@@ -43,7 +43,7 @@ def unit_files(distribution: Distribution) -> dict[Path, str]:
         f"{distribution.openvswitch_service}.d/headworks.conf": _ALWAYS_RESTARTED,  # it is restarted with the others
         f"{distribution.vswitchd_service}.d/headworks.conf": _vswitchd_drop_in(switch),
         f"{distribution.ovsdb_service}.d/headworks.conf": _ALWAYS_RESTARTED,
-        f"{distribution.libvirt_service}.d/headworks.conf": _ALWAYS_RESTARTED,
+        f"{distribution.libvirt_service}.d/headworks.conf": _LIBVIRT_DROP_IN,
         f"{distribution.nftables_service}.d/headworks.conf": _nftables_drop_in(filters),
     }
     return {UNIT_DIR / name: text for name, text in texts.items()}
@@ -165,6 +165,14 @@ _ALWAYS_RESTARTED = """\
 # headworks: after repeated crashes, the service is started again without a limit.
 [Unit]
 StartLimitIntervalSec=0
+"""
+
+
+# Guests run without libvirtd. A pause makes the restarts of a libvirtd that cannot start cheap.
+_LIBVIRT_DROP_IN = f"""\
+{_ALWAYS_RESTARTED}
+[Service]
+RestartSec=1
 """
 
 
