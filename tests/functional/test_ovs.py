@@ -108,15 +108,17 @@ def test_a_bridge_that_the_switch_cannot_create_is_a_failure_with_the_reason(uni
         run(unique, OvsBridge(bridge, "no-such-type"))
 
 
-def test_without_open_vswitch_no_bridge_is_found_and_no_run_fails(unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ovsdb, "has_tool", lambda name: False)
+def test_without_open_vswitch_no_bridge_is_found_and_no_run_fails(unique: str) -> None:
     bridges = OvsBridgeSubsystem(unique, endpoint="unix:/nonexistent/db.sock")
     assert bridges.read({}).objects == {}
     assert labels(converge([(bridges, {"br0": netdev("br0")})], check=True)) == ["add ovs_bridge br0"]
 
 
-def test_if_open_vswitch_is_installed_but_does_not_run_a_check_says_so(unique: str) -> None:
-    bridges = OvsBridgeSubsystem(unique, endpoint="unix:/nonexistent/db.sock")
+def test_if_open_vswitch_is_installed_but_does_not_run_a_check_says_so(
+    unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ovsdb, "ENDPOINT", "unix:/nonexistent/db.sock")
+    bridges = OvsBridgeSubsystem(unique, endpoint=ovsdb.ENDPOINT)
     with pytest.raises(ConvergeError, match=r"ovs_bridge: reading: .* is ovsdb-server running\?"):
         converge([(bridges, {"br0": netdev("br0")})], check=True)
 

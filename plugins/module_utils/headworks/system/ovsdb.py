@@ -37,14 +37,15 @@ def present(endpoint: str = ENDPOINT) -> bool:
 
 
 def readable(needed: bool, endpoint: str = ENDPOINT) -> bool:
-    """Whether the database can be read: False on a node without Open vSwitch, as ``present``.
+    """Whether the database can be read: False on a node without Open vSwitch, as ``present``. Of a socket in another
+    place it is unknown what serves it.
 
     :param needed: whether the answer "no Open vSwitch" would be taken for "no bridges".
     :raises OvsdbError: Open vSwitch is installed and needed, but does not run.
     """
     if present(endpoint):
         return True
-    if needed and has_tool("ovsdb-server"):
+    if needed and endpoint == ENDPOINT and has_tool("ovsdb-server"):
         raise OvsdbError(f"{endpoint} does not exist: is ovsdb-server running?")
     return False
 
