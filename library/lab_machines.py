@@ -113,7 +113,7 @@ options:
             type: list
             elements: str
           gateway:
-            description: The default gateway that is configured with the static addresses.
+            description: The router of the default route that is configured with the static addresses.
             type: str
           mac:
             description: MAC of the NIC. If omitted, it is derived from the names.

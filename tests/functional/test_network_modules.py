@@ -84,4 +84,5 @@ def test_a_link_that_is_not_a_bridge_and_a_missing_interface_are_refused() -> No
 
 
 def test_without_an_unconfirmed_move_underlay_confirm_changes_nothing() -> None:
-    assert run("underlay_confirm") == {"changed": False, "nics": [], "invocation": {"module_args": {}}}
+    nothing = {"nics": [], "left": [], "undone": [], "notes": [], "failures": {}}
+    assert run("underlay_confirm") == {"changed": False, **nothing, "invocation": {"module_args": {}}}

@@ -374,4 +374,4 @@ def test_serial_console_is_the_one_init_writes_to() -> None:
 def test_build_without_a_target_says_how_it_is_used() -> None:
     result = subprocess.run([NANO / "build"], capture_output=True, text=True)
     assert result.returncode == 1
-    assert "usage: images/nano/build OUT.qcow2 | --print-key" in result.stderr
+    assert "usage: images/nano/build [--amd64] OUT.qcow2 | --print-key" in result.stderr
