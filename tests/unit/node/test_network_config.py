@@ -202,6 +202,19 @@ def test_the_hook_is_a_correct_shell_script_that_ignores_other_devices(interface
         assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_the_hook_calls_a_module_that_the_engine_on_the_nodes_disk_has() -> None:
+    assert ifup.__name__ == ifupdown._MAIN  # Ansible sends what is imported, and the engine is made of that
+    assert f"from {ifup.__name__} import main" in ifupdown.hook_text()
+    assert ifupdown.ifup is ifup
+
+
+def test_a_start_of_open_vswitch_that_is_under_way_is_waited_for() -> None:
+    assert "\nAfter=ovs-vswitchd.service\n" in release.release_service("eth0", "br-ex", [["/bin/a"]])
+    assert "\nAfter=ovs-vswitchd.service headworks-release-eth0.service\n" in release.take_service(
+        "eth0", "br-ex", [["/bin/a"]]
+    )
+
+
 @pytest.mark.parametrize(
     ("route", "family", "moved"),
     [

@@ -1,4 +1,4 @@
-"""What the hook of ifupdown does: ``python3 -m headworks.node.underlay.config.ifup PHASE NIC BRIDGE ADDRFAM``.
+"""What the hook of ifupdown does: it calls ``main`` with PHASE, NIC, BRIDGE and ADDRFAM.
 
 Before ``ifup``, the bridge's routes get a large metric, so that ``ifup`` can add the same routes for the NIC; the
 bridge's lease becomes the NIC's, so that the DHCP client asks for the same address. After ``ifup``, addresses, routes
@@ -8,7 +8,6 @@ and DHCP client move to the bridge. What does not belong here: the hook itself (
 from __future__ import annotations
 
 import re
-import sys
 
 from ....system.ip_batch import ip_batch
 from ....system.process import run
@@ -80,7 +79,3 @@ def main(arguments: list[str]) -> int:
     else:
         after_ifup(nic, bridge)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -14,16 +14,19 @@ from ....system.files import read_text, sync_directory, write_file
 from ....system.systemd import program
 from ..dhcp_client import delete_leases, forget_device
 from ..userspace import quiet_chain
+from . import ifup
 
 NETWORK_DIR = Path("/etc/network")
 ENGINE = "/usr/lib/headworks/engine.zip"
 _HOOKS = ("if-pre-up.d", "if-up.d")
 _HOOK = "headworks"
+# The import above is what puts this module into the engine on the node's disk.
+_MAIN = f"headworks.node.underlay.config.{ifup.__name__.rpartition('.')[2]}"
 
 
 def is_written(nic: str, bridge: str) -> bool:
     """Return whether the hook is installed and moves the addresses of the NIC to the bridge."""
-    hooks = all((NETWORK_DIR / directory / _HOOK).is_file() for directory in _HOOKS)
+    hooks = all(read_text(NETWORK_DIR / directory / _HOOK) == hook_text() for directory in _HOOKS)
     return hooks and read_text(_bridge_file(nic)) == f"{bridge}\n"
 
 
@@ -92,7 +95,8 @@ bridge=$(cat "{NETWORK_DIR}/headworks/$nic" 2>/dev/null) && [ -n "$bridge" ] || 
 ovs-appctl --timeout=5 -t ovs-vswitchd version >/dev/null 2>&1 || exit 0
 [ "$(ovs-vsctl --timeout=5 port-to-br "$nic" 2>/dev/null)" = "$bridge" ] || exit 0
 move() {{
-    PYTHONPATH={ENGINE} timeout 60 python3 -m headworks.node.underlay.config.ifup "$PHASE" "$nic" "$bridge" "$ADDRFAM"
+    PYTHONPATH={ENGINE} timeout 60 python3 -c 'import sys; from {_MAIN} import main; sys.exit(main(sys.argv[1:]))' \\
+        "$PHASE" "$nic" "$bridge" "$ADDRFAM"
 }}
 case "$PHASE" in
 pre-up)

@@ -16,6 +16,7 @@ from ....system import systemd
 from ....system.files import sync_directory, write_file, write_link
 from ....system.process import run
 from ....system.systemd import program
+from ..undo_units import unit_part
 from ..userspace import quiet_chain
 
 VSWITCHD = "ovs-vswitchd.service"
@@ -40,8 +41,8 @@ def write(nic: str, release: Sequence[Command], take: Sequence[Command], bridge:
         return
     directory = systemd.UNIT_DIR
     service, timer, taker = _units(nic)
-    write_file(directory / service, release_service(nic, bridge, release))
-    write_file(directory / taker, take_service(nic, bridge, take))
+    write_file(directory / service, release_service(nic, bridge, release, vswitchd))
+    write_file(directory / taker, take_service(nic, bridge, take, vswitchd))
     write_file(directory / timer, _timer(nic))
     (directory / _WANTS).mkdir(exist_ok=True)
     write_link(directory / _WANTS / timer, str(directory / timer))
@@ -69,7 +70,7 @@ def undo_commands(nic: str, vswitchd: str = VSWITCHD) -> list[list[str]]:
     ]
 
 
-def release_service(nic: str, bridge: str, commands: Sequence[Command]) -> str:
+def release_service(nic: str, bridge: str, commands: Sequence[Command], vswitchd: str = VSWITCHD) -> str:
     """Return the unit that gives the NIC its own addresses, if Open vSwitch serves no bridge for it."""
     serves = (
         f"test -e {_quoted_for_shell(f'/sys/class/net/{bridge}')} && "
@@ -85,6 +86,8 @@ def release_service(nic: str, bridge: str, commands: Sequence[Command]) -> str:
     return f"""\
 [Unit]
 Description=headworks: NIC {nic} has its own addresses, because Open vSwitch does not run
+# A start that is under way is waited for, on a slow machine.
+After={vswitchd}
 
 [Service]
 Type=oneshot
@@ -95,12 +98,13 @@ ExecCondition={_line([program("sh"), "-c", f"! {{ {serves}; }}"])}
 """
 
 
-def take_service(nic: str, bridge: str, commands: Sequence[Command]) -> str:
+def take_service(nic: str, bridge: str, commands: Sequence[Command], vswitchd: str = VSWITCHD) -> str:
     """Return the unit that gives the NIC's addresses to the bridge again. The first command that fails ends it."""
     first, *rest = commands
     return f"""\
 [Unit]
 Description=headworks: bridge {bridge} has the addresses of NIC {nic}, because Open vSwitch runs
+After={vswitchd} headworks-release-{unit_part(nic)}.service
 
 [Service]
 Type=oneshot
@@ -141,12 +145,8 @@ WantedBy=timers.target
 
 def _units(nic: str) -> tuple[str, str, str]:
     """Return the names of the release service, its timer, and the take service."""
-    part = "".join(char if char.isascii() and (char.isalnum() or char in "-_.:") else _hex(char) for char in nic)
+    part = unit_part(nic)
     return f"headworks-release-{part}.service", f"headworks-release-{part}.timer", f"headworks-take-{part}.service"
-
-
-def _hex(char: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def _dropin(nic: str, vswitchd: str) -> Path:
