@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,11 +116,26 @@ def test_without_open_vswitch_no_bridge_is_found_and_no_run_fails(unique: str) -
 
 
 def test_if_open_vswitch_is_installed_but_does_not_run_a_check_says_so(
-    unique: str, monkeypatch: pytest.MonkeyPatch
+    unique: str, bridge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run(unique, netdev(bridge))
     monkeypatch.setattr(ovsdb, "ENDPOINT", "unix:/nonexistent/db.sock")
     bridges = OvsBridgeSubsystem(unique, endpoint=ovsdb.ENDPOINT)
     with pytest.raises(ConvergeError, match=r"ovs_bridge: reading: .* is ovsdb-server running\?"):
+        converge([(bridges, {"br0": netdev("br0")})], check=True)
+
+
+def test_if_open_vswitch_was_never_started_a_check_lists_all_as_new(
+    unique: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    schema = "/usr/share/openvswitch/vswitch.ovsschema"
+    sh("ovsdb-tool", "create", str(tmp_path / "conf.db"), schema)
+    monkeypatch.setattr(ovsdb, "ENDPOINT", "unix:/nonexistent/db.sock")
+    monkeypatch.setattr(ovsdb, "FILES", (tmp_path / "none.db", tmp_path / "conf.db"))
+    bridges = OvsBridgeSubsystem(unique, endpoint=ovsdb.ENDPOINT)
+    assert labels(converge([(bridges, {"br0": netdev("br0")})], check=True)) == ["add ovs_bridge br0"]
+    (tmp_path / "conf.db").write_text("torn")
+    with pytest.raises(ConvergeError, match=r"is ovsdb-server running\?"):
         converge([(bridges, {"br0": netdev("br0")})], check=True)
 
 

@@ -17,6 +17,8 @@ def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(libvirt_socket, "SOCKET", tmp_path / "socket")
     monkeypatch.setattr(libvirt_socket, "has_tool", lambda name: name == "libvirtd")
     monkeypatch.setitem(sys.modules, "libvirt", ModuleType("libvirt"))
+    monkeypatch.setattr(libvirt_socket, "GUESTS", (tmp_path / "none", tmp_path))
+    (tmp_path / "instance-00000001.xml").touch()
     return tmp_path / "socket"
 
 
@@ -30,6 +32,11 @@ def test_libvirt_that_is_installed_but_does_not_run_is_an_error_where_it_is_need
     with pytest.raises(LibvirtError, match=r"is libvirtd running\?"):
         has_libvirt(needed=True)
     assert not has_libvirt(needed=False)
+
+
+def test_libvirt_that_does_not_run_and_has_no_guest_has_nothing_to_tell(socket: Path) -> None:
+    (socket.parent / "instance-00000001.xml").unlink()
+    assert not has_libvirt(needed=True)
 
 
 @pytest.mark.parametrize("missing", ["daemon", "module"])

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .process import has_tool
+from .process import ToolError, has_tool, run
 
 DATABASE = "Open_vSwitch"
 RUN_DIR = Path("/run/openvswitch")
 ENDPOINT = f"unix:{RUN_DIR}/db.sock"
+FILES = (Path("/etc/openvswitch/conf.db"), Path("/var/lib/openvswitch/conf.db"))
 CONNECT_SECONDS = 10.0
 # ovs-vswitchd takes about 17 ms to remove a port and 2 ms to add a port; on a busy node, many times that.
 APPLY_SECONDS = 120.0
@@ -37,17 +38,29 @@ def present(endpoint: str = ENDPOINT) -> bool:
 
 
 def readable(needed: bool, endpoint: str = ENDPOINT) -> bool:
-    """Whether the database can be read: False on a node without Open vSwitch, as ``present``. Of a socket in another
-    place it is unknown what serves it.
+    """Whether the database can be read: False on a node without Open vSwitch, as ``present``, and on a node that has it
+    but never had a bridge. Of a socket in another place it is unknown what serves it.
 
     :param needed: whether the answer "no Open vSwitch" would be taken for "no bridges".
-    :raises OvsdbError: Open vSwitch is installed and needed, but does not run.
+    :raises OvsdbError: Open vSwitch does not run, and has bridges.
     """
     if present(endpoint):
         return True
-    if needed and endpoint == ENDPOINT and has_tool("ovsdb-server"):
+    if needed and endpoint == ENDPOINT and has_tool("ovsdb-server") and any(map(_has_bridges, FILES)):
         raise OvsdbError(f"{endpoint} does not exist: is ovsdb-server running?")
     return False
+
+
+def _has_bridges(file: Path) -> bool:
+    """Whether the file of a database that is not served has bridges. A file that cannot be read may have some."""
+    if not file.exists():
+        return False
+    query = json.dumps(["Open_vSwitch", select("Bridge", ["name"])])
+    try:
+        (found,) = json.loads(run(["ovsdb-tool", "query", str(file), query]))
+    except (ToolError, ValueError):
+        return True
+    return bool(found.get("rows", True))
 
 
 class Ovsdb:

@@ -14,6 +14,8 @@ from ...system.process import has_tool
 URI = "qemu:///system"
 SOCKET = Path("/run/libvirt/libvirt-sock")
 DAEMONS = ("libvirtd", "virtqemud")
+# Where libvirt keeps the definitions of its guests, and the states of those that run.
+GUESTS = (Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu"))
 
 
 ANSWER_SECONDS = 30.0  # a libvirtd that was just started answers within a second
@@ -24,10 +26,10 @@ class LibvirtError(RuntimeError):
 
 
 def has_libvirt(needed: bool) -> bool:
-    """Return whether libvirt can be asked. A bare node in check mode does not have it.
+    """Return whether libvirt can be asked. A bare node in check mode does not have it, or never started it.
 
     :param needed: whether the answer "no libvirt" would be taken for "no guests".
-    :raises LibvirtError: libvirt is installed and needed, but does not run. Its guests may run nevertheless.
+    :raises LibvirtError: libvirt does not run, and has guests. They may run nevertheless.
     """
     try:
         import libvirt  # noqa: F401
@@ -35,7 +37,7 @@ def has_libvirt(needed: bool) -> bool:
         return False
     if SOCKET.exists():
         return True
-    if needed and any(map(has_tool, DAEMONS)):
+    if needed and any(map(has_tool, DAEMONS)) and any(any(place.glob("*.xml")) for place in GUESTS):
         raise LibvirtError(f"{SOCKET} does not exist: is libvirtd running?")
     return False
 
