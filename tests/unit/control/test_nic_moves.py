@@ -132,6 +132,11 @@ def test_a_run_without_a_pause_is_confirmed_at_its_end() -> None:
     assert (result["failed"], result["msg"]) == (True, "x")
 
 
+def test_an_object_that_the_second_call_completes_is_one_change() -> None:
+    begun, completed = ({"kind": "l3", "name": "qrouter-1", "verb": verb} for verb in ("add", "change"))
+    assert merged({**PAUSED, "changes": [NIC, begun]}, {**DONE, "changes": [completed]})["changes"] == [NIC, begun]
+
+
 def test_a_change_that_only_the_second_call_finds_is_in_the_result_with_its_difference() -> None:
     port = {"kind": "ovs_port", "name": "tap1", "verb": "change"}
     result = merged(PAUSED, {**DONE, "changes": [GUEST, port], "diff": ["d-guest", "d-port"]})

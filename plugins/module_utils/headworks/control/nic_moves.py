@@ -155,4 +155,5 @@ def merged(first: Answer | None, second: Mapping[str, Any]) -> Answer:
 
 
 def _key(change: Mapping[str, Any]) -> tuple[Any, ...]:
-    return change.get("kind"), change.get("name"), change.get("verb")
+    """The object of a change. What the first call has begun to add, the second call only changes."""
+    return change.get("kind"), change.get("name")
