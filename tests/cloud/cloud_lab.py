@@ -60,7 +60,7 @@ class CloudLab(RealNodes):
 
     def read_summary(self) -> None:
         """Store the plan's addresses, ids and places in ``summary`` (see control/summary.py)."""
-        run = self.playbook("tests/cloud/playbooks/summary.yml").must_succeed()
+        run = self.playbook("tests/lab/summary.yml").must_succeed()
         self.summary = next(result["summary"] for result in run.results if "summary" in result)
 
     def snapshot(self, node: str) -> dict[str, Any]:
