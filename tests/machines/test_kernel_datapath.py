@@ -1,9 +1,9 @@
 """The kernel's datapath on machines with Debian's kernel: network types, offloads, NAT, metadata, spoof guards, and an
 upgrade of Open vSwitch under running guests.
 
-One lab of two machines for all tests (``inventory/datapath``). The guests ``stand1`` and ``stand2`` are off; namespaces
-stand on their ports (``stands.py``). ``vm1`` is a real guest. It is slow, and slows all else, so only the last tests
-start it.
+One lab of two machines for all tests (``inventories/datapath``). The guests ``stand1`` and ``stand2`` are off;
+namespaces stand on their ports (``stands.py``). ``vm1`` is a real guest. It is slow, and slows all else, so only the
+last tests start it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_run import TOP
+from ansible_run import TOP, Run
 from conftest import KEEP
 from machine_lab import INVENTORY, MachineLab
 from real_nodes import eventually
@@ -38,15 +38,17 @@ FETCH = "import urllib.request as u; print(u.urlopen({url!r}, timeout=60).read()
 GUEST_BOOT_S = 1500.0
 
 Standing = Callable[[str, str], Place]
+_first: list[Run] = []
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[MachineLab]:
     """The lab with the cloud; the first run has converged."""
-    lab = MachineLab("dp", (INVENTORY, HERE / "inventory/datapath"), VARIABLES)
+    lab = MachineLab("dp", (INVENTORY, HERE / "inventories/datapath"), VARIABLES)
     lab.start(fresh=not KEEP)
     try:
-        lab.playbook("site.yml").must_succeed()
+        _first.append(lab.playbook("site.yml"))
+        assert _first[0].rc == 0, _first[0].output[-6000:]
         install(lab, MACHINES)
         yield lab
     finally:
@@ -76,6 +78,12 @@ def standing(lab: MachineLab, summary: dict[str, Any]) -> Iterator[Standing]:
     for (guest, network), where in made.items():
         command = f"systemctl stop stand-{guest}-{network}; ip netns delete {where.namespace}"
         lab.ssh(where.machine, command, check=False)
+
+
+def test_the_first_run_makes_the_changes_that_it_planned(lab: MachineLab) -> None:
+    planned, made = set(_first[0].planned_changes()), set(_first[0].changes())
+    assert sorted(planned - made) == []
+    assert sorted(made - planned) == []
 
 
 def test_a_second_run_changes_nothing(lab: MachineLab) -> None:
