@@ -161,6 +161,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     for name in ("forget_move", "disarm"):
         monkeypatch.setattr(mover, name, lambda nic, name=name: steps.append(f"{name} {nic}"))
     monkeypatch.setattr(mover, "arm", lambda move, carried, unplug, **more: steps.append(" ".join(unplug)))
+    monkeypatch.setattr(nics, "prolong", lambda names: steps.append(f"prolong {' '.join(names)}"))
     monkeypatch.setattr(nics.moves, "MOVES_DIR", tmp_path)
     return steps
 
@@ -377,3 +378,17 @@ def test_a_move_that_cannot_be_armed_is_not_made_and_not_noted(
     assert plug.nics == {}
     assert moves.stage_of("eth1") == ""
     assert steps == ["disarm eth1"]
+
+
+def test_each_move_gives_all_moves_of_the_run_the_whole_time_again(steps: list[str]) -> None:
+    changes = [Change("nic", nic, None, NicAttachment(nic, "br1")) for nic in ("eth1", "eth2")]
+    UnderlaySubsystem("cloud", FakePlug()).apply(changes)
+    assert [step for step in steps if step.startswith("prolong")] == ["prolong eth1", "prolong eth1 eth2"]
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_move_that_an_earlier_run_lost_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves.begin_move(moves.Move("eth3", "br1"))
+    moves.set_stage("eth3", moves.UNDONE)
+    UnderlaySubsystem("cloud", FakePlug()).apply([Change("nic", "eth1", None, NicAttachment("eth1", "br1"))])
+    assert moves.undone_nics() == []

@@ -21,6 +21,7 @@ from .dhcp_client import dhcp_clients
 from .mover import MoveError, Mover
 from .ovs_port import OvsPlug
 from .plug import BridgePlug
+from .rollback import forget_undone, prolong
 from .userspace import is_hidden_from_kernel
 
 
@@ -120,6 +121,8 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
         notes: list[Note] = []
         confirmations: list[Confirmation] = []
         failures: dict[str, str] = {}
+        if self.mover.armed:
+            forget_undone()  # of an earlier run: the confirmation of this run must not find them
         for change in changes:
             nic, armed = change.after or change.before, self.mover.armed
             assert nic is not None  # a change has one of both
@@ -134,6 +137,8 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
                 armed = error.armed
             if armed:
                 confirmations.append(Confirmation(self.kind, nic.name, _armed(nic)))
+                if len(changes) > 1:
+                    prolong([confirmation.name for confirmation in confirmations])
         return Applied(tuple(notes), tuple(confirmations), failures)
 
 

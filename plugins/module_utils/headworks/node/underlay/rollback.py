@@ -71,6 +71,15 @@ def arm(
     run(["systemctl", "restart", f"{_rollback(nic)}.timer"])
 
 
+def prolong(nics: Sequence[str]) -> None:
+    """Give the control node the whole time again to confirm the moves of these NICs: it confirms them all together,
+    after the last one has moved."""
+    timers = [f"{_rollback(nic)}.timer" for nic in nics]
+    installed = [timer for timer in timers if (systemd.RUNTIME_DIR / timer).exists()]
+    if installed and systemd.available():
+        run(["systemctl", "restart", *installed])
+
+
 def disarm(nic: str) -> None:
     """Stop the timer of the NIC and delete the units. A rollback that is under way is waited for."""
     if not systemd.available():
@@ -110,10 +119,17 @@ def confirm() -> Confirmed:
             continue
         _finish(nic, move)
         result.nics.append(nic)
-    for nic in undone_nics():
-        disarm(nic)
-        result.undone.append(nic)
+    result.undone = forget_undone()
     return result
+
+
+def forget_undone() -> list[str]:
+    """Delete what is noted about moves that were taken back. Returns their NICs."""
+    nics = undone_nics()
+    for nic in nics:
+        disarm(nic)
+        forget_move(nic)
+    return nics
 
 
 def _configure(move: Move, result: Confirmed) -> bool:
@@ -121,7 +137,7 @@ def _configure(move: Move, result: Confirmed) -> bool:
     nic, bridge = move.nic, move.bridge
     if not rtnl.links([bridge]) or config.is_written(nic, bridge):
         return True
-    _restart_timer(nic)
+    prolong([nic])
     try:
         result.notes += config.write(nic, bridge, read_carried(bridge))
     except (OSError, RuntimeError, ValueError) as error:
@@ -160,11 +176,6 @@ def _stop_timer(nic: str) -> None:
     service, end = f"{_rollback(nic)}.service", time.monotonic() + UNDO_SECONDS
     while run(["systemctl", "is-active", service], ok=range(256)).strip() == "activating" and time.monotonic() < end:
         time.sleep(0.1)
-
-
-def _restart_timer(nic: str) -> None:
-    if systemd.available() and (systemd.RUNTIME_DIR / f"{_rollback(nic)}.timer").exists():
-        run(["systemctl", "restart", f"{_rollback(nic)}.timer"])
 
 
 def _boot_unit(nic: str) -> str:
