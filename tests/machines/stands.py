@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class Place:
         return any(" 0% packet loss" in self.run(*ping, check=False) for _ in range(tries))
 
 
+# A function that returns the namespace in place of a guest on a network.
+Standing = Callable[[str, str], Place]
+
+
 def result(process: subprocess.Popen[str], timeout: float = 300) -> str:
     """The output of a script that has ended well."""
     output, _ = process.communicate(timeout=timeout)
@@ -74,18 +78,23 @@ def install(lab: MachineLab, machines: tuple[str, ...]) -> None:
 
 def stand(lab: MachineLab, summary: Mapping[str, Any], guest: str, network: str) -> Place:
     """A namespace in place of a guest, on its port on a network."""
+    place, program = port_of(lab, summary, guest, network)
+    unit = f"stand-{guest}-{network}"
+    lab.ssh(place.machine, f"systemctl stop {unit} 2>/dev/null; systemctl reset-failed {unit} 2>/dev/null; true")
+    lab.ssh(place.machine, "systemd-run", f"--unit={unit}", "--property=Restart=on-failure", *program)
+    eventually(lambda: "default" in place.run("ip", "route", check=False), f"{place.namespace} stands", 60, 1.0)
+    return place
+
+
+def port_of(lab: MachineLab, summary: Mapping[str, Any], guest: str, network: str) -> tuple[Place, list[str]]:
+    """The place in front of a guest's port on a network, and the program that makes it."""
     instance, about = summary["instances"][guest], summary["networks"][network]
     nic = next(nic for nic in instance["nics"] if nic["network"] == network)
     subnet = ipaddress.ip_network(about["subnets"][0])
-    address, machine = nic["addresses"][0], instance["node"]
-    namespace, unit = f"{guest}-{network}", f"stand-{guest}-{network}"
+    address, namespace = nic["addresses"][0], f"{guest}-{network}"
     settings = [nic["mac"], f"{address}/{subnet.prefixlen}", str(about["mtu"]), str(subnet[1])]
-    lab.ssh(machine, f"systemctl stop {unit} 2>/dev/null; systemctl reset-failed {unit} 2>/dev/null; true")
     program = ["/usr/bin/python3", f"{REMOTE}/guest_port.py", namespace, nic["tap"], *settings]
-    lab.ssh(machine, "systemd-run", f"--unit={unit}", "--property=Restart=on-failure", *program)
-    place = Place(lab, machine, namespace, "eth0", address, nic["mac"])
-    eventually(lambda: "default" in place.run("ip", "route", check=False), f"{namespace} stands", 60, 1.0)
-    return place
+    return Place(lab, instance["node"], namespace, "eth0", address, nic["mac"]), program
 
 
 def dhcp_place(lab: MachineLab, summary: Mapping[str, Any], machine: str, network: str) -> Place:

@@ -1,7 +1,6 @@
-"""The kernel's datapath on machines with Debian's kernel: network types, offloads, NAT, metadata, spoof guards, and an
-upgrade of Open vSwitch under running guests.
+"""The kernel's datapath on machines with Debian's kernel: network types, offloads, NAT, metadata, spoof guards.
 
-One lab of two machines for all tests (``inventories/datapath``). The guests ``stand1`` and ``stand2`` are off;
+The lab is the one of two machines in ``conftest.py``. The guests ``stand1`` and ``stand2`` are off;
 namespaces stand on their ports (``stands.py``). ``vm1`` is a real guest. It is slow, and slows all else, so only the
 last tests start it.
 """
@@ -12,76 +11,28 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_run import TOP, Run
-from conftest import KEEP
-from machine_lab import INVENTORY, MachineLab
+from conftest import MACHINES
+from machine_lab import MachineLab
 from real_nodes import eventually
-from stands import Place, arp, counted, dhcp_place, install, stand, transfer, udp
+from stands import Place, Standing, arp, counted, dhcp_place, transfer, udp
 
-HERE = Path(__file__).parent
-MACHINES = ("node1", "node2")
-VARIABLES = {"lab_management_prefix": "10.98.0", "lab_tunnel_prefix": "10.99.0"}
 MTU = {"vxlan1": 1450, "geneve1": 1450, "gre1": 1458, "vlan1": 1500, "flat1": 1500}
 ICMP_HEADERS = 28
 WORLD = "203.0.113.10"
 GUEST_IP, STAND1_IP = "172.16.19.231", "172.16.19.232"
 PORTS = ("vxlan_sys_4789 (vxlan", "genev_sys_6081 (geneve", "gre_sys (gre", "enp0s18", "enp0s19")
-DEBS = "/var/lib/headworks-lab/packages/*.deb"
 WHOAMI = (TOP / "playbooks/files/whoami.py").read_text()
 FETCH = "import urllib.request as u; print(u.urlopen({url!r}, timeout=60).read().decode())"
 # Two emulations, one within the other, on a busy host.
 GUEST_BOOT_S = 1500.0
 
-Standing = Callable[[str, str], Place]
-_first: list[Run] = []
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[MachineLab]:
-    """The lab with the cloud; the first run has converged."""
-    lab = MachineLab("dp", (INVENTORY, HERE / "inventories/datapath"), VARIABLES)
-    lab.start(fresh=not KEEP)
-    try:
-        _first.append(lab.playbook("site.yml"))
-        assert _first[0].rc == 0, _first[0].output[-6000:]
-        install(lab, MACHINES)
-        yield lab
-    finally:
-        if not KEEP:
-            lab.stop()
-
-
-@pytest.fixture(scope="module")
-def summary(lab: MachineLab) -> dict[str, Any]:
-    """The plan's ids and addresses."""
-    run = lab.playbook("tests/lab/summary.yml").must_succeed()
-    found: dict[str, Any] = next(result["summary"] for result in run.results if "summary" in result)
-    return found
-
-
-@pytest.fixture(scope="module")
-def standing(lab: MachineLab, summary: dict[str, Any]) -> Iterator[Standing]:
-    """A function that returns the namespace in place of a guest on a network."""
-    made: dict[tuple[str, str], Place] = {}
-
-    def place(guest: str, network: str) -> Place:
-        if (guest, network) not in made:
-            made[guest, network] = stand(lab, summary, guest, network)
-        return made[guest, network]
-
-    yield place
-    for (guest, network), where in made.items():
-        command = f"systemctl stop stand-{guest}-{network}; ip netns delete {where.namespace}"
-        lab.ssh(where.machine, command, check=False)
-
-
-def test_the_first_run_makes_the_changes_that_it_planned(lab: MachineLab) -> None:
-    planned, made = set(_first[0].planned_changes()), set(_first[0].changes())
+def test_the_first_run_makes_the_changes_that_it_planned(first_run: Run) -> None:
+    planned, made = set(first_run.planned_changes()), set(first_run.changes())
     assert sorted(planned - made) == []
     assert sorted(made - planned) == []
 
@@ -213,29 +164,6 @@ def test_a_real_guest_answers_at_its_floating_ip(lab: MachineLab, summary: dict[
     console = lab.ssh(vm1["node"], "cat", f"/var/lib/headworks/instances/{vm1['id']}/console.log")
     assert "Kernel panic" not in console
     assert f"address {address}/24" in console
-
-
-def test_after_an_upgrade_of_openvswitch_everything_is_back_without_a_run(lab: MachineLab, standing: Standing) -> None:
-    near, far = standing("stand1", "vxlan1"), standing("stand2", "vxlan1")
-    assert near.answers(far.address)
-    processes = lab.ssh("node2", "pgrep", "-f", "qemu-system.*instance-")
-    switch = lab.ssh("node2", "systemctl", "show", "-p", "MainPID", "--value", "ovs-vswitchd")
-    pings = lab.pings(near.machine, far.address, prefix=near.prefix)
-    began = time.monotonic()
-    lab.ssh("node2", f"DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i {DEBS}", timeout=600)
-    installed = time.monotonic()
-    try:
-        eventually(lambda: near.answers(far.address, tries=1), "the guests reach each other again", 180, 1.0)
-        answered = time.monotonic()
-    finally:
-        loss = pings.stop()
-    print(
-        f"upgrade {installed - began:.1f} s, answered {answered - installed:.1f} s later, "
-        f"lost {loss.lost} of {loss.sent}, longest gap {loss.longest_gap:.1f} s"
-    )
-    assert lab.ssh("node2", "systemctl", "show", "-p", "MainPID", "--value", "ovs-vswitchd") != switch
-    assert lab.ssh("node2", "pgrep", "-f", "qemu-system.*instance-") == processes
-    eventually(lambda: lab.drift("node2") == "", "node2 is as declared", 120, 5.0)
 
 
 def _fetch(place: Place, url: str) -> str:
