@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from headworks.control.nic_moves import Answer, NodeOnTheMove, Unanswered, merged, rollback_seconds
+from headworks.control.nic_moves import CALLS, Answer, NodeOnTheMove, Unanswered, merged, rollback_seconds
 
 NIC = {"kind": "nic", "name": "eth0", "verb": "add"}
 GUEST = {"kind": "domain", "name": "vm1", "verb": "add"}
@@ -98,6 +98,25 @@ def test_a_connection_that_is_lost_while_a_nic_moves_is_opened_again() -> None:
     node = Node(SILENT, CONFIRMED, DONE)
     assert node.run()["changes"] == [GUEST]
     assert node.calls == ["converge", "reconnect", "confirm", "converge"]
+
+
+def test_a_connection_that_a_later_move_loses_is_opened_again() -> None:
+    """A NIC has left its bridge, and the bridge that it enters cuts the node off."""
+    node = Node(PAUSED, CONFIRMED, SILENT, SILENT, {**CONFIRMED, "nics": [], "undone": ["eth0"]})
+    result = node.run()
+    assert "nic eth0: the node could not be reached after the move" in result["msg"]
+    assert result["changes"] == [NIC, GUEST]
+    node = Node(PAUSED, CONFIRMED, SILENT, CONFIRMED, DONE)
+    assert not node.run().get("failed")
+
+
+def test_a_run_whose_moves_never_end_fails_with_the_reason() -> None:
+    failure = {"kind": "nic", "name": "eth0", "text": "nic eth0: no space left"}
+    result = Node(*[{**PAUSED, "failures": [failure]}, CONFIRMED] * CALLS).run()
+    assert result["failed"]
+    assert result["msg"].endswith("this run ends before all is done: nic eth0: no space left")
+    assert Node(*[PAUSED, CONFIRMED] * CALLS).run()["failed"]
+    assert Node(*[SILENT, CONFIRMED] * CALLS).run()["failed"]
 
 
 def test_a_lost_connection_without_a_move_is_an_unreachable_node() -> None:

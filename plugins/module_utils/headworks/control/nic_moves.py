@@ -54,22 +54,26 @@ class NodeOnTheMove:
         :raises Unanswered: the node does not answer, and did not take its move back in time.
         """
         problems: list[str] = []
-        result = self._first(moves)
+        result: Answer | None = None
         for _ in range(CALLS):
-            if result is not None and not result.get("confirmations"):
-                break
+            answer = self._converge_once(moves)
+            if answer is not None:
+                result = merged(result, answer)
+                if not answer.get("confirmations"):
+                    break
             confirmed = self._confirm_all()
             if confirmed["undone"]:
                 return self._taken_back(result, confirmed["undone"])
             problems += confirmed["failures"].values()
             result = _with_notes(result, confirmed)
-            if result is not None and not result.get("paused"):
+            if answer is not None and not answer.get("paused"):
                 break
-            result = merged(result, self.converge())
+        else:
+            problems.append(_unfinished(result or {}))
         return _with_problems(result or {}, problems)
 
-    def _first(self, moves: bool) -> Answer | None:
-        """Return the answer of the first call; None if the connection was lost while a NIC moved."""
+    def _converge_once(self, moves: bool) -> Answer | None:
+        """Return the answer of a call; None if the connection was lost while a NIC moved."""
         try:
             return self.converge()
         except Unanswered:
@@ -127,11 +131,18 @@ def _with_notes(result: Answer | None, confirmed: Answer) -> Answer | None:
     return {**result, "confirmations": [], "notes": notes + confirmed["notes"]}
 
 
+def _unfinished(result: Answer) -> str:
+    """Return why a run is given up whose last call still ended early."""
+    failed = [failure["text"] for failure in result.get("failures") or ()]
+    text = f"NICs still move after {CALLS} calls, so this run ends before all is done"
+    return ": ".join([text, "; ".join(failed)] if failed else [text])
+
+
 def _with_problems(result: Answer, problems: list[str]) -> Answer:
     if not problems:
         return result
     own = [result["msg"]] if result.get("failed") and result.get("msg") else []
-    return {**result, "failed": True, "msg": "; ".join([*own, *problems])}
+    return {**result, "failed": True, "msg": "; ".join(dict.fromkeys([*own, *problems]))}
 
 
 def merged(first: Answer | None, second: Mapping[str, Any]) -> Answer:
