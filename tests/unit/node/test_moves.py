@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headworks.node.underlay import moves
+from headworks.node.underlay import moves, rollback
+from headworks.node.underlay.carry import Carried
 from headworks.node.underlay.moves import CONFIRMED, PENDING, UNDONE, Move
 from headworks.node.underlay.undo_units import Undo, boot_service, rollback_service, rollback_timer, unit_part
 
@@ -124,3 +125,33 @@ def test_at_boot_the_nic_is_unplugged_before_open_vswitch_takes_it() -> None:
 @pytest.mark.parametrize(("nic", "part"), [("eth0.100", "eth0.100"), ("br-x", "br-x"), ("a@b", "a\\x40b")])
 def test_a_nic_s_name_becomes_part_of_a_unit_s_name(nic: str, part: str) -> None:
     assert unit_part(nic) == part
+
+
+def test_a_rollback_that_is_under_way_ends_before_the_move_begins_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Otherwise its last steps would take the new move back half-way, and no timer would run any more."""
+    for name in ("UNIT_DIR", "RUNTIME_DIR"):
+        monkeypatch.setattr(rollback.systemd, name, tmp_path)
+    monkeypatch.setattr(rollback, "UNDERLAY_DIR", tmp_path)
+    monkeypatch.setattr(rollback.systemd, "available", lambda: True)
+    monkeypatch.setattr(rollback.config, "undo_commands", lambda nic, bridge: [])
+    monkeypatch.setattr(rollback, "undo_client_commands", lambda nic, bridge: [])
+    monkeypatch.setattr(rollback.time, "sleep", lambda seconds: None)
+    (tmp_path / "headworks-rollback-eth1.timer").touch()  # of the earlier move
+    calls, stages, states = [], [], ["activating", "activating", "inactive"]
+
+    def run(command: list[str], **_: object) -> str:
+        calls.append(" ".join(command[1:]))
+        if command[1] != "is-active":
+            return ""
+        stages.append(moves.stage_of("eth1"))
+        return states.pop(0)
+
+    monkeypatch.setattr(rollback, "run", run)
+    move = Move("eth1", "br1")
+    rollback.arm(move, Carried(), ["/bin/unplug"], quiet_bridge=True, ovsdb_service="a", vswitchd_service="b")
+    assert stages == ["", "", ""]
+    assert moves.stage_of("eth1") == PENDING
+    timer = "restart headworks-rollback-eth1.timer"
+    assert [call for call in calls if not call.startswith("is-active")] == [timer, "daemon-reload", timer]

@@ -9,13 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 from headworks.node.subsystem import Change, Reading
-from headworks.node.underlay import carry, dhcp_client, mover, moves, nics, ovs_port
+from headworks.node.underlay import carry, mover, moves, nics, ovs_port
 from headworks.node.underlay.carry import Address, Carried, lines_after_move, lines_before_move, read_carried
-from headworks.node.underlay.dhcp_client import DhcpClient, arguments_for, leases_for
 from headworks.node.underlay.nics import UnderlaySubsystem, conflicts
 from headworks.node.underlay.ovs_port import OvsPlug
 from headworks.node.underlay.plug import Plugged
-from headworks.node.underlay.undo_units import Undo, rollback_service
 from headworks.state.underlay import NicAttachment
 
 ADDRESSES = """[{"addr_info": [
@@ -212,6 +210,18 @@ def test_a_restore_completes_the_move_of_a_nic_that_was_in_its_bridge_before_mov
 
 
 @pytest.mark.usefixtures("steps")
+def test_a_settled_nic_that_the_operator_put_into_the_bridge_needs_no_confirmation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its bridge has the operator's own network configuration, which ours would replace."""
+    monkeypatch.setattr(nics, "_unsettled", lambda *arguments: "")
+    desired = {"eth1": NicAttachment("eth1", "br1")}
+    for owner, kinds in ((None, []), ("cloud", ["change"])):
+        subsystem = UnderlaySubsystem("cloud", FakePlug(eth1=Plugged("br1", owner=owner)))
+        assert [change.verb for change in subsystem.diff(desired, subsystem.read(desired))] == kinds
+
+
+@pytest.mark.usefixtures("steps")
 def test_a_nic_that_never_existed_is_a_conflict_and_one_that_is_gone_is_broken() -> None:
     desired = {"eth9": NicAttachment("eth9", "br1")}
     subsystem = UnderlaySubsystem("cloud", FakePlug())
@@ -278,89 +288,6 @@ def test_a_name_that_the_kernel_would_refuse_is_refused(name: str) -> None:
         NicAttachment(name, "br-ex")
 
 
-def test_a_dhcp_client_gets_the_other_device_and_files_with_its_name() -> None:
-    arguments = [
-        "/sbin/dhclient",
-        "-1",
-        "-4",
-        "-v",
-        "-pf",
-        "/run/dhclient.eth0.pid",
-        "-lf",
-        "/var/lib/dhcp/eth0.leases",
-    ]
-    assert arguments_for([*arguments, "-cf", "/etc/dhclient-eth01.conf", "eth0"], "eth0", "br-ex") == [
-        "dhclient",
-        "-nw",
-        "-4",
-        "-v",
-        "-pf",
-        "/run/dhclient.br-ex.pid",
-        "-lf",
-        "/var/lib/dhcp/br-ex.leases",
-        "-cf",
-        "/etc/dhclient-eth01.conf",
-        "br-ex",
-    ]
-
-
-def test_a_lease_file_gets_the_other_device() -> None:
-    lease = 'lease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\nlease {\n  interface "eth01";\n}\n'
-    assert leases_for(lease, "eth0", "br-ex") == lease.replace('"eth0"', '"br-ex"')
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[DhcpClient]]:
-    """Simulate a dhclient of ifupdown for eth0, and its directory of leases. Returns the clients by device."""
-    words = ["dhclient", "-4", "-pf", "/run/dhclient.eth0.pid", "-lf", f"{tmp_path}/dhclient.eth0.leases", "eth0"]
-    clients = {"eth0": [DhcpClient(1, tuple(words))]}
-    monkeypatch.setattr(dhcp_client, "dhcp_clients", lambda device: clients.get(device, []))
-    monkeypatch.setattr(dhcp_client, "_LEASES", tmp_path)
-    lease = 'default-duid "\\000\\001";\nlease {\n  interface "eth0";\n  fixed-address 192.0.2.5;\n}\n'
-    (tmp_path / "dhclient.eth0.leases").write_text(lease)
-    (tmp_path / "dhclient.eth01.leases").write_text(lease)
-    return clients
-
-
-def test_raw_commands_run_a_dhcp_client_for_the_nic_again(client: dict[str, list[DhcpClient]], tmp_path: Path) -> None:
-    commands = dhcp_client.undo_client_commands("eth0", "br-ex")
-    assert [command[1:] for command in commands] == [
-        ["-KILL", "-F", "/run/dhclient.br-ex.pid", "dhclient"],
-        ["-KILL", "-F", "/run/dhclient.eth0.pid", "dhclient"],
-        ["-nw", "-4", "-pf", "/run/dhclient.eth0.pid", "-lf", f"{tmp_path}/dhclient.eth0.leases", "eth0"],
-    ]
-    assert all(command[0].startswith("/") for command in commands)
-    client["br-ex"] = [DhcpClient(2, tuple(arguments_for(client.pop("eth0")[0].arguments, "eth0", "br-ex")))]
-    assert dhcp_client.undo_client_commands("eth0", "br-ex") == commands
-    client.clear()
-    assert dhcp_client.undo_client_commands("eth0", "br-ex") == []
-
-
-def test_a_device_without_a_client_keeps_its_identifier_and_no_lease(
-    client: dict[str, list[DhcpClient]], tmp_path: Path
-) -> None:
-    before = (tmp_path / "dhclient.eth0.leases").read_text()
-    dhcp_client.delete_leases("eth0")
-    assert (tmp_path / "dhclient.eth0.leases").read_text() == before  # its client runs
-    client.clear()
-    dhcp_client.delete_leases("eth0")
-    assert (tmp_path / "dhclient.eth0.leases").read_text() == 'default-duid "\\000\\001";\n'
-    assert (tmp_path / "dhclient.eth01.leases").read_text() == before
-
-
-def test_leases_are_copied_for_another_device(client: dict[str, list[DhcpClient]], tmp_path: Path) -> None:
-    dhcp_client.copy_leases("eth0", "br-ex")
-    assert 'interface "br-ex";' in (tmp_path / "dhclient.br-ex.leases").read_text()
-    client.clear()
-    dhcp_client.forget_device("br-ex")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dhclient.eth0.leases", "dhclient.eth01.leases"]
-
-
-def test_a_dhcp_client_that_the_rollback_starts_outlasts_its_unit() -> None:
-    undo = Undo(moves.Move("eth0", "br-ex"), ["/bin/unplug"], Path("/run/first"), Path("/run/finish"))
-    assert "KillMode=process" in rollback_service(undo).splitlines()
-
-
 def test_a_move_that_cannot_be_armed_is_not_made_and_not_noted(
     steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +305,31 @@ def test_a_move_that_cannot_be_armed_is_not_made_and_not_noted(
     assert plug.nics == {}
     assert moves.stage_of("eth1") == ""
     assert steps == ["disarm eth1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_disarmed"),
+    [("", "", True), (moves.CONFIRMED, moves.CONFIRMED, True), (moves.PENDING, moves.PENDING, False)],
+)
+def test_a_nic_in_its_bridge_whose_move_cannot_be_armed_is_noted_as_before(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch, before: str, after: str, is_disarmed: bool
+) -> None:
+    move = moves.Move("eth1", "br1")
+    if before:
+        moves.begin_move(move)
+        moves.set_stage("eth1", before)
+
+    def full(move: moves.Move, *_: object, **_more: object) -> None:
+        moves.begin_move(move)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(mover, "arm", full)
+    monkeypatch.setattr(mover, "forget_move", moves.forget_move)
+    desired, plug = NicAttachment("eth1", "br1"), FakePlug(eth1=Plugged("br1", owner="cloud"))
+    applied = UnderlaySubsystem("cloud", plug).apply([Change("nic", "eth1", desired, desired)])
+    assert (set(applied.failures), applied.confirmations) == ({"eth1"}, ())
+    assert moves.stage_of("eth1") == after
+    assert ("disarm eth1" in steps) is is_disarmed
 
 
 def test_each_move_gives_all_moves_of_the_run_the_whole_time_again(steps: list[str]) -> None:

@@ -27,7 +27,7 @@ from .carry import (
 )
 from .dhcp_client import move_clients
 from .ipv4_settings import copy_ipv4_settings
-from .moves import Move, forget_move
+from .moves import CONFIRMED, Move, forget_move, set_stage, stage_of
 from .plug import BridgePlug
 from .rollback import arm, disarm
 from .userspace import hide_from_kernel, show_to_kernel
@@ -59,7 +59,7 @@ class Mover:
         :raises MoveError: the move failed. A NIC that was not in the bridge is out of it again.
         """
         carried = self._to_carry(nic, was_plugged)
-        self._arm(nic, carried, leaves=False, is_new=not was_plugged)
+        self._arm(nic, carried, leaves=False)
         plugged = False
         try:
             self.plug.set_mac(nic.name, nic.bridge)
@@ -119,14 +119,15 @@ class Mover:
             return saved or Carried()
         return read_carried(nic.bridge)
 
-    def _arm(self, nic: NicAttachment, carried: Carried, leaves: bool, is_new: bool = False) -> None:
+    def _arm(self, nic: NicAttachment, carried: Carried, leaves: bool) -> None:
         """Arm the move before its first step.
 
-        :param is_new: the NIC is not in the bridge. If the move cannot be armed, nothing is noted about it.
-        :raises MoveError: the move cannot be armed, because the filesystem is full, say. Nothing has moved.
+        :raises MoveError: the move cannot be armed, because the filesystem is full, say. Nothing has moved, and what is
+            noted about the NIC is as before.
         """
         if not self.armed:
             return
+        before = stage_of(nic.name)
         own = {address.text for address in read_carried(nic.bridge).addresses} if rtnl.links([nic.bridge]) else set()
         try:
             arm(
@@ -138,8 +139,11 @@ class Mover:
                 vswitchd_service=self.vswitchd_service,
             )
         except Exception as error:
-            if is_new:
+            if before == "":
                 forget_move(nic.name)
+            elif before == CONFIRMED:
+                set_stage(nic.name, CONFIRMED)
+            if before in ("", CONFIRMED):  # otherwise an earlier rollback still waits
                 disarm(nic.name)
             raise MoveError(f"it does not move, because its rollback cannot be prepared: {error}", False) from error
 

@@ -61,7 +61,8 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
                 continue
             bridge, datapath = plugged.bridge, plugged.datapath_type
             unsettled = _unsettled(links, name, bridge, datapath) if name in desired and name in links else ""
-            if not unsettled and name in desired and scope is None:
+            # The bridge of a NIC that is not ours has the operator's own configuration.
+            if ours and not unsettled and name in desired and scope is None:
                 unsettled = _unconfirmed(name, bridge)
             objects[name] = NicAttachment(name, bridge, datapath, unsettled=unsettled)
             if ours:

@@ -43,16 +43,18 @@ def arm(
     move: Move, carried: Carried, unplug: Command, *, quiet_bridge: bool, ovsdb_service: str, vswitchd_service: str
 ) -> None:
     """Install the units that take the move back, and start the timer. Without systemd, only note that the move is not
-    confirmed.
+    confirmed. A rollback of an earlier move that is under way ends first: it would take this move back half-way.
 
     :param carried: the addresses and routes that the NIC gets back.
     :param unplug: the command that takes the NIC out of the bridge.
     :param quiet_bridge: the bridge's device has no addresses of its own.
     """
+    nic, bridge = move.nic, move.bridge
+    prolong([nic])
+    _await_rollback(nic)
     begin_move(move)
     if not systemd.available():
         return
-    nic, bridge = move.nic, move.bridge
     UNDERLAY_DIR.mkdir(parents=True, exist_ok=True)
     first, finish = UNDERLAY_DIR / f"{nic}.first", UNDERLAY_DIR / f"{nic}.finish"
     write_file(first, _batch(lines_before_move(carried, nic)))
@@ -170,11 +172,17 @@ def _unit_files(nic: str) -> list[Path]:
 
 def _stop_timer(nic: str) -> None:
     """Stop the timer. If it has expired just now, wait until the rollback has ended."""
-    if not systemd.available():
-        return
-    run(["systemctl", "stop", f"{_rollback(nic)}.timer"], ok=(0, 5))
+    if systemd.available():
+        run(["systemctl", "stop", f"{_rollback(nic)}.timer"], ok=(0, 5))
+        _await_rollback(nic)
+
+
+def _await_rollback(nic: str) -> None:
+    """Wait until a rollback that is under way has ended."""
     service, end = f"{_rollback(nic)}.service", time.monotonic() + UNDO_SECONDS
-    while run(["systemctl", "is-active", service], ok=range(256)).strip() == "activating" and time.monotonic() < end:
+    while systemd.available() and time.monotonic() < end:
+        if run(["systemctl", "is-active", service], ok=range(256)).strip() != "activating":
+            return
         time.sleep(0.1)
 
 
