@@ -8,7 +8,7 @@ import pytest
 from headworks.node.underlay import moves, rollback
 from headworks.node.underlay.carry import Carried
 from headworks.node.underlay.moves import CONFIRMED, PENDING, UNDONE, Move
-from headworks.node.underlay.undo_units import Undo, boot_service, rollback_service, rollback_timer, unit_part
+from headworks.node.underlay.undo_units import Undo, boot_service, rollback_service, rollback_timer
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +120,6 @@ def test_at_boot_the_nic_is_unplugged_before_open_vswitch_takes_it() -> None:
     assert "After=ovsdb-server.service\nBefore=ovs-vswitchd.service\n" in text
     assert [Path(line.split()[0]).name for line in commands(text)] == ["unplug", "configure", "mv", "rm"]
     assert f"ConditionPathExists={moves.MOVES_DIR}/eth0.pending" in text
-
-
-@pytest.mark.parametrize(("nic", "part"), [("eth0.100", "eth0.100"), ("br-x", "br-x"), ("a@b", "a\\x40b")])
-def test_a_nic_s_name_becomes_part_of_a_unit_s_name(nic: str, part: str) -> None:
-    assert unit_part(nic) == part
 
 
 def test_a_rollback_that_is_under_way_ends_before_the_move_begins_again(

@@ -16,11 +16,12 @@ from pathlib import Path
 from ...system import rtnl, systemd
 from ...system.files import write_file, write_link
 from ...system.process import run
+from ...system.unit_text import Command, unit_part
 from . import config
 from .carry import UNDERLAY_DIR, Carried, delete_carried, lines_after_move, lines_before_move, read_carried
 from .dhcp_client import undo_client_commands
 from .moves import CONFIRMED, Move, begin_move, forget_move, pending_nics, read_move, set_stage, undone_nics
-from .undo_units import Command, Undo, boot_service, rollback_service, rollback_timer, unit_part
+from .undo_units import Undo, boot_service, rollback_service, rollback_timer
 
 WANTED_BY = "multi-user.target.wants"
 UNDO_SECONDS = 60.0  # how long a rollback that is under way may take

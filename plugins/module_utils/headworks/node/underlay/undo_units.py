@@ -12,12 +12,11 @@ from pathlib import Path
 
 from ...state.nft import TABLE
 from ...system.systemd import program
+from ...system.unit_text import Command, escaped, exec_lines
 from .moves import PENDING, UNDONE, Move, marker
 from .userspace import quiet_chain
 
 LOCK_SECONDS = 10  # how long the rollback waits for a run that is at work
-
-Command = Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ Description=headworks: take {undo.move.nic} out of {undo.move.bridge}, because t
 Type=oneshot
 TimeoutStartSec=120
 KillMode=process
-{_lines(undo.commands)}
+{exec_lines(undo.commands)}
 """
 
 
@@ -97,7 +96,7 @@ def boot_service(undo: Undo, ovsdb_service: str, vswitchd_service: str) -> str:
     return f"""\
 [Unit]
 Description=headworks: take {undo.move.nic} out of {undo.move.bridge}, because the move was not confirmed
-ConditionPathExists={_escaped(str(pending))}
+ConditionPathExists={escaped(str(pending))}
 Wants={ovsdb_service}
 After={ovsdb_service}
 Before={vswitchd_service}
@@ -105,33 +104,8 @@ Before={vswitchd_service}
 [Service]
 Type=oneshot
 TimeoutStartSec=120
-{_lines([undo.unplug, *undo.configuration, *undo.end])}
+{exec_lines([undo.unplug, *undo.configuration, *undo.end])}
 
 [Install]
 WantedBy=multi-user.target
 """
-
-
-def unit_part(nic: str) -> str:
-    """Return the name of a NIC as part of a unit's name: other characters are written as systemd-escape writes them."""
-    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.:") else _hex(char) for char in nic)
-
-
-def _hex(char: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in char.encode())
-
-
-def _lines(commands: Sequence[Command]) -> str:
-    return "\n".join("ExecStart=-" + " ".join(_quoted(word) for word in command) for command in commands)
-
-
-def _quoted(word: str) -> str:
-    """Return a word as an argument in ``ExecStart=``."""
-    text = _escaped(word).replace("$", "$$")
-    if text and all(char not in text for char in " \t\"';\\"):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")

@@ -16,15 +16,12 @@ from ....system import systemd
 from ....system.files import sync_directory, write_file, write_link
 from ....system.process import run
 from ....system.systemd import program
-from ..undo_units import unit_part
+from ....system.unit_text import Command, exec_line, exec_lines, unit_part
 from ..userspace import quiet_chain
 
 VSWITCHD = "ovs-vswitchd.service"
 BOOT_SECONDS = 60  # after the kernel's start: a bridge that is missing then is not waited for
 _WANTS = "timers.target.wants"
-
-Command = Sequence[str]
-
 
 def is_written(nic: str) -> bool:
     """Return whether the units of the NIC are installed."""
@@ -93,8 +90,8 @@ After={vswitchd}
 Type=oneshot
 TimeoutStartSec=180
 KillMode=process
-ExecCondition={_line([program("sh"), "-c", f"! {{ {serves}; }}"])}
-{_lines(lines)}
+ExecCondition={exec_line([program("sh"), "-c", f"! {{ {serves}; }}"])}
+{exec_lines(lines)}
 """
 
 
@@ -110,8 +107,8 @@ After={vswitchd} headworks-release-{unit_part(nic)}.service
 Type=oneshot
 TimeoutStartSec=180
 KillMode=process
-{f"ExecCondition={_line(first)}" if rest else f"ExecStart=-{_line(first)}"}
-{_lines(rest)}
+{f"ExecCondition={exec_line(first)}" if rest else f"ExecStart=-{exec_line(first)}"}
+{exec_lines(rest)}
 """
 
 
@@ -124,7 +121,7 @@ def dropin_text(nic: str) -> str:
 OnFailure={service}
 
 [Service]
-ExecStartPost=-{_line([program("systemctl"), "--no-block", "start", taker])}
+ExecStartPost=-{exec_line([program("systemctl"), "--no-block", "start", taker])}
 """
 
 
@@ -161,21 +158,6 @@ def _paths(nic: str, vswitchd: str) -> list[Path]:
         systemd.UNIT_DIR / _WANTS / timer,
         *(systemd.UNIT_DIR / name for name in _units(nic)),
     ]
-
-
-def _lines(commands: Sequence[Command]) -> str:
-    return "\n".join(f"ExecStart=-{_line(command)}" for command in commands)
-
-
-def _line(command: Command) -> str:
-    return " ".join(_quoted(word) for word in command)
-
-
-def _quoted(word: str) -> str:
-    text = word.replace("%", "%%").replace("$", "$$")
-    if text and all(char not in text for char in " \t\"';\\"):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _quoted_for_shell(text: str) -> str:
