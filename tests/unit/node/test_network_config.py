@@ -249,6 +249,7 @@ def test_the_units_of_a_released_nic_are_written_and_deleted(
     assert 'ExecCondition=/bin/b\nExecStart=-/bin/c "x y"\n' in taker
     dropin = (tmp_path / "ovs-vswitchd.service.d/headworks-release-eth0.conf").read_text()
     assert "OnFailure=headworks-release-eth0.service\n" in dropin
+    assert "ExecStopPost=-/usr/bin/systemctl --no-block start headworks-release-eth0.timer\n" in dropin
     assert (tmp_path / "timers.target.wants/headworks-release-eth0.timer").is_symlink()
     release.delete("eth0")
     assert sorted(path.name for path in tmp_path.rglob("*") if not path.is_dir()) == ["other.conf"]

@@ -1,8 +1,9 @@
 """The NIC gets its own addresses while Open vSwitch does not run: after a boot of a kernel without its module, say.
 
 The bridge does not exist then, or nothing serves it. ``headworks-release-<NIC>.service`` gives the addresses back to
-the NIC; systemd starts it when ovs-vswitchd fails, and by a timer if the bridge is missing some time after boot. The
-next successful start of ovs-vswitchd starts ``headworks-take-<NIC>.service``. None of them needs headworks or Python.
+the NIC; a timer starts it some time after each stop or crash of ovs-vswitchd and after a boot, and it does nothing if
+the bridge is served again. The next successful start of ovs-vswitchd starts ``headworks-take-<NIC>.service``. None of
+them needs headworks or Python.
 What does not belong here: the commands for a program of the system (``networkd.py``, ``ifupdown.py``).
 """
 
@@ -20,7 +21,7 @@ from ....system.unit_text import Command, exec_line, exec_lines, unit_part
 from ..userspace import quiet_chain
 
 VSWITCHD = "ovs-vswitchd.service"
-BOOT_SECONDS = 60  # after the kernel's start: a bridge that is missing then is not waited for
+WAIT_SECONDS = 40  # a bridge that is not served then is not waited for
 _WANTS = "timers.target.wants"
 
 def is_written(nic: str) -> bool:
@@ -113,26 +114,31 @@ KillMode=process
 
 
 def dropin_text(nic: str) -> str:
-    """Return the drop-in of ovs-vswitchd."""
-    service, _, taker = _units(nic)
+    """Return the drop-in of ovs-vswitchd. It is restarted without a limit, so it never counts as failed for systemd's
+    ``OnFailure=``, except if the database that it requires does not start."""
+    service, timer, taker = _units(nic)
     return f"""\
-# headworks: NIC {nic} gets its own addresses when Open vSwitch fails, and its bridge gets them when it runs again.
+# headworks: NIC {nic} gets its own addresses while Open vSwitch does not run, and its bridge gets them when it runs.
 [Unit]
 OnFailure={service}
 
 [Service]
 ExecStartPost=-{exec_line([program("systemctl"), "--no-block", "start", taker])}
+ExecStopPost=-{exec_line([program("systemctl"), "--no-block", "start", timer])}
 """
 
 
 def _timer(nic: str) -> str:
+    """Return the timer. A start of the timer while it waits does nothing, so a daemon that crashes again and again does
+    not put it off."""
     return f"""\
 [Unit]
-Description=headworks: wait until the bridge of NIC {nic} exists after a boot
+Description=headworks: wait until Open vSwitch serves the bridge of NIC {nic}
 
 [Timer]
-OnBootSec={BOOT_SECONDS}
+OnActiveSec={WAIT_SECONDS}
 AccuracySec=1
+RemainAfterElapse=no
 Unit={_units(nic)[0]}
 
 [Install]
