@@ -3,7 +3,7 @@ them.
 
 Addresses and routes are written to a file below /run before they are moved. So they are not lost if the run is killed,
 or if Open vSwitch recreates its devices at a restart. After a reboot the NIC gets its addresses from the system's own
-configuration. What does not belong here: the order of the steps (``nics.py``), and the settings by which the bridge
+configuration. What does not belong here: the order of the steps (``mover.py``), and the settings by which the bridge
 takes addresses from router advertisements as the NIC did (``advertised.py``).
 """
 

@@ -3,7 +3,7 @@
 ``<NIC>.json`` says where the NIC moves: into a bridge, or out of it. One marker beside it says how far the move is:
 ``<NIC>.pending`` (the control node has not confirmed the move), ``<NIC>.confirmed``, or ``<NIC>.undone`` (the node has
 taken the NIC out of the bridge again). Units that do not use headworks rename these markers, too (``rollback.py``).
-What does not belong here: the addresses of the NIC (``carry.py``), and the steps of a move (``nics.py``).
+What does not belong here: the addresses of the NIC (``carry.py``), and the steps of a move (``mover.py``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """NICs as ports of Open vSwitch bridges: this file reads and writes rows of OVSDB.
 
-What does not belong here: the addresses of the NIC (``carry.py``), and the order of the steps (``nics.py``).
+What does not belong here: the addresses of the NIC (``carry.py``), and the order of the steps (``mover.py``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The interface of a kind of bridge: put a NIC into a bridge, and take it out again.
 
 ``ovs_port.py`` implements it for Open vSwitch. What does not belong here: the addresses of the NIC (``carry.py``),
-which move to the bridge's own device in the same way for each kind of bridge, and the order of the steps (``nics.py``).
+which move to the bridge's own device in the same way for each kind of bridge, and the order of the steps
+(``mover.py``).
 """
 
 from __future__ import annotations
