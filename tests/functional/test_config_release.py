@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from headworks.node.underlay.config import release
 from headworks.system import systemd
 from shell import sh
+from test_underlay import wait_for
 
 DAEMON = """\
 [Unit]
@@ -20,13 +20,6 @@ ExecStart=/bin/sh -c 'test -e {works} && sleep 1000 &'
 ExecStartPost=/usr/bin/test -e {works}
 Restart=on-failure
 """
-
-
-def wait(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -51,12 +44,12 @@ def daemon(unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_a_nic_is_released_some_time_after_its_switch_went_away_and_taken_when_it_is_back(
     daemon: str, tmp_path: Path, fault: str
 ) -> None:
-    wait((tmp_path / "taken").exists)
+    wait_for((tmp_path / "taken").exists)
     (tmp_path / "taken").unlink()
     (tmp_path / "works").unlink()
     sh("systemctl", *fault.split(), daemon)
     assert not (tmp_path / "released").exists()
-    wait((tmp_path / "released").exists)
+    wait_for((tmp_path / "released").exists)
     (tmp_path / "works").touch()
     sh("systemctl", "start", daemon)
-    wait((tmp_path / "taken").exists)
+    wait_for((tmp_path / "taken").exists)

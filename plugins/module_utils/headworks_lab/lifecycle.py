@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import resource
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ from . import host
 from .definition import Lab, Network, Node
 from .podman import Podman, PodmanError
 from .seed import seed
+from .ssh_port import ssh_answers
 
 RUN_DIRECTORY = Path(os.environ.get("HEADWORKS_LAB_RUN", "/run/headworks-lab"))
 SETTINGS_BEFORE = RUN_DIRECTORY / "machine-before.json"
@@ -200,7 +200,7 @@ def wait_ready(lab: Lab, podman: Podman, node: Node, timeout: float = READY_TIME
     end = time.monotonic() + timeout
     container = lab.container(node.name)
     while not (
-        _ssh_answers(lab.management(node))
+        ssh_answers(lab.management(node))
         and podman.succeeds("exec", container, "systemctl", "is-active", "default.target")
     ):
         if time.monotonic() > end:
@@ -350,15 +350,6 @@ def _check_images(podman: Podman, nodes: Iterable[Node]) -> None:
     for image in sorted({node.image for node in nodes}):
         if not podman.succeeds("image", "exists", image):
             raise LabError(f"image {image}: not in the lab's store; scripts/node-image builds it")
-
-
-def _ssh_answers(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=1.0) as connection:
-            connection.settimeout(1.0)
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 def _unit_problems(podman: Podman, container: str) -> str:

@@ -10,7 +10,6 @@ import ipaddress
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from .. import host
 from ..definition import DefinitionError
 from ..lifecycle import Access, LabError, close_connections, new_key
+from ..ssh_port import ssh_answers
 from . import networks, processes, qemu, seed
 from .definition import Lab, Machine, load
 from .qemu import Files
@@ -184,7 +184,7 @@ def wait_ready(lab: Lab, place: Place, name: str, timeout: float = READY_TIMEOUT
     """
     began = time.monotonic()
     address = lab.machine(name).address
-    while not _ssh_answers(address):
+    while not ssh_answers(address, 5.0):
         if not is_running(lab, place, name) or time.monotonic() - began > timeout:
             what = "answers no ssh" if is_running(lab, place, name) else "has no power"
             console = place.files(lab, name).console
@@ -246,15 +246,6 @@ def _check_addresses(lab: Lab) -> None:
     messages = host.clashes(subnets, [lab.host_device(network.name) for network in lab.networks])
     if messages:
         raise LabError(f"lab {lab.name}: {'; '.join(messages)}: use another lab_management_prefix")
-
-
-def _ssh_answers(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=2.0) as connection:
-            connection.settimeout(5.0)
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 def _read(path: Path) -> str:
