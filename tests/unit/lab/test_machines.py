@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,5 +203,7 @@ def test_the_process_of_a_machine_is_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "guest=mine"]) as process:
         pid_file.write_text(str(process.pid))
+        while not processes.is_ours(process.pid, "guest=mine\0"):  # the new process has not begun its program yet
+            time.sleep(0.01)
         assert processes.end(pid_file, "guest=mine\0")
         assert process.wait(5) == -9
