@@ -42,7 +42,8 @@ def kill(pid_of: str, back: str) -> Fault:
 FLOWS = (
     "test $(ovs-ofctl dump-flows br-int | grep -c cookie) -ge $(cat /tmp/flows) && ovs-appctl -t ovs-vswitchd version"
 )
-TABLES = "nft list tables >/tmp/now; cmp /tmp/now /tmp/tables"
+# A start of nftables.service also adds the tables of /etc/nftables.conf.
+TABLES = "nft list tables >/tmp/now; ! grep -vxFf /tmp/now /tmp/tables"
 DHCP = "systemctl --plain --no-legend list-units 'headworks-dhcp@*' | head -1 | cut -d' ' -f1"
 PROXY = "systemctl --plain --no-legend list-units 'headworks-metadata@*' | head -1 | cut -d' ' -f1"
 SERVER = "systemctl --plain --no-legend list-units 'headworks-metadata-*.service' | head -1 | cut -d' ' -f1"
