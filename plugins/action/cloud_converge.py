@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 try:
     from headworks.control import handover
     from headworks.control.built import has_disks, note_built
-    from headworks.control.nic_moves import NodeOnTheMove, Unanswered, rollback_seconds
+    from headworks.control.nic_moves import NodeOnTheMove, Unanswered
     from headworks.control.secrets import Secrets
     from headworks.model.errors import PlanError
     from headworks.state.distribution import Distribution
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if not handover.begun(DIRECTORY):
             result.update(failed=True, msg="The run has not begun: run cloud_begin before, in the same run.")
             return result
-        result.update(self._converge(arguments, preview, variables))
+        result.update(self._converge(arguments, preview, variables, plan["rollback_seconds"][node]))
         # The arguments hold user data, which -vvv would show.
         result.pop("invocation", None)
         result.update(Secrets(plan["secrets"]).hide_in({key: result[key] for key in ANSWER if key in result}))
@@ -107,7 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return settled and not options["prepared"]
 
     def _converge(
-        self, arguments: Mapping[str, Any], preview: Mapping[str, Any], variables: Mapping[str, Any]
+        self, arguments: Mapping[str, Any], preview: Mapping[str, Any], variables: Mapping[str, Any], seconds: float
     ) -> dict[str, Any]:
         """Converge the node, and confirm the moves of its NICs over new connections: only these show that the node can
         be reached."""
@@ -129,7 +129,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             converge=lambda: call("node_state", {**arguments, "pause": True}),
             confirm=lambda: call("underlay_confirm", {}),
             reconnect=self._connection.reset,
-            rollback_seconds=rollback_seconds(arguments["state"]),
+            rollback_seconds=seconds,
         )
         moves = any(change["kind"] == "nic" for change in preview.get("changes") or ())
         try:

@@ -121,6 +121,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             "path": str(path),
             "text": resolution.allocations.text(),
             "nodes": list(resolution.cloud.nodes),
+            "rollback_seconds": {name: node.rollback_seconds for name, node in resolution.cloud.nodes.items()},
             "unbuilt": [name for name, entry in resolution.allocations.instances.items() if not entry.built],
             "facts": {
                 name: {

@@ -353,6 +353,15 @@ def test_a_restore_makes_no_unconfirmed_move_and_makes_a_confirmed_one_without_a
     assert state(node.bridge) == before
 
 
+def test_a_nic_that_leaves_its_bridge_is_armed_with_the_seconds_of_its_last_move(node: Node) -> None:
+    run(node, node.attachment(seconds=300))
+    result = run(node, confirm=False)
+    assert [confirmation.text for confirmation in result.confirmations] == [
+        f"nic {node.nic}: the node takes the move back in 300 s unless it is confirmed"
+    ]
+    confirm_all()
+
+
 def test_a_nic_that_leaves_its_bridge_leaves_no_file(node: Node) -> None:
     run(node, node.attachment())
     run(node)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from headworks.control.nic_moves import CALLS, Answer, NodeOnTheMove, Unanswered, merged, rollback_seconds
+from headworks.control.nic_moves import CALLS, Answer, NodeOnTheMove, Unanswered, merged
 
 NIC = {"kind": "nic", "name": "eth0", "verb": "add"}
 GUEST = {"kind": "domain", "name": "vm1", "verb": "add"}
@@ -161,19 +161,3 @@ def test_a_change_that_only_the_second_call_finds_is_in_the_result_with_its_diff
     result = merged(PAUSED, {**DONE, "changes": [GUEST, port], "diff": ["d-guest", "d-port"]})
     assert result["changes"] == [NIC, GUEST, port]
     assert result["diff"] == ["d-nic", "d-guest", "d-port"]
-
-
-@pytest.mark.parametrize(
-    ("nics", "seconds"),
-    [
-        ([{"name": "eth1", "bridge": "br-ex"}], 60),
-        ([{"name": "eth1", "bridge": "br-ex", "rollback_seconds": 20}], 20),
-        ([{"name": "eth1", "bridge": "br-ex", "rollback_seconds": 20}, {"name": "eth2", "bridge": "br-in"}], 60),
-        ([{"name": "eth1", "bridge": "br-ex", "rollback_seconds": 300}, {"name": "eth2", "bridge": "br-in"}], 300),
-        ([], 60),
-        (None, 60),
-    ],
-)
-def test_the_rollback_of_the_nic_that_waits_longest_counts(nics: Any, seconds: float) -> None:
-    assert rollback_seconds({"sections": {"underlay": nics}}) == seconds
-    assert rollback_seconds({}) == 60

@@ -12,22 +12,12 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
-from ..state.codec import decode
-from ..state.underlay import NicAttachment
-
 CALLS = 6  # more calls than a run can need: NICs leave their bridges, then NICs enter bridges
 GRACE_SECONDS = 90.0  # for a rollback and its network, after it was due
 PAUSE_SECONDS = 2.0
-DEFAULT_SECONDS = 60  # for NICs that leave their bridges
 
 Answer = dict[str, Any]
 _NOTHING: Answer = {"nics": [], "left": [], "undone": [], "notes": [], "failures": {}}
-
-
-def rollback_seconds(document: Mapping[str, Any]) -> float:
-    """Return when the node of a document takes an unconfirmed move back. A NIC that does not say it has the default."""
-    nics = [decode(NicAttachment, nic) for nic in (document.get("sections") or {}).get("underlay") or ()]
-    return max((nic.rollback_seconds for nic in nics), default=DEFAULT_SECONDS)
 
 
 class Unanswered(Exception):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _NAME = r"[^\s/:]{1,15}"
+ROLLBACK_SECONDS = 60
 MIN_ROLLBACK_SECONDS, MAX_ROLLBACK_SECONDS = 10, 3600
 
 
@@ -22,7 +23,7 @@ class NicAttachment:
     bridge: str
     datapath_type: str = "system"
     unsettled: str = ""
-    rollback_seconds: int = 60
+    rollback_seconds: int = ROLLBACK_SECONDS
 
     def __post_init__(self) -> None:
         """Check the names and the seconds, because they go on command lines.

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...state.distribution import Distribution
-from ...state.underlay import NicAttachment
+from ...state.underlay import ROLLBACK_SECONDS, NicAttachment
 from ...system import rtnl
 from ..subsystem import Applied, Change, Confirmation, Conflict, Note, Reading, Scope, Subsystem
 from . import config, moves
@@ -64,7 +64,7 @@ class UnderlaySubsystem(Subsystem[NicAttachment]):
             # The bridge of a NIC that is not ours has the operator's own configuration.
             if ours and not unsettled and name in desired and scope is None:
                 unsettled = _unconfirmed(name, bridge)
-            objects[name] = NicAttachment(name, bridge, datapath, unsettled=unsettled)
+            objects[name] = NicAttachment(name, bridge, datapath, unsettled, _seconds(name))
             if ours:
                 owned.add(name)
         missing = {name: f"nic {name}: this node has no such interface" for name in sorted(set(desired) - set(links))}
@@ -179,6 +179,12 @@ def _may_restore(nic: str, before: NicAttachment | None, after: NicAttachment) -
     """Return whether a restore may bring the NIC into its bridge: the move was confirmed, or the NIC is in the bridge
     since before moves were noted."""
     return moves.is_confirmed(nic, after.bridge) or (before is not None and not moves.stage_of(nic))
+
+
+def _seconds(nic: str) -> int:
+    """Return the rollback_seconds of the NIC's last move. A NIC that leaves its bridge is declared nowhere any more."""
+    move = moves.read_move(nic)
+    return move.rollback_seconds if move is not None else ROLLBACK_SECONDS
 
 
 def _unsettled(links: Mapping[str, rtnl.LinkInfo], nic: str, bridge: str, datapath: str) -> str:
