@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("machine_lab", "stands")
+pytest.register_assert_rewrite("ansible_run", "machine_lab", "stands", "way_out")
 
 from ansible_run import Run  # noqa: E402
 from machine_lab import INVENTORY, MachineLab  # noqa: E402

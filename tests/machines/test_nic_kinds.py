@@ -20,6 +20,7 @@ from ansible_run import Run
 from conftest import KEEP
 from machine_lab import MachineLab
 from real_nodes import eventually
+from way_out import way_out
 
 NODE = "many"
 INVENTORY = Path(__file__).parent / "inventories/nic-kinds"
@@ -194,6 +195,16 @@ def test_a_missing_nic_stops_nothing_else(many: Many) -> None:
         many.lab.power_on(NODE)
         many.lab.wait_ssh(NODE)
     eventually(lambda: many.lab.drift(NODE) == "", "the node is restored", 180)
+    many.are_in_bridges()
+
+
+@pytest.mark.parametrize("name", ["ifd", "ifs"])
+def test_the_way_out_of_the_documentation_works_for_a_nic_of_ifupdown(many: Many, name: str) -> None:
+    kind = KINDS[name]
+    many.lab.console_run(NODE, way_out(kind.nic, kind.bridge, "ifupdown"), timeout=120, check=False)
+    eventually(lambda: many.reached(kind), f"{name} answers", 60)
+    assert any(address.startswith(kind.address) for address in many.addresses(kind.nic))
+    many.map(KINDS).must_succeed()
     many.are_in_bridges()
 
 
