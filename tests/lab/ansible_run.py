@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,7 +95,7 @@ def start_playbook(playbook: str, inventories: Sequence[Path], *options: str) ->
     }
     process = subprocess.Popen(
         [*command, *options, playbook], cwd=TOP, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     return Running(process, Path(record.name), time.monotonic())
 
@@ -112,7 +113,7 @@ class Running:
         try:
             output, _ = self.process.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # also its workers, which would go on with the next lab's nodes
             output, _ = self.process.communicate()
             raise AssertionError(f"not done after {TIMEOUT_S:.0f} s:\n{output[-6000:]}") from None
         seconds = time.monotonic() - self.started
