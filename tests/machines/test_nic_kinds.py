@@ -163,7 +163,7 @@ def test_the_node_is_reachable_without_open_vswitch(many: Many) -> None:
             assert any(address.startswith(kind.address) for address in many.addresses(kind.nic)), name
     finally:
         many.lab.console_run(NODE, "rm -f /etc/modprobe.d/broken.conf")
-    many.lab.console_run(NODE, "systemctl reset-failed; systemctl start openvswitch-switch", timeout=120)
+    many.lab.console_run(NODE, "systemctl reset-failed; systemctl start ovs-vswitchd", timeout=120)
     many.are_in_bridges(seconds=90)  # a unit for each NIC gives its addresses to the bridge
 
 
